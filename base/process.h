@@ -1,0 +1,66 @@
+/// Other programs, by argument vector: no shell anywhere.
+#pragma once
+
+#include "base/file.h"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kled {
+
+struct Command {
+    std::vector<std::string> argv;  ///< argv[0] is looked up in PATH unless it has a slash
+    std::vector<std::string> env;   ///< "NAME=value", the whole environment; empty: inherit
+    std::filesystem::path directory;
+};
+
+struct Completed {
+    int status = 0;  ///< exit status, or 128 + signal
+    std::string out;
+    std::string err;
+};
+
+/// A running child with pipes to it; killed (SIGKILL to its process group) when this goes first.
+/// All calls from one loop.
+class Process {
+public:
+    struct Options {
+        bool pipe_stdin = false;
+        bool pipe_stdout = false;
+        bool pipe_stderr = false;
+        bool new_process_group = true;
+    };
+    /// Error(not_found) when the program is absent, Error(unavailable) when it cannot start.
+    static Process start(const Command& command, Options options);
+    Process(Process&&) noexcept;
+    Process& operator=(Process&&) noexcept;
+    ~Process();
+
+    [[nodiscard]] int pid() const noexcept;
+    /// Our ends of the pipes, non-blocking; empty when not asked for.
+    FileDescriptor& stdin_pipe() noexcept;
+    FileDescriptor& stdout_pipe() noexcept;
+    FileDescriptor& stderr_pipe() noexcept;
+    void signal(int number) noexcept;
+    /// Exit status (128 + signal when killed). By pidfd, so it blocks no thread.
+    boost::asio::awaitable<int> wait();
+
+private:
+    struct Impl;
+    explicit Process(std::unique_ptr<Impl> impl) noexcept;
+    std::unique_ptr<Impl> impl_;
+};
+
+/// Runs to the end. Error(unavailable) after `timeout` (the child is killed), Error(exhausted) when
+/// one output passes `limit_bytes`. A non-zero status is an answer, not an error.
+boost::asio::awaitable<Completed> run(Command command, std::string input,
+                                      std::chrono::milliseconds timeout,
+                                      std::size_t limit_bytes = 16U << 20U);
+
+}  // namespace kled

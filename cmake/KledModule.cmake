@@ -1,0 +1,51 @@
+# Every target of kled gets these; nothing else sets compiler flags.
+add_library(kled_options INTERFACE)
+target_include_directories(kled_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(kled_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual)
+# Asio's and Beast's non-template halves are compiled once, in net/boost.cc and base/asio.cc.
+target_compile_definitions(kled_options INTERFACE
+  BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION
+  BOOST_ASIO_NO_DEPRECATED GIT_DEPRECATE_HARD)
+target_include_directories(kled_options SYSTEM INTERFACE ${Boost_INCLUDE_DIRS})
+target_link_libraries(kled_options INTERFACE Threads::Threads)
+
+# kled_module(edge SOURCES outbox.cc TESTS outbox_test.cc DEPS kled::base)
+#   kled::<name>        the library; it may include only its DEPS
+#   kled_<name>_tests   its unit tests, one ctest entry per TEST
+# A test file finds its golden cases below KLED_SOURCE_DIR.
+function(kled_module name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;TESTS;DEPS;PRIVATE_DEPS")
+  add_library(kled_${name} STATIC ${arg_SOURCES})
+  add_library(kled::${name} ALIAS kled_${name})
+  target_link_libraries(kled_${name} PUBLIC kled_options ${arg_DEPS} PRIVATE ${arg_PRIVATE_DEPS})
+  if(BUILD_TESTING AND arg_TESTS)
+    kled_test(${name} LABEL unit SOURCES ${arg_TESTS} DEPS kled_${name} ${arg_PRIVATE_DEPS})
+  endif()
+endfunction()
+
+# kled_test(api LABEL integration SOURCES api_test.cc DEPS kled::apiserver)   →   kled_api_tests
+function(kled_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "LABEL;TIMEOUT" "SOURCES;DEPS")
+  if(NOT BUILD_TESTING)
+    return()
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 60)
+  endif()
+  add_executable(kled_${name}_tests ${arg_SOURCES})
+  target_link_libraries(kled_${name}_tests PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(kled_${name}_tests PRIVATE
+    KLED_SOURCE_DIR="${PROJECT_SOURCE_DIR}" KLED_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  gtest_discover_tests(kled_${name}_tests DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+    PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
+# kled_program(kled-agent SOURCES agent_main.cc DEPS kled::edge_agent)   →   bin/kled-agent
+function(kled_program name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPS")
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE kled_options ${arg_DEPS})
+  # Only what a program uses becomes NEEDED: kled-agent must not pull in libgit2.
+  target_link_options(${name} PRIVATE -Wl,--as-needed -Wl,--gc-sections)
+endfunction()

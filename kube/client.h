@@ -1,0 +1,113 @@
+/// A typed-error client for any Kubernetes API: dynamic objects, all verbs.
+#pragma once
+
+#include "base/error.h"
+#include "kube/gvk.h"
+#include "kube/object.h"
+#include "kube/schema.h"
+#include "kube/transport.h"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kled::kube {
+
+/// A `metav1.Status` answer: kind() from its reason, what() is its message.
+class StatusError : public Error {
+public:
+    struct Cause {
+        std::string type;   ///< "FieldManagerConflict", "FieldValueInvalid"
+        std::string field;
+        std::string message;
+    };
+    StatusError(ErrorKind kind, const std::string& message, int code, std::string reason,
+                std::vector<Cause> causes)
+        : Error{kind, message}, code_{code}, reason_{std::move(reason)}, causes_{std::move(causes)} {}
+    [[nodiscard]] int code() const noexcept { return code_; }
+    [[nodiscard]] const std::string& reason() const noexcept { return reason_; }  ///< "AlreadyExists"
+    [[nodiscard]] const std::vector<Cause>& causes() const noexcept { return causes_; }
+    /// From an answer of status >= 400, whatever its body.
+    static StatusError from_response(const net::Response& response);
+
+private:
+    int code_;
+    std::string reason_;
+    std::vector<Cause> causes_;
+};
+
+/// Where a kind is served.
+struct Mapping {
+    GroupVersionResource resource;
+    std::string kind;
+    Scope scope = Scope::namespaced;
+};
+
+struct ListOptions {
+    std::string ns;  ///< empty: all namespaces
+    std::string label_selector;
+    std::string field_selector;
+    std::size_t page = 500;
+};
+
+struct ApplyOptions {
+    std::string field_manager = "kled";
+    bool force = true;
+    bool dry_run = false;
+};
+
+struct DeleteOptions {
+    std::string propagation = "Background";
+    std::string uid;  ///< precondition when given
+    bool dry_run = false;
+};
+
+enum class PatchType { json, merge, strategic };
+
+/// Used from one loop. What the server refuses is StatusError; what does not reach it is
+/// Error(unavailable). `ns` is ignored for cluster-scoped kinds.
+class Client {
+public:
+    explicit Client(std::shared_ptr<Transport> transport);
+    ~Client();
+
+    /// The preferred version of `group`, or the given one; nullopt when it is not served. Discovery
+    /// is read once and again when a kind is missing (at most every second).
+    boost::asio::awaitable<std::optional<Mapping>> map(const GroupVersionKind& gvk);
+    boost::asio::awaitable<std::optional<Mapping>> map(const ObjectId& id);
+
+    boost::asio::awaitable<std::optional<Object>> get(const GroupVersionKind& gvk,
+                                                      const std::string& ns, const std::string& name);
+    /// All pages; `resource_version` of the list is returned with them.
+    struct List {
+        std::vector<Object> items;
+        std::string resource_version;
+    };
+    boost::asio::awaitable<List> list(const GroupVersionKind& gvk, const ListOptions& options);
+    boost::asio::awaitable<Object> create(const Object& object);
+    boost::asio::awaitable<Object> update(const Object& object);
+    boost::asio::awaitable<Object> update_status(const Object& object);
+    boost::asio::awaitable<Object> patch(const GroupVersionKind& gvk, const std::string& ns,
+                                         const std::string& name, PatchType type,
+                                         const json::value& patch, const std::string& subresource);
+    /// Server-side apply. `subresource`: "" or "status".
+    boost::asio::awaitable<Object> apply(const Object& object, const ApplyOptions& options,
+                                         const std::string& subresource = {});
+    /// False when it was not there.
+    boost::asio::awaitable<bool> remove(const GroupVersionKind& gvk, const std::string& ns,
+                                        const std::string& name, const DeleteOptions& options);
+
+    /// The path of a collection: "/apis/apps/v1/namespaces/web/deployments".
+    [[nodiscard]] static std::string path(const Mapping& mapping, const std::string& ns);
+    Transport& transport() noexcept;
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kled::kube
