@@ -2,7 +2,8 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -26,8 +27,11 @@ boost::asio::awaitable<std::invoke_result_t<Work&>> run_here(Work work) {
 /// it copies.
 template <typename Work>
 boost::asio::awaitable<std::invoke_result_t<Work&>> offload(ThreadPool& pool, Work work) {
-    co_return co_await boost::asio::co_spawn(pool.get_executor(), detail::run_here(std::move(work)),
-                                             boost::asio::use_awaitable);
+    // The empty slot keeps a cancellation of the caller away from the pool's threads.
+    co_return co_await boost::asio::co_spawn(
+        pool.get_executor(), detail::run_here(std::move(work)),
+        boost::asio::bind_cancellation_slot(boost::asio::cancellation_slot{},
+                                            boost::asio::use_awaitable));
 }
 
 }  // namespace kled

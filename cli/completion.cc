@@ -1,0 +1,65 @@
+#include "cli/command.h"
+
+#include <CLI/CLI.hpp>
+
+#include <iostream>
+#include <string>
+#include <vector>
+
+namespace kled::cli {
+
+namespace {
+
+// Each shell asks the program itself, so a completion never differs from the parser.
+constexpr auto bash_script = R"(_kled() {
+    local IFS=$'\n'
+    COMPREPLY=($(compgen -W "$(kled __complete "${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
+}
+complete -o default -F _kled kled
+)";
+constexpr auto zsh_script = R"(#compdef kled
+_kled() {
+    local -a candidates
+    candidates=("${(@f)$(kled __complete "${(@)words[2,CURRENT-1]}" 2>/dev/null)}")
+    compadd -a candidates || _files
+}
+compdef _kled kled
+)";
+constexpr auto fish_script =
+    "complete -c kled -f -a '(kled __complete (commandline -opc)[2..-1] 2>/dev/null)'\n";
+
+/// Verbs and flags that may follow `words`.
+void print_candidates(CLI::App* app, const std::vector<std::string>& words) {
+    for (const auto& word : words) {
+        if (auto* verb = app->get_subcommand_no_throw(word)) app = verb;
+    }
+    for (const auto* verb : app->get_subcommands([](const CLI::App* v) { return !v->get_group().empty(); }))
+        std::cout << verb->get_name() << '\n';
+    for (const auto* option : app->get_options()) {
+        for (const auto& name : option->get_lnames()) std::cout << "--" << name << '\n';
+    }
+}
+
+}  // namespace
+
+void add_completion(CLI::App& app, Globals&) {
+    auto* completion = app.add_subcommand(
+        "completion",
+        "Print a completion script: source <(kled completion bash)");
+    completion->require_subcommand(1);
+    const auto script = [&](const char* shell, const char* text) {
+        completion->add_subcommand(shell, std::string{"For "} + shell)->callback([text] {
+            std::cout << text;
+        });
+    };
+    script("bash", bash_script);
+    script("zsh", zsh_script);
+    script("fish", fish_script);
+
+    auto* complete = app.add_subcommand("__complete", "Candidates after the given words");
+    complete->group("");
+    complete->prefix_command();
+    complete->callback([&app, complete] { print_candidates(&app, complete->remaining()); });
+}
+
+}  // namespace kled::cli

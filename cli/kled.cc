@@ -1,0 +1,69 @@
+// kled: the command line. Each command group is a file of its own; this one only joins them.
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/command.h"
+
+#include <CLI/CLI.hpp>
+
+#include <exception>
+#include <iostream>
+
+namespace {
+
+using namespace kled;
+
+int main_or_throw(int argc, char** argv) {
+    CLI::App app{
+        "kled: from a Git repository to workloads in clusters and on edge devices\n\n"
+        "Examples:\n"
+        "  kled build overlays/dev                 what kustomize build prints\n"
+        "  kled gitops get                         what is deployed from Git, and how it is doing\n"
+        "  kled edge get                           the devices of the fleet",
+        "kled"};
+    cli::Globals globals;
+    globals.state = default_state_directory();
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.set_help_all_flag("--help-all", "Help of every command");
+    app.add_flag("-v,--verbose", globals.verbose, "Say what is done, to stderr");
+    app.add_option("--kubeconfig", globals.kubeconfig, "Kubeconfig file")->envname("KUBECONFIG");
+    app.add_option("--context", globals.context, "Context of the kubeconfig");
+    app.add_option("--state", globals.state, "Directory of the kledd on this machine")
+        ->envname("KLED_STATE")
+        ->capture_default_str();
+    cli::add_build(app, globals);
+    cli::add_diff(app, globals);
+    cli::add_gitops(app, globals);
+    cli::add_edge(app, globals);
+    cli::add_server(app, globals);
+    cli::add_version(app, globals);
+    cli::add_completion(app, globals);
+
+    app.parse_complete_callback([&] {
+        log::configure(globals.verbose ? log::Level::debug : log::Level::warn, log::Format::text);
+    });
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : cli::exit_status(ErrorKind::invalid);
+    }
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return main_or_throw(argc, argv);
+    } catch (const kled::cli::Exit& exit) {
+        return exit.status;
+    } catch (const kled::Error& error) {
+        std::cerr << (kled::cli::coloured(2) ? "\033[31merror:\033[0m " : "error: ") << error.what()
+                  << '\n';
+        return kled::cli::exit_status(error.kind());
+    } catch (const std::exception& error) {
+        std::cerr << "error: " << error.what() << " (a bug in kled)\n";
+        return kled::cli::exit_status(kled::ErrorKind::internal);
+    }
+}

@@ -1,0 +1,77 @@
+#include "cli/command.h"
+
+#include "base/task_group.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+
+namespace kled::cli {
+
+namespace asio = boost::asio;
+
+namespace {
+
+asio::awaitable<void> supervised(const std::function<asio::awaitable<void>()>& command,
+                                 bool& interrupted) {
+    const auto loop = co_await asio::this_coro::executor;
+    TaskGroup tasks{loop};
+    asio::signal_set signals{loop, SIGINT, SIGTERM};
+    signals.async_wait([&](const boost::system::error_code& error, int) {
+        if (error) return;
+        interrupted = true;
+        tasks.cancel();
+    });
+    tasks.spawn(command());
+    co_await tasks.join();
+}
+
+}  // namespace
+
+void run(const std::function<asio::awaitable<void>()>& command) {
+    asio::io_context loop{1};
+    bool interrupted = false;
+    std::exception_ptr failure;
+    asio::co_spawn(loop, supervised(command, interrupted),
+                   [&](std::exception_ptr error) { failure = std::move(error); });
+    loop.run();
+    if (interrupted) throw Exit{130};
+    if (failure) std::rethrow_exception(failure);
+}
+
+void exec_kledd(std::string_view role, const Globals& globals,
+                const std::vector<std::string>& arguments) {
+    std::error_code ignored;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", ignored);
+    const auto beside = self.parent_path() / "kledd";
+    std::vector<std::string> argv{std::filesystem::exists(beside, ignored) ? beside.string() : "kledd",
+                                  "--roles", std::string{role}, "--state", globals.state.string()};
+    if (!globals.kubeconfig.empty()) argv.insert(argv.end(), {"--kubeconfig", globals.kubeconfig});
+    if (!globals.context.empty()) argv.insert(argv.end(), {"--context", globals.context});
+    if (globals.verbose) argv.emplace_back("--verbose");
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    std::vector<char*> pointers;
+    pointers.reserve(argv.size() + 1);
+    for (auto& argument : argv) pointers.push_back(argument.data());
+    pointers.push_back(nullptr);
+    ::execvp(pointers[0], pointers.data());
+    throw Error{ErrorKind::not_found,
+                "kledd: cannot be started (" + std::string{std::strerror(errno)} +
+                    "); it is looked for beside kled and in PATH"};
+}
+
+bool coloured(int fd) noexcept {
+    const char* no = std::getenv("NO_COLOR");
+    return (no == nullptr || *no == '\0') && ::isatty(fd) == 1;
+}
+
+}  // namespace kled::cli
