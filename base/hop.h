@@ -14,7 +14,8 @@ namespace kled {
 /// role offers its state to others: the state is touched by its own thread alone. Cancelling the
 /// caller is passed on through the other loop.
 template <typename T>
-boost::asio::awaitable<T> on(boost::asio::any_io_executor executor, boost::asio::awaitable<T> work) {
+boost::asio::awaitable<T> on(boost::asio::any_io_executor executor,
+                             boost::asio::awaitable<T> work) {
     co_return co_await boost::asio::co_spawn(executor, std::move(work), boost::asio::use_awaitable);
 }
 

@@ -23,8 +23,8 @@ boost::asio::awaitable<std::invoke_result_t<Work&>> run_here(Work work) {
 }  // namespace detail
 
 /// Runs `work()` on `pool` and resumes the caller on its own executor with the result, or with what
-/// it threw. The work is not interrupted by cancellation; what it refers to must outlive it, so give
-/// it copies.
+/// it threw. The work is not interrupted by cancellation; what it refers to must outlive it, so
+/// give it copies.
 template <typename Work>
 boost::asio::awaitable<std::invoke_result_t<Work&>> offload(ThreadPool& pool, Work work) {
     // The empty slot keeps a cancellation of the caller away from the pool's threads.

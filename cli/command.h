@@ -1,5 +1,5 @@
-/// What the commands of `kled` share. One file per command group (`cli/build.cc`, `cli/gitops.cc`, …)
-/// with a function `add_<group>` that hangs its verbs on the application.
+/// What the commands of `kled` share. One file per command group (`cli/build.cc`, `cli/gitops.cc`,
+/// …) with a function `add_<group>` that hangs its verbs on the application.
 #pragma once
 
 #include "base/error.h"
@@ -21,9 +21,9 @@ namespace kled::cli {
 /// Flags before and after every verb.
 struct Globals {
     bool verbose = false;
-    std::string kubeconfig;         ///< --kubeconfig; empty: $KUBECONFIG, ~/.kube/config
-    std::string context;            ///< --context
-    std::filesystem::path state;    ///< --state: where a kledd of this machine keeps its data
+    std::string kubeconfig;       ///< --kubeconfig; empty: $KUBECONFIG, ~/.kube/config
+    std::string context;          ///< --context
+    std::filesystem::path state;  ///< --state: where a kledd of this machine keeps its data
     [[nodiscard]] std::filesystem::path socket() const { return state / "kledd.sock"; }
 };
 

@@ -33,7 +33,8 @@ void print_candidates(CLI::App* app, const std::vector<std::string>& words) {
     for (const auto& word : words) {
         if (auto* verb = app->get_subcommand_no_throw(word)) app = verb;
     }
-    for (const auto* verb : app->get_subcommands([](const CLI::App* v) { return !v->get_group().empty(); }))
+    for (const auto* verb :
+         app->get_subcommands([](const CLI::App* v) { return !v->get_group().empty(); }))
         std::cout << verb->get_name() << '\n';
     for (const auto* option : app->get_options()) {
         for (const auto& name : option->get_lnames()) std::cout << "--" << name << '\n';
@@ -44,8 +45,7 @@ void print_candidates(CLI::App* app, const std::vector<std::string>& words) {
 
 void add_completion(CLI::App& app, Globals&) {
     auto* completion = app.add_subcommand(
-        "completion",
-        "Print a completion script: source <(kled completion bash)");
+        "completion", "Print a completion script: source <(kled completion bash)");
     completion->require_subcommand(1);
     const auto script = [&](const char* shell, const char* text) {
         completion->add_subcommand(shell, std::string{"For "} + shell)->callback([text] {

@@ -133,8 +133,10 @@ void run_daemon(cli::Daemon& daemon, std::vector<std::unique_ptr<RoleThread>>& r
 
 int main_or_throw(int argc, char** argv) {
     Flags flags;
-    CLI::App app{"kledd: the daemon of kled\n\nExample:\n  kledd --roles api,gitops,edge --state /var/lib/kled",
-                 "kledd"};
+    CLI::App app{
+        "kledd: the daemon of kled\n\nExample:\n  kledd --roles api,gitops,edge --state "
+        "/var/lib/kled",
+        "kledd"};
     // In the order in which they are made: a role may use what those before it offer.
     std::vector<std::unique_ptr<cli::RoleSetup>> setups;
     setups.push_back(cli::api_setup());
@@ -149,7 +151,8 @@ int main_or_throw(int argc, char** argv) {
         ->envname("KLED_STATE")
         ->capture_default_str();
     flags.cluster.add_to(app);
-    app.add_option("--log-level", flags.log_level, "debug, info, warn, error")->capture_default_str();
+    app.add_option("--log-level", flags.log_level, "debug, info, warn, error")
+        ->capture_default_str();
     app.add_option("--log-format", flags.log_format, "text or json")->capture_default_str();
     app.add_flag("-v,--verbose", flags.verbose, "Short for --log-level debug");
     for (const auto& setup : setups) setup->add_flags(app);

@@ -96,7 +96,8 @@ std::string age(std::string_view rfc3339) {
     const auto then = parse_rfc3339(rfc3339);
     if (!then) return "<unknown>";
     const auto seconds = std::max<std::int64_t>(
-        0, std::chrono::duration_cast<std::chrono::seconds>(WallTime::clock::now() - *then).count());
+        0,
+        std::chrono::duration_cast<std::chrono::seconds>(WallTime::clock::now() - *then).count());
     const auto minutes = seconds / 60;
     const auto hours = minutes / 60;
     const auto days = hours / 24;

@@ -1,6 +1,5 @@
-#include "cli/command.h"
-
 #include "base/task_group.h"
+#include "cli/command.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -53,8 +52,9 @@ void exec_kledd(std::string_view role, const Globals& globals,
     std::error_code ignored;
     const auto self = std::filesystem::read_symlink("/proc/self/exe", ignored);
     const auto beside = self.parent_path() / "kledd";
-    std::vector<std::string> argv{std::filesystem::exists(beside, ignored) ? beside.string() : "kledd",
-                                  "--roles", std::string{role}, "--state", globals.state.string()};
+    std::vector<std::string> argv{
+        std::filesystem::exists(beside, ignored) ? beside.string() : "kledd", "--roles",
+        std::string{role}, "--state", globals.state.string()};
     if (!globals.kubeconfig.empty()) argv.insert(argv.end(), {"--kubeconfig", globals.kubeconfig});
     if (!globals.context.empty()) argv.insert(argv.end(), {"--context", globals.context});
     if (globals.verbose) argv.emplace_back("--verbose");
@@ -64,9 +64,9 @@ void exec_kledd(std::string_view role, const Globals& globals,
     for (auto& argument : argv) pointers.push_back(argument.data());
     pointers.push_back(nullptr);
     ::execvp(pointers[0], pointers.data());
-    throw Error{ErrorKind::not_found,
-                "kledd: cannot be started (" + std::string{std::strerror(errno)} +
-                    "); it is looked for beside kled and in PATH"};
+    throw Error{ErrorKind::not_found, "kledd: cannot be started (" +
+                                          std::string{std::strerror(errno)} +
+                                          "); it is looked for beside kled and in PATH"};
 }
 
 bool coloured(int fd) noexcept {

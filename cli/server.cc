@@ -1,6 +1,5 @@
-#include "cli/command.h"
-
 #include "base/file.h"
+#include "cli/command.h"
 
 #include <CLI/CLI.hpp>
 
@@ -13,10 +12,11 @@ void add_server(CLI::App& app, Globals& globals) {
     auto* server = app.add_subcommand("server", "The kledd of this machine");
     server->require_subcommand(1);
 
-    auto* run = server->add_subcommand("run",
-                                       "Run kledd in the foreground\n\nExamples:\n"
-                                       "  kled server run                        API, GitOps and edge hub\n"
-                                       "  kled server run --roles api            the embedded API alone");
+    auto* run =
+        server->add_subcommand("run",
+                               "Run kledd in the foreground\n\nExamples:\n"
+                               "  kled server run                        API, GitOps and edge hub\n"
+                               "  kled server run --roles api            the embedded API alone");
     auto roles = std::make_shared<std::string>("api,gitops,edge");
     run->add_option("--roles", *roles, "Which parts, separated by commas")->capture_default_str();
     run->allow_extras();

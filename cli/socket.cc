@@ -19,8 +19,7 @@ namespace asio = boost::asio;
 StateLock::StateLock(const std::filesystem::path& state) {
     const auto path = state / "lock";
     file_ = FileDescriptor{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
-    if (!file_)
-        throw Error{ErrorKind::denied, path.string() + ": " + std::strerror(errno)};
+    if (!file_) throw Error{ErrorKind::denied, path.string() + ": " + std::strerror(errno)};
     if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0)
         throw Error{ErrorKind::conflict,
                     state.string() + ": another kledd works on this state directory (process " +
@@ -36,8 +35,8 @@ struct ControlSocket::Impl {
 
     Impl(asio::any_io_executor loop, const Daemon& d)
         : daemon{d},
-          server{loop, options(d), [this](net::Request request, const net::Peer& peer,
-                                          net::ResponseWriter& out) {
+          server{loop, options(d),
+                 [this](net::Request request, const net::Peer& peer, net::ResponseWriter& out) {
                      return handle(std::move(request), peer, out);
                  }} {}
 
@@ -68,7 +67,8 @@ struct ControlSocket::Impl {
             co_await route->second(std::move(request), peer, out);
             co_return;
         }
-        throw Error{ErrorKind::not_found, path + ": no such route; is the role that serves it running?"};
+        throw Error{ErrorKind::not_found,
+                    path + ": no such route; is the role that serves it running?"};
     }
 };
 
