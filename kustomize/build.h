@@ -26,8 +26,8 @@ struct BuildOptions {
     bool load_anywhere = false;
 
     /// A directory without a kustomization file is built as if one listed all its manifests, those
-    /// of its subdirectories, and as directories those subdirectories that have their own: as Flux's
-    /// kustomize-controller does.
+    /// of its subdirectories, and as directories those subdirectories that have their own: as
+    /// Flux's kustomize-controller does.
     bool generate_missing = false;
 
     /// Called with the fields of the kustomization in `directory` before they are read, to set or
@@ -51,8 +51,9 @@ struct BuildResult {
 };
 
 /// Error(invalid) when the tree is wrong: one line for each problem found, each "file:line: field:
-/// what" as far as it is known. Error(not_found): there is no `directory`, or no kustomization in it.
-/// Does not depend on anything but `files` and `options`.
-[[nodiscard]] BuildResult build(const Files& files, const std::string& directory, const BuildOptions& options = {});
+/// what" as far as it is known. Error(not_found): there is no `directory`, or no kustomization in
+/// it. Does not depend on anything but `files` and `options`.
+[[nodiscard]] BuildResult build(const Files& files, const std::string& directory,
+                                const BuildOptions& options = {});
 
 }  // namespace kled::kustomize

@@ -39,7 +39,8 @@ public:
 
 /// `relative` seen from `directory`, with "." and ".." taken away; nullopt when it leaves the root.
 /// A leading '/' means the root.
-[[nodiscard]] std::optional<std::string> resolve(std::string_view directory, std::string_view relative);
+[[nodiscard]] std::optional<std::string> resolve(std::string_view directory,
+                                                 std::string_view relative);
 
 /// The directory part: "a/b" of "a/b/c", "" of "c".
 [[nodiscard]] std::string_view parent_of(std::string_view path) noexcept;
@@ -48,7 +49,8 @@ public:
 class DiskFiles : public Files {
 public:
     static constexpr std::size_t default_limit_bytes = 64U << 20U;
-    explicit DiskFiles(std::size_t file_limit_bytes = default_limit_bytes) : limit_{file_limit_bytes} {}
+    explicit DiskFiles(std::size_t file_limit_bytes = default_limit_bytes)
+        : limit_{file_limit_bytes} {}
 
     /// "overlays/dev", relative to the working directory or absolute, as a path of this tree.
     [[nodiscard]] static std::string path_of(const std::string& user_path);
