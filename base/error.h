@@ -35,4 +35,9 @@ private:
     ErrorKind kind_;
 };
 
+/// What the system's `code` means to a caller, worded "<context>: <the system's text>": ENOENT is
+/// not_found, EACCES denied, ENOSPC exhausted, EEXIST conflict, ENOTDIR invalid; the rest
+/// unavailable.
+[[nodiscard]] Error from_errno(int code, std::string_view context);
+
 }  // namespace kled

@@ -1,4 +1,5 @@
-/// Text that must not leak: wiped when it goes, never printed, never logged, not copied by accident.
+/// Text that must not leak: wiped when it goes, never printed, never logged, not copied by
+/// accident.
 #pragma once
 
 #include <string>
