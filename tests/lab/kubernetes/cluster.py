@@ -242,12 +242,11 @@ runtime_type = "io.containerd.runc.v2"
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
             for _ in range(80):
-                # Our own child stays a zombie until it is waited for; anyone else's vanishes.
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)
-                os.kill(pid, 0)
+                if not is_running(pid):
+                    break
                 time.sleep(0.1)
-            os.kill(pid, signal.SIGKILL)
+            else:
+                os.kill(pid, signal.SIGKILL)
         pid_file.unlink()
 
     def down(self, purge=False):
@@ -276,6 +275,13 @@ runtime_type = "io.containerd.runc.v2"
         shutil.rmtree(f"/run/{self.ns}-containerd", ignore_errors=True)
         if purge:
             shutil.rmtree(self.run_dir, ignore_errors=True)
+
+
+def is_running(pid):
+    try:  # the state stands behind the name in parentheses; a zombie has ended
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
 
 
 def openssl(*argv):
