@@ -49,11 +49,16 @@ private:
     std::atomic<double> sum_ = 0;
 };
 
-/// Name the unit in the name: `kled_reconcile_duration_seconds`.
+/// Name the unit in the name: `kled_reconcile_duration_seconds`. Asking for the same name and
+/// labels again gives the same metric; a name that has another type is Error(internal).
 class Registry {
 public:
+    Registry();
+    ~Registry();
+
     Counter& counter(std::string_view name, std::string_view help, const Labels& labels = {});
     Gauge& gauge(std::string_view name, std::string_view help, const Labels& labels = {});
+    /// `bounds`: upper bounds in rising order, without +Inf.
     Histogram& histogram(std::string_view name, std::string_view help, std::vector<double> bounds,
                          const Labels& labels = {});
     /// The exposition, families by name, label values escaped.
@@ -61,12 +66,12 @@ public:
 
 private:
     struct Family;
+    template <typename T, typename Make>
+    T& find_or_make(int type, std::string_view name, std::string_view help, const Labels& labels,
+                    const Make& make);
+
     mutable std::mutex mutex_;
     std::map<std::string, std::unique_ptr<Family>, std::less<>> families_;
-
-public:
-    Registry();
-    ~Registry();
 };
 
 /// The process' own registry.

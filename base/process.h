@@ -15,9 +15,9 @@
 namespace kled {
 
 struct Command {
-    std::vector<std::string> argv;  ///< argv[0] is looked up in PATH unless it has a slash
-    std::vector<std::string> env;   ///< "NAME=value", the whole environment; empty: inherit
-    std::filesystem::path directory;
+    std::vector<std::string> argv;      ///< argv[0] is looked up in PATH unless it has a slash
+    std::vector<std::string> env{};     ///< "NAME=value", the whole environment; empty: inherit
+    std::filesystem::path directory{};  ///< empty: ours
 };
 
 struct Completed {
@@ -27,17 +27,22 @@ struct Completed {
 };
 
 /// A running child with pipes to it; killed (SIGKILL to its process group) when this goes first.
+/// When it ends, what is left of its process group is killed too: nothing outlives its owner.
 /// All calls from one loop.
 class Process {
 public:
     struct Options {
-        bool pipe_stdin = false;
-        bool pipe_stdout = false;
-        bool pipe_stderr = false;
+        bool pipe_stdin = false;   ///< else /dev/null
+        bool pipe_stdout = false;  ///< else ours
+        bool pipe_stderr = false;  ///< else ours
         bool new_process_group = true;
+        bool dies_with_parent = false;   ///< SIGKILL when the thread that started it ends
+        std::filesystem::path cgroup{};  ///< joined before the program runs; empty: ours
     };
-    /// Error(not_found) when the program is absent, Error(unavailable) when it cannot start.
-    static Process start(const Command& command, Options options);
+    /// The child has default signal handling, an empty signal mask and no other descriptors.
+    /// Error(not_found) when program or directory is absent, Error(denied) when it may not be
+    /// executed, Error(unavailable) when it cannot start.
+    static Process start(const Command& command, const Options& options);
     Process(Process&&) noexcept;
     Process& operator=(Process&&) noexcept;
     ~Process();
@@ -47,6 +52,7 @@ public:
     FileDescriptor& stdin_pipe() noexcept;
     FileDescriptor& stdout_pipe() noexcept;
     FileDescriptor& stderr_pipe() noexcept;
+    /// To its process group, or to it alone where it has none of its own; nothing after its end.
     void signal(int number) noexcept;
     /// Exit status (128 + signal when killed). By pidfd, so it blocks no thread.
     boost::asio::awaitable<int> wait();
@@ -57,8 +63,9 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-/// Runs to the end. Error(unavailable) after `timeout` (the child is killed), Error(exhausted) when
-/// one output passes `limit_bytes`. A non-zero status is an answer, not an error.
+/// Runs to the end of the program and of its output. Error(unavailable) after `timeout` (the child
+/// is killed), Error(exhausted) when one output passes `limit_bytes`. A non-zero status is an
+/// answer, not an error.
 boost::asio::awaitable<Completed> run(Command command, std::string input,
                                       std::chrono::milliseconds timeout,
                                       std::size_t limit_bytes = 16U << 20U);

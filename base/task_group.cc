@@ -29,6 +29,10 @@ bool is_cancellation(const std::exception_ptr& error) {
 
 }  // namespace
 
+void throw_cancelled() {
+    throw boost::system::system_error{asio::error::make_error_code(asio::error::operation_aborted)};
+}
+
 TaskGroup::TaskGroup(const asio::any_io_executor& executor)
     : executor_{executor}, ended_{executor, asio::steady_timer::time_point::max()} {}
 

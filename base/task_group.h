@@ -11,6 +11,9 @@
 
 namespace kled {
 
+/// Ends a task that was cancelled: throws boost::system::system_error(operation_aborted).
+[[noreturn]] void throw_cancelled();
+
 /// When one child fails, the others are cancelled and `join` throws that first failure. Everything
 /// runs on `executor`, which is one thread (or a strand). Declare the group after what its children
 /// refer to, and join it on every path: a group must be empty when it is destroyed.
@@ -27,7 +30,10 @@ public:
     /// Asks every child to stop; one that ends by being cancelled is not a failure.
     void cancel();
 
-    /// Waits until no child is left. Cancelling the caller cancels the children, and still waits.
+    /// Waits until no child is left. Cancelling the caller cancels the children, and still waits;
+    /// it then returns as if all had ended well, so a caller that needs their results looks for
+    /// them
+    /// (`if (!result) throw_cancelled()`).
     boost::asio::awaitable<void> join();
 
 private:

@@ -32,7 +32,6 @@ ONLY_IN = {
     r"openssl/": {"crypto", "net", "base"},
     r"yaml\.h": {"kube"},
     r"CLI/": {"cli"},
-    r"spdlog/": {"base"},
 }
 
 
