@@ -18,12 +18,19 @@ namespace kled::kube {
 namespace json = boost::json;
 
 /// Parses JSON as an API server does: UTF-8, one value, at most `max_depth` deep, integers kept as
-/// 64 bits. Error(invalid) with the byte offset.
+/// 64 bits, whole doubles below 2^64 as integers (Go writes them so). Error(invalid) with the byte
+/// offset; Error(exhausted) when it is deeper. A repeated key: the last one counts.
 [[nodiscard]] json::value parse_json(std::string_view text, std::size_t max_depth = 512);
-/// Compact, in key order; doubles that are whole print without fraction, as Go's encoder does.
+/// Compact, in key order; numbers as Go's encoder writes them. Error(invalid) for a NaN or
+/// infinity.
 [[nodiscard]] std::string to_json(const json::value& value);
 /// Compact with sorted keys at every level: equal values give equal bytes (digests, signatures).
 [[nodiscard]] std::string to_canonical_json(const json::value& value);
+
+/// A double as Go's encoder writes it: shortest digits, `1` for 1.0, `1e-7`, `1e+21`.
+[[nodiscard]] std::string json_number(double number);
+/// The number as read again from that text: an int64 or uint64 when it is whole and fits.
+[[nodiscard]] json::value number_value(double number);
 
 /// Null-safe walks: nullptr, or empty, where a step is absent or of another type.
 [[nodiscard]] const json::value* find(const json::value& root,
