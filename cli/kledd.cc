@@ -6,6 +6,7 @@
 #include "base/task_group.h"
 #include "cli/cluster.h"
 #include "cli/command.h"
+#include "cli/config_file.h"
 #include "cli/role.h"
 #include "cli/socket.h"
 #include "cli/version.h"
@@ -156,6 +157,7 @@ int main_or_throw(int argc, char** argv) {
     app.add_option("--log-format", flags.log_format, "text or json")->capture_default_str();
     app.add_flag("-v,--verbose", flags.verbose, "Short for --log-level debug");
     for (const auto& setup : setups) setup->add_flags(app);
+    cli::add_config_flag(app);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
