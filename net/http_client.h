@@ -23,11 +23,13 @@ struct ClientTls {
 struct ClientOptions {
     ClientTls tls;
     std::chrono::milliseconds connect_timeout{10'000};
-    std::chrono::milliseconds timeout{30'000};  ///< one whole exchange, or the gap between chunks
-    std::size_t body_limit = 64U << 20U;        ///< of a buffered response: Error(exhausted)
+    std::chrono::milliseconds timeout{30'000};  ///< send(): the whole exchange; open(): the headers
+    std::chrono::milliseconds gap_timeout{30'000};  ///< open(): between two pieces of the body
+    std::size_t body_limit = 64U << 20U;            ///< of a buffered response: Error(exhausted)
     std::size_t idle_connections = 8;
     std::string user_agent = "kled";
-    std::string proxy;  ///< http://host:port (CONNECT for https); empty: none
+    std::string proxy;  ///< http://[user:password@]host:port (CONNECT for https); empty: none
+    bool follow_redirects = false;  ///< send() of GET and HEAD, to the same origin, at most 5
 };
 
 /// Used from one loop. Every failure to connect, to verify or to finish in time is
@@ -46,6 +48,7 @@ public:
 
 private:
     struct Impl;
+    class Body;
     std::shared_ptr<Impl> impl_;
 };
 

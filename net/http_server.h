@@ -49,28 +49,29 @@ public:
 
 /// Called on the server's loop. What it throws becomes a plain-text answer by the table from kind
 /// to status (http_server.cc), if nothing was sent yet.
-using Handler =
-    std::function<boost::asio::awaitable<void>(Request request, const Peer& peer, ResponseWriter& out)>;
+using Handler = std::function<boost::asio::awaitable<void>(Request request, const Peer& peer,
+                                                           ResponseWriter& out)>;
 
 struct ServerTls {
     std::string certificate_pem;
     std::shared_ptr<const Secret> key_pem;
-    std::string client_ca_pem;        ///< empty: client certificates are not asked for
+    std::string client_ca_pem;  ///< empty: client certificates are not asked for
     bool require_client_certificate = false;
 };
 
 struct ServerOptions {
     std::string host = "127.0.0.1";
-    std::uint16_t port = 0;            ///< 0: any free one
-    std::filesystem::path unix_socket; ///< instead of host and port
+    std::uint16_t port = 0;             ///< 0: any free one
+    std::filesystem::path unix_socket;  ///< instead of host and port
     unsigned unix_mode = 0660;
     std::optional<ServerTls> tls;
-    std::size_t body_limit = 3U << 20U;     ///< 413 before it is read where Content-Length says so
+    std::size_t body_limit = 3U << 20U;  ///< 413 before it is read where Content-Length says so
     std::size_t header_limit = 64U << 10U;
     std::size_t connection_limit = 1024;
     std::chrono::milliseconds header_timeout{10'000};
     std::chrono::milliseconds idle_timeout{120'000};
     std::chrono::milliseconds body_timeout{60'000};
+    std::chrono::milliseconds write_timeout{60'000};  ///< without the peer taking a byte
 };
 
 class HttpServer {
