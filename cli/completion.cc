@@ -11,27 +11,29 @@ namespace kled::cli {
 namespace {
 
 // Each shell asks the program itself, so a completion never differs from the parser.
-constexpr auto bash_script = R"(_kled() {
+constexpr auto bash_script = R"sh(_kled() {
     local IFS=$'\n'
     COMPREPLY=($(compgen -W "$(kled __complete "${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o default -F _kled kled
-)";
-constexpr auto zsh_script = R"(#compdef kled
+)sh";
+constexpr auto zsh_script = R"sh(#compdef kled
 _kled() {
     local -a candidates
     candidates=("${(@f)$(kled __complete "${(@)words[2,CURRENT-1]}" 2>/dev/null)}")
     compadd -a candidates || _files
 }
 compdef _kled kled
-)";
+)sh";
 constexpr auto fish_script =
     "complete -c kled -f -a '(kled __complete (commandline -opc)[2..-1] 2>/dev/null)'\n";
 
 /// Verbs and flags that may follow `words`.
 void print_candidates(CLI::App* app, const std::vector<std::string>& words) {
     for (const auto& word : words) {
-        if (auto* verb = app->get_subcommand_no_throw(word)) app = verb;
+        for (auto* verb : app->get_subcommands({})) {
+            if (verb->check_name(word)) app = verb;
+        }
     }
     for (const auto* verb :
          app->get_subcommands([](const CLI::App* v) { return !v->get_group().empty(); }))
