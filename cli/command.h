@@ -55,5 +55,8 @@ void add_edge(CLI::App& app, Globals& globals);
 void add_server(CLI::App& app, Globals& globals);
 void add_version(CLI::App& app, Globals& globals);
 void add_completion(CLI::App& app, Globals& globals);
+/// The verbs and flags that may follow `words`, one a line: `kled __complete WORD...` for the
+/// shells.
+void print_candidates(CLI::App* app, const std::vector<std::string>& words);
 
 }  // namespace kled::cli

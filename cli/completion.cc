@@ -28,21 +28,6 @@ compdef _kled kled
 constexpr auto fish_script =
     "complete -c kled -f -a '(kled __complete (commandline -opc)[2..-1] 2>/dev/null)'\n";
 
-/// Verbs and flags that may follow `words`.
-void print_candidates(CLI::App* app, const std::vector<std::string>& words) {
-    for (const auto& word : words) {
-        for (auto* verb : app->get_subcommands({})) {
-            if (verb->check_name(word)) app = verb;
-        }
-    }
-    for (const auto* verb :
-         app->get_subcommands([](const CLI::App* v) { return !v->get_group().empty(); }))
-        std::cout << verb->get_name() << '\n';
-    for (const auto* option : app->get_options()) {
-        for (const auto& name : option->get_lnames()) std::cout << "--" << name << '\n';
-    }
-}
-
 }  // namespace
 
 void add_completion(CLI::App& app, Globals&) {
@@ -57,11 +42,20 @@ void add_completion(CLI::App& app, Globals&) {
     script("bash", bash_script);
     script("zsh", zsh_script);
     script("fish", fish_script);
+}
 
-    auto* complete = app.add_subcommand("__complete", "Candidates after the given words");
-    complete->group("");
-    complete->prefix_command();
-    complete->callback([&app, complete] { print_candidates(&app, complete->remaining()); });
+void print_candidates(CLI::App* app, const std::vector<std::string>& words) {
+    for (const auto& word : words) {
+        for (auto* verb : app->get_subcommands({})) {
+            if (verb->check_name(word)) app = verb;
+        }
+    }
+    for (const auto* verb :
+         app->get_subcommands([](const CLI::App* v) { return !v->get_group().empty(); }))
+        std::cout << verb->get_name() << '\n';
+    for (const auto* option : app->get_options()) {
+        for (const auto& name : option->get_lnames()) std::cout << "--" << name << '\n';
+    }
 }
 
 }  // namespace kled::cli

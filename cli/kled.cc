@@ -6,8 +6,10 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <iostream>
+#include <string>
 
 namespace {
 
@@ -39,6 +41,15 @@ int main_or_throw(int argc, char** argv) {
     app.parse_complete_callback([&] {
         log::configure(globals.verbose ? log::Level::debug : log::Level::warn, log::Format::text);
     });
+    const std::string first = argc > 1 ? argv[1] : "";
+    if (first == "__complete") {
+        cli::print_candidates(&app, {argv + 2, argv + argc});
+        return 0;
+    }
+    const auto verbs = app.get_subcommands({});
+    if (!first.empty() && first.front() != '-' &&
+        std::ranges::none_of(verbs, [&](const auto* verb) { return verb->check_name(first); }))
+        throw Error{ErrorKind::invalid, first + ": no such command; kled --help lists them"};
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
