@@ -78,6 +78,19 @@ std::optional<std::string> read_file_if_exists(const fs::path& path, std::size_t
     return read_all(file, path, limit_bytes);
 }
 
+Secret read_private_file(const fs::path& path) {
+    const auto file = open_retrying(path, O_RDONLY);
+    if (!file) throw from_errno(errno, path.string());
+    struct stat info{};
+    if (::fstat(file.get(), &info) < 0) throw from_errno(errno, path.string());
+    if ((info.st_mode & 077U) != 0) {
+        throw Error{ErrorKind::denied, path.string() +
+                                           ": others than its owner have access; chmod 600 it, and "
+                                           "replace what it holds if they may have read it"};
+    }
+    return Secret{read_all(file, path, 1U << 20U)};
+}
+
 void write_file_atomic(const fs::path& path, std::string_view content, unsigned mode) {
     const auto folder = path.has_parent_path() ? path.parent_path() : fs::path{"."};
     std::string temporary = folder / ("." + path.filename().string() + ".XXXXXX");

@@ -1,6 +1,8 @@
 /// Files that survive a power cut, and reads that have a limit.
 #pragma once
 
+#include "base/secret.h"
+
 #include <cstddef>
 #include <filesystem>
 #include <optional>
@@ -15,6 +17,10 @@ namespace kled {
                                     std::size_t limit_bytes = 64U << 20U);
 [[nodiscard]] std::optional<std::string> read_file_if_exists(const std::filesystem::path& path,
                                                              std::size_t limit_bytes = 64U << 20U);
+
+/// A key or password, at most 1 MiB. Error(denied) when anyone but its owner may read or write the
+/// file; else as read_file.
+[[nodiscard]] Secret read_private_file(const std::filesystem::path& path);
 
 /// After it returns the file holds `content`, also after a power cut; at any instant before, the
 /// old content or none: temporary file in the same folder (mode from the start), fsync, rename,

@@ -60,6 +60,18 @@ TEST(File, GetsExactlyTheModeAskedFor) {
     EXPECT_EQ(mode_of(folder.path() / "private"), 0600U);
 }
 
+TEST(File, ReadsAPrivateFileOnlyWhileItIsPrivate) {
+    const TemporaryDirectory folder;
+    const auto path = folder.path() / "key";
+    write_file_atomic(path, "hunter2", 0600);
+    EXPECT_EQ(read_private_file(path).reveal(), "hunter2");
+    for (const unsigned mode : {0640U, 0604U, 0620U}) {
+        ::chmod(path.c_str(), mode);
+        EXPECT_EQ(failure_of([&] { static_cast<void>(read_private_file(path)); }),
+                  ErrorKind::denied);
+    }
+}
+
 TEST(File, SaysWhatWentWrong) {
     const TemporaryDirectory folder;
     const auto& path = folder.path();

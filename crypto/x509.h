@@ -52,8 +52,8 @@ private:
 };
 
 struct Issue {
-    Subject subject;                   ///< from the CA's policy, never from the request
-    std::vector<std::string> names;    ///< subject alternative names: DNS names and IP addresses
+    Subject subject;                 ///< from the CA's policy, never from the request
+    std::vector<std::string> names;  ///< subject alternative names: DNS names and IP addresses
     bool server = false;
     bool client = true;
     std::chrono::hours lifetime{24 * 30};
