@@ -11,31 +11,37 @@ namespace kled::kube {
 
 enum class YamlDialect {
     manifest,       ///< yaml.v3 behind kustomize and Flux: `yes` is text, dates become RFC 3339
-    configuration,  ///< yaml.v2 behind kubectl, the API server and kustomization.yaml: `yes` is true
+    configuration,  ///< yaml.v2 behind kubectl, the API server and kustomization.yaml: `yes` is
+                    ///< true
 };
 
 struct YamlOptions {
     YamlDialect dialect = YamlDialect::manifest;
-    std::string file;                     ///< for messages and origins
-    bool with_lines = false;              ///< fill Origin::lines
+    std::string file;         ///< for messages and origins
+    bool with_lines = false;  ///< fill Origin::lines
     bool duplicate_keys_are_errors = true;
     std::size_t max_depth = 512;
-    std::size_t max_nodes = 4'000'000;    ///< after aliases are expanded: a bomb is Error(exhausted)
+    std::size_t max_nodes = 4'000'000;  ///< after aliases are expanded: a bomb is Error(exhausted)
 };
 
-/// One YAML value. Error(invalid) "file:line:column: what"; several documents: the first.
+/// One YAML value. Error(invalid) "file:line:column: what"; Error(exhausted) for a limit; several
+/// documents: the first; none: null. A key that is repeated where it may be: the last one counts.
 [[nodiscard]] json::value parse_yaml(std::string_view text, const YamlOptions& options = {});
 
 struct YamlDocument {
     json::value value;
     Origin origin;
 };
-/// All documents of a stream, empty ones left out.
-[[nodiscard]] std::vector<YamlDocument> parse_yaml_stream(std::string_view text, const YamlOptions& options = {});
+/// All documents of a stream, empty ones (null, {}, []) left out. `manifest`: lines that start with
+/// `---` separate, except the first line; `configuration`: also the first.
+[[nodiscard]] std::vector<YamlDocument> parse_yaml_stream(std::string_view text,
+                                                          const YamlOptions& options = {});
 
-/// The objects of a manifest: documents, with any `…List` replaced by its items. Error(invalid)
-/// names file:line for a document that is no mapping or lacks kind, apiVersion or metadata.name.
-[[nodiscard]] std::vector<LoadedObject> load_manifest(std::string_view text, const YamlOptions& options = {});
+/// The objects of a manifest: documents, with any `…List` replaced by its items, which follow the
+/// other objects. Error(invalid) names file:line for a document that is no mapping or lacks kind,
+/// apiVersion or metadata.name.
+[[nodiscard]] std::vector<LoadedObject> load_manifest(std::string_view text,
+                                                      const YamlOptions& options = {});
 
 /// Block style, keys sorted naturally, as `kubectl get -o yaml` and `kustomize build` print.
 [[nodiscard]] std::string to_yaml(const json::value& value);
