@@ -1,0 +1,47 @@
+/// A bare cache of one remote repository, and trees read from it.
+#pragma once
+
+#include "gitops/git/access.h"
+#include "gitops/git/revision.h"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+namespace kled::gitops::git {
+
+/// Blocking: call it from a thread that may block. `fetch` by one thread at a time; trees are read
+/// by any number meanwhile. What is on disk is a cache: damaged or of another URL, it is made anew.
+class Mirror {
+public:
+    /// Nothing is read or written before the first fetch.
+    Mirror(std::filesystem::path directory, std::string url);
+    ~Mirror();
+    Mirror(const Mirror&) = delete;
+    Mirror& operator=(const Mirror&) = delete;
+
+    /// Asks the server for `reference` and downloads what is missing. A commit that is here already
+    /// needs no server. When it throws, everything fetched before is still here. Errors:
+    /// not_found (the branch, tag or commit is gone, the repository is empty or absent), denied,
+    /// unavailable (also after `access.timeout`), exhausted (`access.transfer_limit`), invalid (the
+    /// URL); system_error(operation_aborted) once `stop` is requested.
+    Revision fetch(const Reference& reference, const Access& access, std::stop_token stop);
+
+    /// The revision of a commit fetched earlier; nullopt: not here.
+    [[nodiscard]] std::optional<Revision> find(const Oid& commit, const std::string& name);
+
+    [[nodiscard]] const std::string& url() const noexcept { return url_; }
+
+private:
+    friend class Tree;
+    struct Impl;
+    std::string url_;
+    std::unique_ptr<Impl> impl_;
+};
+
+/// The URL without password, for messages and logs.
+[[nodiscard]] std::string printable_url(std::string_view url);
+
+}  // namespace kled::gitops::git

@@ -1,0 +1,24 @@
+/// What a mirror and the trees read from it share.
+#pragma once
+
+#include "gitops/git/libgit2.h"
+#include "gitops/git/mirror.h"
+
+#include <filesystem>
+#include <shared_mutex>
+#include <string>
+
+namespace kled::gitops::git {
+
+struct Mirror::Impl {
+    std::filesystem::path directory;
+    std::string url_digest;
+    /// Shared: someone reads objects. Exclusive: packs are rewritten, or the cache is made anew.
+    std::shared_mutex packs;
+
+    /// Null when it is absent, damaged, or of another URL.
+    [[nodiscard]] RepositoryPtr open() const;
+    [[nodiscard]] RepositoryPtr open_or_make();
+};
+
+}  // namespace kled::gitops::git

@@ -1,0 +1,44 @@
+/// What of a Git repository is wanted, and what was found.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace kled::gitops::git {
+
+/// The name of a Git object (SHA-1).
+struct Oid {
+    std::array<unsigned char, 20> bytes{};
+
+    auto operator<=>(const Oid&) const = default;
+    [[nodiscard]] std::string hex() const;
+    /// nullopt unless `text` is exactly 40 hex digits.
+    [[nodiscard]] static std::optional<Oid> parse(std::string_view text);
+};
+
+/// `spec.ref` of a GitRepository. The first that is set counts, in Flux's order: commit (found by
+/// way of `branch` when that is set too), name, tag, branch; all empty: the branch `master`.
+struct Reference {
+    std::string branch{};
+    std::string tag{};
+    std::string name{};  ///< a full reference, "refs/pull/420/head"
+    std::string commit{};
+
+    bool operator==(const Reference&) const = default;
+    /// "branch 'main'", "commit 1f0c…": for messages.
+    [[nodiscard]] std::string to_string() const;
+};
+
+struct Revision {
+    std::string name;  ///< as Flux writes it: "main@sha1:<hex>", "v1.2@sha1:<hex>", "sha1:<hex>"
+    Oid commit;
+    Oid tree;
+
+    bool operator==(const Revision&) const = default;
+};
+
+}  // namespace kled::gitops::git

@@ -1,0 +1,224 @@
+#include "gitops/git/tree.h"
+
+#include "base/error.h"
+#include "crypto/hash.h"
+#include "gitops/git/libgit2.h"
+#include "gitops/git/mirror_impl.h"
+
+#include <algorithm>
+#include <deque>
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+namespace kled::gitops::git {
+
+namespace {
+
+constexpr int link_limit = 40;                  // as Linux: ELOOP
+constexpr git_object_size_t link_bytes = 4096;  // PATH_MAX
+
+std::deque<std::string> parts_of(std::string_view path) {
+    std::deque<std::string> parts;
+    while (!path.empty()) {
+        const auto slash = path.find('/');
+        if (slash != 0) parts.emplace_back(path.substr(0, slash));
+        path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
+    }
+    return parts;
+}
+
+std::string join(const std::string& directory, const std::string& name) {
+    return directory.empty() ? name : directory + "/" + name;
+}
+
+}  // namespace
+
+struct Tree::Impl {
+    /// A path followed to its end.
+    struct Found {
+        Seen::What what = Seen::What::nothing;
+        std::string path;
+        git_oid oid{};
+    };
+
+    std::shared_lock<std::shared_mutex> reading;
+    RepositoryPtr repository;
+    OdbPtr odb;
+    git_oid root{};
+    std::size_t limit = 0;
+    std::map<std::string, TreePtr> trees;
+    ReadSet seen;
+    std::vector<std::string> remarks;
+
+    git_tree* tree_at(const std::string& path, const git_oid& oid) {
+        auto& tree = trees[path];
+        if (!tree) {
+            git_tree* raw = nullptr;
+            check(git_tree_lookup(&raw, repository.get(), &oid), path.empty() ? "/" : path);
+            tree.reset(raw);
+        }
+        return tree.get();
+    }
+
+    void remark(std::string text) {
+        if (!std::ranges::count(remarks, text)) remarks.push_back(std::move(text));
+    }
+
+    std::string blob(const git_oid& oid, git_object_size_t bytes, const std::string& path) {
+        // The header first: a blob that is too large is never inflated.
+        std::size_t size = 0;
+        git_object_t type = GIT_OBJECT_INVALID;
+        check(git_odb_read_header(&size, &type, odb.get(), &oid), path);
+        if (size > bytes) {
+            throw Error{ErrorKind::exhausted, path + ": " + std::to_string(size) +
+                                                  " bytes; a file kled reads has at most " +
+                                                  std::to_string(bytes)};
+        }
+        git_blob* raw = nullptr;
+        check(git_blob_lookup(&raw, repository.get(), &oid), path);
+        const BlobPtr blob{raw};
+        return {static_cast<const char*>(git_blob_rawcontent(raw)),
+                static_cast<std::size_t>(git_blob_rawsize(raw))};
+    }
+
+    /// Walks `path` part by part, links included.
+    Found follow(const std::string& path) {
+        auto parts = parts_of(path);
+        std::vector<std::pair<std::string, git_oid>> stack{{"", root}};  // trees down to here
+        int links = 0;
+        while (!parts.empty()) {
+            const auto part = std::move(parts.front());
+            parts.pop_front();
+            if (part == ".") continue;
+            if (part == "..") {
+                stack.pop_back();
+                if (stack.empty()) {
+                    remark(path + " leads out of the repository by a symbolic link");
+                    return {};
+                }
+                continue;
+            }
+            const auto [directory, oid] = stack.back();
+            const auto* entry = git_tree_entry_byname(tree_at(directory, oid), part.c_str());
+            if (entry == nullptr) return {};
+            auto here = join(directory, part);
+            const auto& entry_oid = *git_tree_entry_id(entry);
+            switch (git_tree_entry_filemode(entry)) {
+                case GIT_FILEMODE_TREE: stack.emplace_back(std::move(here), entry_oid); break;
+                case GIT_FILEMODE_LINK: {
+                    const auto target = blob(entry_oid, link_bytes, here);
+                    if (target.starts_with('/')) {
+                        remark(here + " is a symbolic link to '" + target +
+                               "', outside of the repository");
+                        return {};
+                    }
+                    if (++links > link_limit) {
+                        remark(here + ": too many symbolic links");
+                        return {};
+                    }
+                    auto more = parts_of(target);
+                    parts.insert(parts.begin(), more.begin(), more.end());
+                    break;
+                }
+                case GIT_FILEMODE_COMMIT:
+                    remark(here + " is a submodule, which kled does not read");
+                    return {};
+                default:
+                    if (!parts.empty()) return {};  // a file has nothing below it
+                    return {.what = Seen::What::file, .path = std::move(here), .oid = entry_oid};
+            }
+        }
+        return {
+            .what = Seen::What::directory, .path = stack.back().first, .oid = stack.back().second};
+    }
+
+    std::vector<std::string> names(const Found& directory) {
+        std::vector<std::string> result;
+        auto* tree = tree_at(directory.path, directory.oid);
+        const auto count = git_tree_entrycount(tree);
+        result.reserve(count);
+        for (std::size_t i = 0; i < count; ++i)
+            result.emplace_back(git_tree_entry_name(git_tree_entry_byindex(tree, i)));
+        std::ranges::sort(result);  // Git sorts directories as if they ended in '/'
+        return result;
+    }
+
+    Seen as_seen(const Found& found) {
+        Seen result{.what = found.what, .path = found.path, .oid = {}};
+        if (found.what == Seen::What::file) result.oid = from_git(found.oid);
+        return result;
+    }
+
+    static Seen as_seen(const Found& found, const std::vector<std::string>& names) {
+        crypto::Sha256Stream digest;
+        for (const auto& name : names) digest.update(name + '/');
+        const auto full = digest.finish();
+        Seen result{.what = Seen::What::names, .path = found.path, .oid = {}};
+        std::copy_n(full.begin(), result.oid.bytes.size(), result.oid.bytes.begin());
+        return result;
+    }
+};
+
+Tree::Tree(Mirror& mirror, const Revision& revision, std::size_t file_limit_bytes)
+    : impl_{std::make_unique<Impl>()} {
+    initialise();
+    impl_->reading = std::shared_lock{mirror.impl_->packs};
+    impl_->repository = mirror.impl_->open();
+    impl_->root = to_git(revision.tree);
+    impl_->limit = file_limit_bytes;
+    if (impl_->repository) {
+        git_odb* odb = nullptr;
+        check(git_repository_odb(&odb, impl_->repository.get()), "git cache");
+        impl_->odb.reset(odb);
+    }
+    if (!impl_->odb || git_odb_exists(impl_->odb.get(), &impl_->root) == 0) {
+        throw Error{ErrorKind::unavailable,
+                    revision.name + " is not in the cache of " + printable_url(mirror.url())};
+    }
+}
+
+Tree::~Tree() = default;
+
+std::optional<Tree::Entry> Tree::find(const std::string& path) const {
+    auto found = impl_->follow(path);
+    auto& seen = impl_->seen[path];
+    if (seen.what != Seen::What::names) seen = impl_->as_seen(found);
+    if (found.what == Seen::What::nothing) return std::nullopt;
+    return Entry{.kind = found.what == Seen::What::file ? Kind::file : Kind::directory,
+                 .path = std::move(found.path)};
+}
+
+std::string Tree::read(const std::string& path) const {
+    const auto found = impl_->follow(path);
+    if (found.what != Seen::What::file) throw Error{ErrorKind::not_found, path + ": no such file"};
+    impl_->seen[path] = impl_->as_seen(found);
+    return impl_->blob(found.oid, impl_->limit, path);
+}
+
+std::vector<std::string> Tree::list(const std::string& directory) const {
+    const auto found = impl_->follow(directory);
+    if (found.what != Seen::What::directory)
+        throw Error{ErrorKind::not_found, directory + ": no such directory"};
+    auto names = impl_->names(found);
+    impl_->seen[directory] = Impl::as_seen(found, names);
+    return names;
+}
+
+const ReadSet& Tree::read_set() const { return impl_->seen; }
+
+const std::vector<std::string>& Tree::remarks() const { return impl_->remarks; }
+
+bool Tree::agrees_with(const ReadSet& earlier) const {
+    return std::ranges::all_of(earlier, [this](const auto& item) {
+        const auto& [path, seen] = item;
+        const auto found = impl_->follow(path);
+        if (seen.what == Seen::What::names) {
+            return found.what == Seen::What::directory &&
+                   Impl::as_seen(found, impl_->names(found)) == seen;
+        }
+        return impl_->as_seen(found) == seen;
+    });
+}
+
+}  // namespace kled::gitops::git

@@ -1,0 +1,57 @@
+/// The tree of one revision as a build reads it.
+#pragma once
+
+#include "gitops/git/mirror.h"
+#include "gitops/git/revision.h"
+#include "kustomize/files.h"
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kled::gitops::git {
+
+/// What a build saw at one path, in Git's object names: two trees that show the same at every path
+/// a build looked at give the same build.
+struct Seen {
+    enum class What { nothing, directory, names, file };
+    What what = What::nothing;
+    std::string path;  ///< with links resolved
+    Oid oid;           ///< of the file; for `names` a digest of the directory's names
+
+    bool operator==(const Seen&) const = default;
+};
+using ReadSet = std::map<std::string, Seen>;
+
+/// Read straight from the mirror's objects: no checkout. Symbolic links are followed inside the
+/// tree only; a link that leaves it and a submodule are nothing, and leave a remark. Safe against
+/// any tree a server may send. The mirror outlives it.
+class Tree : public kustomize::Files {
+public:
+    static constexpr std::size_t default_limit_bytes = 16U << 20U;
+
+    /// Error(unavailable) when the objects are not (or no longer) in the mirror.
+    Tree(Mirror& mirror, const Revision& revision,
+         std::size_t file_limit_bytes = default_limit_bytes);
+    ~Tree() override;
+
+    [[nodiscard]] std::optional<Entry> find(const std::string& path) const override;
+    [[nodiscard]] std::string read(const std::string& path) const override;
+    [[nodiscard]] std::vector<std::string> list(const std::string& directory) const override;
+
+    /// Everything asked for so far.
+    [[nodiscard]] const ReadSet& read_set() const;
+    /// Whether this tree shows the same at every path of `earlier`. Leaves read_set() as it was.
+    [[nodiscard]] bool agrees_with(const ReadSet& earlier) const;
+    /// Why something that stands in the tree was answered with "nothing", one line each.
+    [[nodiscard]] const std::vector<std::string>& remarks() const;
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kled::gitops::git

@@ -1,0 +1,115 @@
+#include "gitops/git/tree.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "gitops/git/testing.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace kled::gitops::git {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::File;
+using testing::Files;
+using Kind = kustomize::Files::Kind;
+
+class TreeTest : public ::testing::Test {
+protected:
+    Tree tree(const Files& files) {
+        remote.commit(files);
+        Access access;
+        access.local_repositories = true;
+        return Tree{mirror, mirror.fetch({.branch = "main"}, access, {}), limit};
+    }
+
+    std::size_t limit = Tree::default_limit_bytes;
+    testing::Repository remote;
+    TemporaryDirectory directory;
+    Mirror mirror{directory.path() / "mirror", remote.url()};
+};
+
+TEST_F(TreeTest, FindsReadsAndLists) {
+    const auto t = tree({{"b.yaml", "b"}, {"a/x", "x"}, {"a.yaml", "a"}});
+    EXPECT_EQ(t.find("")->kind, Kind::directory);
+    EXPECT_EQ(t.find("a")->kind, Kind::directory);
+    EXPECT_EQ(t.find("a/x")->kind, Kind::file);
+    EXPECT_FALSE(t.find("a/y"));
+    EXPECT_FALSE(t.find("b.yaml/x"));
+    EXPECT_EQ(t.read("a/x"), "x");
+    EXPECT_THAT(t.list(""), ElementsAre("a", "a.yaml", "b.yaml"));
+}
+
+TEST_F(TreeTest, FollowsLinksInsideTheTree) {
+    const auto t = tree({{"a/x", "x"},
+                         {"b/up", File::link("../a/x")},
+                         {"c", File::link("b/../a")},
+                         {"d", File::link("c")}});
+    EXPECT_EQ(t.find("b/up")->path, "a/x");
+    EXPECT_EQ(t.find("d/x")->path, "a/x");
+    EXPECT_EQ(t.read("d/x"), "x");
+    EXPECT_TRUE(t.remarks().empty());
+}
+
+TEST_F(TreeTest, SeesNothingBehindALinkOutOfTheRepository) {
+    const auto t =
+        tree({{"a/out", File::link("../../etc/passwd")}, {"b", File::link("/etc/passwd")}});
+    EXPECT_FALSE(t.find("a/out"));
+    EXPECT_FALSE(t.find("b"));
+    EXPECT_THAT(t.remarks(),
+                ElementsAre("a/out leads out of the repository by a symbolic link",
+                            "b is a symbolic link to '/etc/passwd', outside of the repository"));
+}
+
+TEST_F(TreeTest, EndsACircleOfLinks) {
+    const auto t = tree({{"a", File::link("b")}, {"b", File::link("a")}});
+    EXPECT_FALSE(t.find("a"));
+    EXPECT_EQ(t.remarks().size(), 1U);
+}
+
+TEST_F(TreeTest, SeesNothingInASubmodule) {
+    const auto t = tree({{"a", File::submodule()}});
+    EXPECT_FALSE(t.find("a/x"));
+    EXPECT_THAT(t.remarks(), ElementsAre("a is a submodule, which kled does not read"));
+}
+
+TEST_F(TreeTest, RefusesAFileOverTheLimitWithoutReadingIt) {
+    limit = 10;
+    const auto t = tree({{"big", std::string(11, 'x')}});
+    try {
+        static_cast<void>(t.read("big"));
+        FAIL() << "it was read";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::exhausted);
+        EXPECT_STREQ(error.what(), "big: 11 bytes; a file kled reads has at most 10");
+    }
+}
+
+TEST_F(TreeTest, AgreesWithAnotherRevisionOnWhatWasRead) {
+    const Files first{{"a/x", "1"}, {"a/y", "1"}, {"b", "1"}, {"l", File::link("a")}};
+    ReadSet seen;
+    {
+        const auto t = tree(first);
+        static_cast<void>(t.read("a/x"));
+        static_cast<void>(t.find("l/x"));
+        static_cast<void>(t.find("c"));
+        static_cast<void>(t.list("a"));
+        seen = t.read_set();
+    }
+    const auto agrees = [&](const Files& changes) {
+        auto files = first;
+        for (const auto& [path, file] : changes) files.insert_or_assign(path, file);
+        return tree(files).agrees_with(seen);
+    };
+    EXPECT_TRUE(agrees({}));
+    EXPECT_TRUE(agrees({{"a/y", "2"}})) << "listed, not read";
+    EXPECT_TRUE(agrees({{"b", "2"}})) << "never looked at";
+    EXPECT_FALSE(agrees({{"a/x", "2"}}));
+    EXPECT_FALSE(agrees({{"a/z", "1"}})) << "the directory was listed";
+    EXPECT_FALSE(agrees({{"c", "1"}})) << "it was looked for";
+    EXPECT_FALSE(agrees({{"l", File::link("d")}, {"d/x", "1"}})) << "the link was followed";
+}
+
+}  // namespace
+}  // namespace kled::gitops::git
