@@ -1,0 +1,72 @@
+{ lib
+, stdenv
+, boost
+, cli11
+, cmake
+, fmt
+, gtest
+, libgit2
+, libyaml
+, mosquitto
+, ninja
+, openssl
+, pkg-config
+, python3
+, spdlog
+, sqlite
+, xxHash
+, yaml-cpp
+, zstd
+  # A device gets the agent alone.
+, agentOnly ? false
+}:
+
+stdenv.mkDerivation {
+  pname = if agentOnly then "kled-agent" else "kled";
+  version = "0.1.0";
+
+  # Only what the build reads: a change in docs/ rebuilds nothing.
+  src = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.unions [
+      ../CMakeLists.txt
+      ../cmake
+      ../base
+      ../crypto
+      ../net
+      ../store
+      ../kube
+      ../kustomize
+      ../apiserver
+      ../gitops
+      ../edge
+      ../gateway
+      ../cli
+      ../manifests
+      ../tests
+    ];
+  };
+
+  strictDeps = true;
+  nativeBuildInputs = [ cmake ninja pkg-config python3 ];
+  buildInputs = [ boost cli11 fmt libgit2 libyaml mosquitto openssl spdlog sqlite xxHash yaml-cpp zstd ];
+  checkInputs = [ gtest ];
+
+  ninjaFlags = lib.optionals agentOnly [ "kled-agent" ];
+  doCheck = !agentOnly && stdenv.buildPlatform.canExecute stdenv.hostPlatform;
+  checkPhase = ''
+    ctest --output-on-failure --label-regex unit
+  '';
+  installPhase = ''
+    for program in ${if agentOnly then "kled-agent" else "kled kledd kled-agent"}; do
+      install -D -m 755 "bin/$program" "$out/bin/$program"
+    done
+  '';
+
+  meta = {
+    description = "Edge-to-cloud orchestration: GitOps, an embedded Kubernetes API, and small agents for devices";
+    license = lib.licenses.asl20;
+    mainProgram = if agentOnly then "kled-agent" else "kled";
+    platforms = lib.platforms.linux;
+  };
+}
