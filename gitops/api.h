@@ -1,0 +1,121 @@
+/// Flux's objects as kled reads them, and the deployment objects of other kinds that share their
+/// shape. What is not named here stays in `object` as it was read.
+#pragma once
+
+#include "base/clock.h"
+#include "gitops/condition.h"
+#include "gitops/git/revision.h"
+#include "gitops/inventory.h"
+#include "kube/object.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kled::gitops {
+
+inline constexpr std::string_view source_group = "source.toolkit.fluxcd.io";
+inline constexpr std::string_view kustomize_group = "kustomize.toolkit.fluxcd.io";
+inline constexpr std::string_view finalizer = "finalizers.fluxcd.io";
+/// A new value asks for a reconciliation now.
+inline constexpr std::string_view requested_at = "reconcile.fluxcd.io/requestedAt";
+
+/// Of a GitRepository or a deployment object: by kind, since several kinds live in one map.
+struct Key {
+    std::string kind;
+    std::string ns;
+    std::string name;
+    auto operator<=>(const Key&) const = default;
+    /// "Kustomization/flux-system/apps": for messages.
+    [[nodiscard]] std::string to_string() const { return kind + "/" + ns + "/" + name; }
+};
+[[nodiscard]] Key key_of(const kube::Object& object);
+
+/// A field that is set and that this version does not act on: applying without it would not be
+/// what its author wants.
+struct Unsupported {
+    std::string field;  ///< "spec.decryption"
+};
+
+struct GitRepository {
+    kube::Object object;
+    std::string url;
+    git::Reference reference;
+    std::string secret_name;        ///< empty: none
+    std::string proxy_secret_name;
+    Duration interval{};
+    Duration timeout{60'000};
+    bool suspend = false;
+    std::vector<Unsupported> unsupported;
+
+    /// Error(invalid) "spec.url: …".
+    static GitRepository from_object(kube::Object object);
+};
+
+struct SourceReference {
+    std::string kind;
+    std::string ns;  ///< of the object itself when not given
+    std::string name;
+};
+
+/// A Kustomization, or an object of another kind that names a source and a path (EdgeDeployment).
+struct Deployment {
+    kube::Object object;
+    SourceReference source;
+    std::string path;  ///< without leading "./" or '/'; "" is the root
+    Duration interval{};
+    Duration retry_interval{};
+    Duration timeout{};
+    bool prune = false;
+    bool wait = false;
+    bool force = false;
+    bool suspend = false;
+    bool orphan = false;  ///< deletionPolicy: Orphan, what it brought stays when it goes
+    std::vector<Key> depends_on;
+    std::vector<kube::ObjectId> health_checks;
+    std::string target_namespace;
+    std::string name_prefix;
+    std::string name_suffix;
+    std::map<std::string, std::string> common_labels;
+    std::map<std::string, std::string> common_annotations;
+    kube::json::array patches;
+    kube::json::array images;
+    kube::json::array components;
+    std::vector<Unsupported> unsupported;
+
+    /// Error(invalid) "spec.path: …". Kinds other than Kustomization need no interval and no prune.
+    static Deployment from_object(kube::Object object);
+};
+
+/// `status` of both, the fields that kled writes; others are kept.
+struct SourceStatus {
+    Conditions conditions;
+    std::int64_t observed_generation = 0;
+    std::string handled_request;     ///< lastHandledReconcileAt
+    std::string artifact_revision;   ///< artifact.revision
+    std::string artifact_digest;     ///< artifact.digest: "sha1:<tree>", the content's own name
+    std::string artifact_time;       ///< artifact.lastUpdateTime
+
+    static SourceStatus from_object(const kube::Object& object);
+    void write_to(kube::Object& object) const;
+    bool operator==(const SourceStatus&) const = default;
+};
+
+struct DeploymentStatus {
+    Conditions conditions;
+    std::int64_t observed_generation = 0;
+    std::string handled_request;
+    std::string last_applied_revision;
+    std::string last_attempted_revision;
+    Inventory inventory;
+
+    static DeploymentStatus from_object(const kube::Object& object);
+    void write_to(kube::Object& object) const;
+    bool operator==(const DeploymentStatus&) const = default;
+};
+
+/// The value of the annotation that asks for a reconciliation; empty: none.
+[[nodiscard]] std::string_view reconcile_request(const kube::Object& object);
+
+}  // namespace kled::gitops

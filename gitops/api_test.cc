@@ -1,0 +1,110 @@
+#include "gitops/api.h"
+
+#include "base/error.h"
+#include "kube/yaml.h"
+
+#include <gtest/gtest.h>
+
+namespace kled::gitops {
+namespace {
+
+kube::Object object(std::string_view yaml) { return kube::Object::from(kube::parse_yaml(yaml)); }
+
+const std::string repository =
+    "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: fleet, "
+    "namespace: flux-system}\n";
+const std::string kustomization =
+    "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: apps, "
+    "namespace: flux-system}\n";
+
+std::string refused(const auto& read) {
+    try {
+        read();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::invalid);
+        return error.what();
+    }
+    return "accepted";
+}
+
+TEST(GitRepositoryObject, IsReadAsFluxWritesIt) {
+    const auto r = GitRepository::from_object(
+        object(repository + "spec: {url: 'https://host/x', interval: 1m0s, ref: {branch: main}, "
+                            "secretRef: {name: login}, timeout: 20s}"));
+    EXPECT_EQ(r.url, "https://host/x");
+    EXPECT_EQ(r.reference.branch, "main");
+    EXPECT_EQ(r.secret_name, "login");
+    EXPECT_EQ(r.interval, std::chrono::minutes{1});
+    EXPECT_EQ(r.timeout, std::chrono::seconds{20});
+    EXPECT_TRUE(r.unsupported.empty());
+}
+
+TEST(GitRepositoryObject, NamesWhatItCannotDo) {
+    const auto r = GitRepository::from_object(
+        object(repository + "spec: {url: 'https://host/x', interval: 1m, verify: {mode: HEAD}, ref: "
+                            "{semver: '1.x'}}"));
+    ASSERT_EQ(r.unsupported.size(), 2U);
+    EXPECT_EQ(r.unsupported[0].field, "spec.verify");
+    EXPECT_EQ(r.unsupported[1].field, "spec.ref.semver");
+}
+
+TEST(GitRepositoryObject, SaysWhichFieldIsWrong) {
+    const auto read = [](const std::string& spec) {
+        return refused([&] { GitRepository::from_object(object(repository + "spec: " + spec)); });
+    };
+    EXPECT_EQ(read("{interval: 1m}"), "spec.url: is required");
+    EXPECT_EQ(read("{url: [x], interval: 1m}"), "spec.url: not a text");
+    EXPECT_EQ(read("{url: x}"), "spec.interval: is required, and more than 0");
+    EXPECT_TRUE(read("{url: x, interval: soon}").starts_with("spec.interval: "));
+    EXPECT_EQ(read("7"), "spec.url: is required");
+}
+
+TEST(DeploymentObject, FillsInWhatFluxFillsIn) {
+    const auto k = Deployment::from_object(
+        object(kustomization + "spec: {interval: 10m, path: ./clusters/dev/, prune: true, sourceRef: "
+                               "{kind: GitRepository, name: fleet}, dependsOn: [{name: infra}]}"));
+    EXPECT_EQ(k.path, "clusters/dev");
+    EXPECT_EQ(k.retry_interval, k.interval);
+    EXPECT_EQ(k.timeout, k.interval);
+    EXPECT_EQ(k.source.ns, "flux-system");
+    ASSERT_EQ(k.depends_on.size(), 1U);
+    EXPECT_EQ(k.depends_on[0].to_string(), "Kustomization/flux-system/infra");
+    EXPECT_FALSE(k.orphan);
+}
+
+TEST(DeploymentObject, LeavesEverythingBehindWithoutPrune) {
+    const std::string spec =
+        "spec: {interval: 10m, prune: false, sourceRef: {kind: GitRepository, name: fleet}";
+    EXPECT_TRUE(Deployment::from_object(object(kustomization + spec + "}")).orphan);
+    EXPECT_FALSE(Deployment::from_object(object(kustomization + spec + ", deletionPolicy: Delete}")).orphan);
+}
+
+TEST(DeploymentObject, DoesNotClimbOutOfTheRepository) {
+    EXPECT_EQ(refused([] {
+                  Deployment::from_object(object(
+                      kustomization + "spec: {interval: 1m, path: ../x, sourceRef: {kind: "
+                                      "GitRepository, name: fleet}}"));
+              }),
+              "spec.path: '../x' leads out of the repository");
+}
+
+TEST(DeploymentObject, OfAnotherKindNeedsNoInterval) {
+    const auto d = Deployment::from_object(
+        object("{apiVersion: edge.kled.io/v1, kind: EdgeDeployment, metadata: {name: a, namespace: "
+               "b}, spec: {path: x, sourceRef: {kind: GitRepository, name: fleet}, placement: {}}}"));
+    EXPECT_GT(d.interval, Duration{});
+}
+
+TEST(Status, KeepsTheFieldsOfOthers) {
+    auto o = object(kustomization + "status: {history: [1], observedGeneration: 1}");
+    auto status = DeploymentStatus::from_object(o);
+    EXPECT_EQ(status.observed_generation, 1);
+    status.last_applied_revision = "main@sha1:00";
+    status.inventory.add({.group = "apps", .kind = "Deployment", .ns = "web", .name = "x"}, "v1");
+    status.write_to(o);
+    EXPECT_EQ(DeploymentStatus::from_object(o), status);
+    EXPECT_NE(kube::find(o.fields(), {"status", "history"}), nullptr);
+}
+
+}  // namespace
+}  // namespace kled::gitops

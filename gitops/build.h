@@ -1,0 +1,24 @@
+/// From a revision and a deployment object to the objects it stands for.
+#pragma once
+
+#include "gitops/api.h"
+#include "gitops/git/tree.h"
+#include "kube/object.h"
+
+#include <string>
+#include <vector>
+
+namespace kled::gitops {
+
+struct Built {
+    std::vector<kube::LoadedObject> objects;
+    std::string digest;  ///< "sha256:<hex>" over the canonical objects
+    std::vector<std::string> warnings;
+    git::ReadSet read_set;  ///< a tree that agrees with it gives the same
+};
+
+/// Long: call it where that does no harm. Error(not_found|invalid|exhausted) with file and line.
+[[nodiscard]] Built build(git::Mirror& mirror, const git::Revision& revision,
+                          const Deployment& deployment);
+
+}  // namespace kled::gitops
