@@ -231,8 +231,8 @@ Deployment Deployment::from_object(kube::Object object) {
     result.components = spec.array("components");
     if (kustomization) {
         const auto policy = spec.text("deletionPolicy");
-        result.orphan = policy == "Orphan" || (!result.prune && policy != "Delete" &&
-                                               policy != "WaitForTermination");
+        result.orphan = policy == "Orphan" ||
+                        (!result.prune && policy != "Delete" && policy != "WaitForTermination");
         append(result.unsupported,
                spec.unsupported({"decryption", "postBuild", "kubeConfig", "serviceAccountName",
                                  "healthCheckExprs", "ignore", "ignoreMissingComponents"}));

@@ -42,7 +42,7 @@ struct GitRepository {
     kube::Object object;
     std::string url;
     git::Reference reference;
-    std::string secret_name;        ///< empty: none
+    std::string secret_name;  ///< empty: none
     std::string proxy_secret_name;
     Duration interval{};
     Duration timeout{60'000};
@@ -92,10 +92,10 @@ struct Deployment {
 struct SourceStatus {
     Conditions conditions;
     std::int64_t observed_generation = 0;
-    std::string handled_request;     ///< lastHandledReconcileAt
-    std::string artifact_revision;   ///< artifact.revision
-    std::string artifact_digest;     ///< artifact.digest: "sha1:<tree>", the content's own name
-    std::string artifact_time;       ///< artifact.lastUpdateTime
+    std::string handled_request;    ///< lastHandledReconcileAt
+    std::string artifact_revision;  ///< artifact.revision
+    std::string artifact_digest;    ///< artifact.digest: "sha1:<tree>", the content's own name
+    std::string artifact_time;      ///< artifact.lastUpdateTime
 
     static SourceStatus from_object(const kube::Object& object);
     void write_to(kube::Object& object) const;

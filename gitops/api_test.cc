@@ -40,9 +40,10 @@ TEST(GitRepositoryObject, IsReadAsFluxWritesIt) {
 }
 
 TEST(GitRepositoryObject, NamesWhatItCannotDo) {
-    const auto r = GitRepository::from_object(
-        object(repository + "spec: {url: 'https://host/x', interval: 1m, verify: {mode: HEAD}, ref: "
-                            "{semver: '1.x'}}"));
+    const auto r =
+        GitRepository::from_object(object(
+            repository + "spec: {url: 'https://host/x', interval: 1m, verify: {mode: HEAD}, ref: "
+                         "{semver: '1.x'}}"));
     ASSERT_EQ(r.unsupported.size(), 2U);
     EXPECT_EQ(r.unsupported[0].field, "spec.verify");
     EXPECT_EQ(r.unsupported[1].field, "spec.ref.semver");
@@ -60,9 +61,10 @@ TEST(GitRepositoryObject, SaysWhichFieldIsWrong) {
 }
 
 TEST(DeploymentObject, FillsInWhatFluxFillsIn) {
-    const auto k = Deployment::from_object(
-        object(kustomization + "spec: {interval: 10m, path: ./clusters/dev/, prune: true, sourceRef: "
-                               "{kind: GitRepository, name: fleet}, dependsOn: [{name: infra}]}"));
+    const auto k =
+        Deployment::from_object(object(
+            kustomization + "spec: {interval: 10m, path: ./clusters/dev/, prune: true, sourceRef: "
+                            "{kind: GitRepository, name: fleet}, dependsOn: [{name: infra}]}"));
     EXPECT_EQ(k.path, "clusters/dev");
     EXPECT_EQ(k.retry_interval, k.interval);
     EXPECT_EQ(k.timeout, k.interval);
@@ -76,22 +78,23 @@ TEST(DeploymentObject, LeavesEverythingBehindWithoutPrune) {
     const std::string spec =
         "spec: {interval: 10m, prune: false, sourceRef: {kind: GitRepository, name: fleet}";
     EXPECT_TRUE(Deployment::from_object(object(kustomization + spec + "}")).orphan);
-    EXPECT_FALSE(Deployment::from_object(object(kustomization + spec + ", deletionPolicy: Delete}")).orphan);
+    EXPECT_FALSE(
+        Deployment::from_object(object(kustomization + spec + ", deletionPolicy: Delete}")).orphan);
 }
 
 TEST(DeploymentObject, DoesNotClimbOutOfTheRepository) {
     EXPECT_EQ(refused([] {
-                  Deployment::from_object(object(
-                      kustomization + "spec: {interval: 1m, path: ../x, sourceRef: {kind: "
-                                      "GitRepository, name: fleet}}"));
+                  Deployment::from_object(
+                      object(kustomization + "spec: {interval: 1m, path: ../x, sourceRef: {kind: "
+                                             "GitRepository, name: fleet}}"));
               }),
               "spec.path: '../x' leads out of the repository");
 }
 
 TEST(DeploymentObject, OfAnotherKindNeedsNoInterval) {
-    const auto d = Deployment::from_object(
-        object("{apiVersion: edge.kled.io/v1, kind: EdgeDeployment, metadata: {name: a, namespace: "
-               "b}, spec: {path: x, sourceRef: {kind: GitRepository, name: fleet}, placement: {}}}"));
+    const auto d = Deployment::from_object(object(
+        "{apiVersion: edge.kled.io/v1, kind: EdgeDeployment, metadata: {name: a, namespace: "
+        "b}, spec: {path: x, sourceRef: {kind: GitRepository, name: fleet}, placement: {}}}"));
     EXPECT_GT(d.interval, Duration{});
 }
 

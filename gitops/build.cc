@@ -82,8 +82,7 @@ Built build(git::Mirror& mirror, const git::Revision& revision, const Deployment
         digest.update("\n");
     }
     const auto sum = digest.finish();
-    built.digest =
-        "sha256:" + to_hex({reinterpret_cast<const char*>(sum.data()), sum.size()});
+    built.digest = "sha256:" + to_hex({reinterpret_cast<const char*>(sum.data()), sum.size()});
     return built;
 }
 

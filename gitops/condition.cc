@@ -24,13 +24,13 @@ Conditions Conditions::from_status(const json::object* status) {
     for (const auto& item : list->get_array()) {
         if (!item.is_object()) continue;
         const auto& fields = item.get_object();
-        Condition condition{.type = std::string{kube::find_string(fields, {"type"})},
-                            .status = std::string{kube::find_string(fields, {"status"})},
-                            .reason = std::string{kube::find_string(fields, {"reason"})},
-                            .message = std::string{kube::find_string(fields, {"message"})},
-                            .observed_generation = 0,
-                            .last_transition =
-                                std::string{kube::find_string(fields, {"lastTransitionTime"})}};
+        Condition condition{
+            .type = std::string{kube::find_string(fields, {"type"})},
+            .status = std::string{kube::find_string(fields, {"status"})},
+            .reason = std::string{kube::find_string(fields, {"reason"})},
+            .message = std::string{kube::find_string(fields, {"message"})},
+            .observed_generation = 0,
+            .last_transition = std::string{kube::find_string(fields, {"lastTransitionTime"})}};
         const auto* generation = kube::find(fields, {"observedGeneration"});
         if (generation != nullptr && generation->is_int64())
             condition.observed_generation = generation->get_int64();

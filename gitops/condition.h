@@ -37,8 +37,8 @@ public:
 
     bool operator==(const Conditions&) const = default;
 
-    // The states of a reconciled object (kstatus: Ready; Reconciling and Stalled are "abnormal-true"
-    // and absent when they do not hold).
+    // The states of a reconciled object (kstatus: Ready; Reconciling and Stalled are
+    // "abnormal-true" and absent when they do not hold).
     void ready(std::string_view reason, std::string_view message, std::int64_t generation,
                WallTime now);
     /// Work is on its way; Ready is Unknown unless it was already decided for this generation.

@@ -172,7 +172,8 @@ Health volume_claim(const json::object& o) {
 
 Health service(const json::object& o) {
     if (kube::find_string(o, {"spec", "type"}) != "LoadBalancer") return {};
-    if (kube::find_string(o, {"spec", "clusterIP"}).empty()) return in_progress("no cluster IP yet");
+    if (kube::find_string(o, {"spec", "clusterIP"}).empty())
+        return in_progress("no cluster IP yet");
     const auto* ingress = kube::find(o, {"status", "loadBalancer", "ingress"});
     if (ingress == nullptr || !ingress->is_array() || ingress->get_array().empty())
         return in_progress("no load balancer address yet");

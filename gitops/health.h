@@ -1,5 +1,5 @@
-/// Whether an object has become what its spec says: the rules of kstatus (kubernetes-sigs/cli-utils,
-/// pkg/kstatus/status), pure.
+/// Whether an object has become what its spec says: the rules of kstatus
+/// (kubernetes-sigs/cli-utils, pkg/kstatus/status), pure.
 #pragma once
 
 #include "kube/object.h"

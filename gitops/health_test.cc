@@ -33,7 +33,8 @@ TEST(Health, OfADeploymentFollowsItsRollout) {
 }
 
 TEST(Health, OfWhatHasNoStatusIsCurrent) {
-    EXPECT_EQ(health("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}").state, State::current);
+    EXPECT_EQ(health("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}").state,
+              State::current);
     EXPECT_EQ(health("{apiVersion: v1, kind: Service, metadata: {name: a}}").state, State::current);
 }
 
@@ -64,17 +65,20 @@ TEST(Health, OfADefinitionIsItsBeingEstablished) {
 }
 
 TEST(Health, OfACustomResourceIsWhatItSays) {
-    const std::string head = "{apiVersion: x.io/v1, kind: Thing, metadata: {name: a, generation: 1}, status: ";
+    const std::string head =
+        "{apiVersion: x.io/v1, kind: Thing, metadata: {name: a, generation: 1}, status: ";
     EXPECT_EQ(health(head + "{conditions: [{type: Ready, status: 'False', message: soon}]}}"),
               (Health{State::in_progress, "soon"}));
     EXPECT_EQ(health(head + "{conditions: [{type: Stalled, status: 'True', reason: Broken}]}}"),
               (Health{State::failed, "Broken"}));
-    EXPECT_EQ(health(head + "{conditions: [{type: Ready, status: 'True'}]}}").state, State::current);
+    EXPECT_EQ(health(head + "{conditions: [{type: Ready, status: 'True'}]}}").state,
+              State::current);
 }
 
 TEST(Health, OfADeletedObjectIsTerminating) {
-    EXPECT_EQ(health("{apiVersion: v1, kind: Pod, metadata: {name: a, deletionTimestamp: x}}").state,
-              State::terminating);
+    EXPECT_EQ(
+        health("{apiVersion: v1, kind: Pod, metadata: {name: a, deletionTimestamp: x}}").state,
+        State::terminating);
 }
 
 TEST(Health, AcceptsAnyObject) {

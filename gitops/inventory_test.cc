@@ -9,7 +9,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::Pair;
 
-const kube::ObjectId deployment{.group = "apps", .kind = "Deployment", .ns = "web", .name = "frontend"};
+const kube::ObjectId deployment{
+    .group = "apps", .kind = "Deployment", .ns = "web", .name = "frontend"};
 const kube::ObjectId role{.group = "rbac.authorization.k8s.io",
                           .kind = "ClusterRole",
                           .ns = "",

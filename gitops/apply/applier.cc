@@ -1,0 +1,382 @@
+#include "gitops/apply/applier.h"
+
+#include "base/task_group.h"
+#include "crypto/hash.h"
+#include "gitops/apply/compare.h"
+#include "gitops/apply/order.h"
+#include "kube/schema.h"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace kled::gitops {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::string_view owner_name = "kustomize.toolkit.fluxcd.io/name";
+constexpr std::string_view owner_namespace = "kustomize.toolkit.fluxcd.io/namespace";
+constexpr std::chrono::milliseconds gone_limit{30'000};
+
+std::string selector_of(const Key& owner) {
+    return std::string{owner_name} + "=" + owner.name + "," + std::string{owner_namespace} + "=" +
+           owner.ns;
+}
+
+bool has_owner(const kube::Object& object) { return !object.label(owner_name).empty(); }
+
+std::uint64_t digest_of(const kube::Object& object) {
+    return crypto::xxh3(kube::to_canonical_json(json::value(object.fields())));
+}
+
+/// The scope of a kind: built in, of a definition that comes along, or what the server says.
+asio::awaitable<std::optional<kube::Scope>> scope_of(
+    kube::Client& client, const kube::GroupVersionKind& gvk,
+    const std::map<std::pair<std::string, std::string>, kube::Scope>& defined) {
+    if (const auto builtin = kube::builtin_scope(gvk.group, gvk.kind)) co_return builtin;
+    if (const auto found = defined.find({gvk.group, gvk.kind}); found != defined.end())
+        co_return found->second;
+    const auto mapping = co_await client.map(gvk);
+    if (mapping) co_return mapping->scope;
+    co_return std::nullopt;
+}
+
+Change failed(const kube::ObjectId& id, const std::string& message) {
+    return {.id = id, .action = Change::Action::failed, .message = message};
+}
+
+Change changed(const kube::ObjectId& id, Change::Action action) {
+    return {.id = id, .action = action, .message = {}};
+}
+
+Change kept(const kube::ObjectId& id, std::string why) {
+    return {.id = id, .action = Change::Action::kept, .message = std::move(why)};
+}
+
+}  // namespace
+
+std::string_view to_string(Change::Action action) noexcept {
+    switch (action) {
+        case Change::Action::unchanged: return "unchanged";
+        case Change::Action::created: return "created";
+        case Change::Action::configured: return "configured";
+        case Change::Action::recreated: return "recreated";
+        case Change::Action::pruned: return "pruned";
+        case Change::Action::kept: return "kept";
+        case Change::Action::failed: return "failed";
+    }
+    return "";
+}
+
+bool is_immutable_error(const kube::StatusError& error) {
+    if (error.code() != 422) return false;
+    // The API server has no reason of its own for this; the texts are those of its validation.
+    const auto says = [](std::string_view text) {
+        return text.find("field is immutable") != std::string_view::npos ||
+               text.find("are forbidden") != std::string_view::npos ||
+               text.find("may not change once set") != std::string_view::npos ||
+               text.find("cannot be changed") != std::string_view::npos;
+    };
+    return says(error.what()) ||
+           std::ranges::any_of(error.causes(), [&](const auto& c) { return says(c.message); });
+}
+
+bool belongs_to(const kube::Object& object, const Key& owner) {
+    return object.label(owner_name) == owner.name && object.label(owner_namespace) == owner.ns;
+}
+
+/// One stage on its way: workers take the next object until none is left.
+struct Applier::Batch {
+    const Order& order;
+    Memory& memory;
+    std::vector<const kube::Object*> objects;
+    std::map<kube::ObjectId, kube::Object> live;  ///< what was listed and may differ
+    std::set<kube::ObjectId> settled;             ///< listed, and as remembered
+    std::size_t next = 0;
+    std::vector<Change> changes;  ///< by position in `objects`
+};
+
+asio::awaitable<std::vector<kube::Object>> Applier::prepare(
+    const Key& owner, std::vector<kube::LoadedObject> objects) {
+    std::map<std::pair<std::string, std::string>, kube::Scope> defined;
+    for (const auto& [object, origin] : objects) {
+        if (object.kind() != "CustomResourceDefinition") continue;
+        const auto* spec = object.spec();
+        if (spec == nullptr) continue;
+        const bool cluster = kube::find_string(*spec, {"scope"}) == "Cluster";
+        defined.emplace(std::pair(std::string{kube::find_string(*spec, {"group"})},
+                                  std::string{kube::find_string(*spec, {"names", "kind"})}),
+                        cluster ? kube::Scope::cluster : kube::Scope::namespaced);
+    }
+    std::map<kube::ObjectId, std::string> places;
+    std::vector<kube::Object> result;
+    result.reserve(objects.size());
+    for (auto& [object, origin] : objects) {
+        const auto place = origin.at("");
+        if (object.fields().contains("sops")) {
+            throw Error{ErrorKind::invalid,
+                        place + ": " + object.id().to_string() +
+                            " is encrypted with SOPS, which is not supported yet"};
+        }
+        const auto scope = co_await scope_of(client_, object.gvk(), defined);
+        if (scope == kube::Scope::namespaced && object.ns().empty())
+            object.set_namespace("default");
+        if (scope == kube::Scope::cluster && !object.ns().empty())
+            object.metadata().stable_erase(object.metadata().find("namespace"));
+        object.set_label(owner_name, owner.name);
+        object.set_label(owner_namespace, owner.ns);
+        const auto [other, fresh] = places.emplace(object.id(), place);
+        if (!fresh) {
+            throw Error{ErrorKind::invalid, object.id().to_string() + " is there twice: " +
+                                                other->second + " and " + place};
+        }
+        result.push_back(std::move(object));
+    }
+    std::ranges::stable_sort(result, [](const kube::Object& a, const kube::Object& b) {
+        return applied_before(a.id(), b.id());
+    });
+    co_return result;
+}
+
+asio::awaitable<std::vector<Change>> Applier::apply(const Order& order,
+                                                    const std::vector<kube::Object>& objects,
+                                                    Memory& memory) {
+    std::vector<Change> changes;
+    for (const auto stage : {Stage::definitions, Stage::classes, Stage::rest}) {
+        Batch batch{.order = order,
+                    .memory = memory,
+                    .objects = {},
+                    .live = {},
+                    .settled = {},
+                    .next = 0,
+                    .changes = {}};
+        for (const auto& object : objects)
+            if (stage_of(object.id()) == stage) batch.objects.push_back(&object);
+        if (batch.objects.empty()) continue;
+        batch.changes.resize(batch.objects.size());
+        if (order.compare) co_await list_live(batch);
+        TaskGroup workers{co_await asio::this_coro::executor};
+        for (std::size_t i = 0; i < std::min(options_.concurrency, batch.objects.size()); ++i)
+            workers.spawn(work(batch));
+        co_await workers.join();
+        if (batch.next < batch.objects.size()) throw_cancelled();
+        const bool broken = std::ranges::any_of(
+            batch.changes, [](const Change& c) { return c.action == Change::Action::failed; });
+        std::ranges::move(batch.changes, std::back_inserter(changes));
+        if (broken && stage == Stage::definitions) break;
+    }
+    co_return changes;
+}
+
+/// The live objects of the owner, one list per kind. What is as remembered is settled by its
+/// resourceVersion; of the rest the object is kept to compare with.
+asio::awaitable<void> Applier::list_live(Batch& batch) {
+    std::set<kube::GroupVersionKind> kinds;
+    for (const auto* object : batch.objects) kinds.insert(object->gvk());
+    kube::ListOptions options;
+    options.label_selector = selector_of(batch.order.owner);
+    for (const auto& gvk : kinds) {
+        if (!co_await client_.map(gvk)) continue;
+        auto list = co_await client_.list(gvk, options);
+        for (auto& item : list.items) {
+            const auto id = item.id();
+            const auto known = batch.memory.find(id);
+            if (known != batch.memory.end() &&
+                known->second.resource_version == item.resource_version()) {
+                batch.settled.insert(id);
+            } else {
+                batch.live.emplace(id, std::move(item));
+            }
+        }
+    }
+}
+
+asio::awaitable<void> Applier::work(Batch& batch) {
+    while (batch.next < batch.objects.size()) {
+        const auto position = batch.next++;
+        batch.changes[position] = co_await apply_one(batch, *batch.objects[position]);
+    }
+}
+
+asio::awaitable<Change> Applier::apply_one(const Batch& batch, const kube::Object& object) {
+    const auto id = object.id();
+    std::optional<std::string> immutable;
+    try {
+        const auto known = batch.memory.find(id);
+        auto* remembered = known == batch.memory.end() ? nullptr : &known->second;
+        co_return co_await apply_checked(batch, object, remembered);
+    } catch (const kube::StatusError& error) {
+        const bool force = batch.order.force ||
+                           object.annotation("kustomize.toolkit.fluxcd.io/force") == "enabled";
+        if (!is_immutable_error(error) || !force) {
+            co_return failed(id, is_immutable_error(error)
+                                     ? std::string{error.what()} + " (spec.force recreates it)"
+                                     : error.what());
+        }
+        immutable = error.what();
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::unavailable) throw;
+        co_return failed(id, error.what());
+    }
+    try {
+        co_return co_await recreate(batch, object);
+    } catch (const Error& error) {
+        co_return failed(id, *immutable + "; recreating it: " + error.what());
+    }
+}
+
+asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const kube::Object& object,
+                                               Remembered* known) {
+    const auto id = object.id();
+    const auto digest = digest_of(object);
+    const bool same = known != nullptr && known->digest == digest;
+    if (same && (!batch.order.compare || batch.settled.contains(id)))
+        co_return changed(id, Change::Action::unchanged);
+
+    const auto policy = object.annotation("kustomize.toolkit.fluxcd.io/ssa");
+    if (policy == "Ignore" ||
+        object.annotation("kustomize.toolkit.fluxcd.io/reconcile") == "disabled")
+        co_return kept(id, "its annotations say so");
+
+    const kube::Object* live = nullptr;
+    std::optional<kube::Object> fetched;
+    if (const auto found = batch.live.find(id); found != batch.live.end()) {
+        live = &found->second;
+    } else if (known == nullptr || batch.order.compare) {
+        fetched = co_await client_.get(object.gvk(), id.ns, id.name);
+        if (fetched) live = &*fetched;
+    }
+    bool adopted = known != nullptr && known->adopted;
+    if (live != nullptr) {
+        if (policy == "IfNotPresent") co_return kept(id, "it is there already (IfNotPresent)");
+        if (live->deleting()) co_return failed(id, "it is being deleted; waiting for it to go");
+        adopted = !has_owner(*live) || live->annotation(adopted_annotation) == "true";
+    }
+    kube::Object desired{object.fields()};
+    if (adopted) desired.set_annotation(adopted_annotation, "true");
+
+    kube::ApplyOptions options;
+    options.field_manager = options_.field_manager;
+    if (live != nullptr) {
+        options.dry_run = true;
+        const auto result = co_await client_.apply(desired, options);
+        if (same_state(*live, result)) {
+            batch.memory.insert_or_assign(
+                id, Remembered{.digest = digest,
+                               .resource_version = std::string{live->resource_version()},
+                               .adopted = adopted});
+            co_return changed(id, Change::Action::unchanged);
+        }
+        options.dry_run = false;
+    }
+    const auto result = co_await client_.apply(desired, options);
+    batch.memory.insert_or_assign(
+        id, Remembered{.digest = digest,
+                       .resource_version = std::string{result.resource_version()},
+                       .adopted = adopted});
+    const bool fresh = live == nullptr && known == nullptr;
+    co_return changed(id, fresh ? Change::Action::created : Change::Action::configured);
+}
+
+asio::awaitable<Change> Applier::recreate(const Batch& batch, const kube::Object& object) {
+    const auto id = object.id();
+    batch.memory.erase(id);
+    const kube::DeleteOptions deletion;
+    co_await client_.remove(object.gvk(), id.ns, id.name, deletion);
+    // Finalizers may hold it for a while.
+    asio::steady_timer timer{co_await asio::this_coro::executor};
+    const auto deadline = std::chrono::steady_clock::now() + gone_limit;
+    for (auto pause = std::chrono::milliseconds{20};;
+         pause = std::min(pause * 2, std::chrono::milliseconds{1000})) {
+        const auto still = co_await client_.get(object.gvk(), id.ns, id.name);
+        if (!still) break;
+        if (std::chrono::steady_clock::now() > deadline)
+            throw Error{ErrorKind::unavailable, "it is still being deleted"};
+        timer.expires_after(pause);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+    kube::ApplyOptions options;
+    options.field_manager = options_.field_manager;
+    const auto result = co_await client_.apply(object, options);
+    batch.memory.insert_or_assign(
+        id, Remembered{.digest = digest_of(object),
+                       .resource_version = std::string{result.resource_version()},
+                       .adopted = false});
+    co_return changed(id, Change::Action::recreated);
+}
+
+asio::awaitable<std::vector<Change>> Applier::prune(
+    const Key& owner, std::vector<std::pair<kube::ObjectId, std::string>> gone, Memory& memory) {
+    std::ranges::sort(
+        gone, [](const auto& a, const auto& b) { return applied_before(b.first, a.first); });
+    std::vector<Change> changes;
+    for (const auto& [id, version] : gone) {
+        try {
+            changes.push_back(co_await prune_one(owner, id, version));
+        } catch (const Error& error) {
+            if (error.kind() == ErrorKind::unavailable) throw;
+            changes.push_back(failed(id, error.what()));
+            continue;
+        }
+        memory.erase(id);
+    }
+    co_return changes;
+}
+
+asio::awaitable<Change> Applier::prune_one(const Key& owner, const kube::ObjectId& id,
+                                           const std::string& version) {
+    kube::GroupVersionKind gvk{.group = id.group, .version = version, .kind = id.kind};
+    if (!co_await client_.map(gvk)) {
+        // The version is no longer served, or the definition went, and its objects with it.
+        const auto mapping = co_await client_.map(id);
+        if (!mapping) co_return changed(id, Change::Action::pruned);
+        gvk.version = mapping->resource.version;
+    }
+    const auto live = co_await client_.get(gvk, id.ns, id.name);
+    if (!live) co_return changed(id, Change::Action::pruned);
+    if (!belongs_to(*live, owner)) co_return kept(id, "it belongs to someone else now");
+    if (live->annotation(adopted_annotation) == "true")
+        co_return kept(id, "it was there before kled");
+    if (live->annotation("kustomize.toolkit.fluxcd.io/prune") == "disabled")
+        co_return kept(id, "its annotations say so");
+    kube::DeleteOptions options;
+    options.uid = live->uid();  // not another one that takes its name meanwhile
+    co_await client_.remove(gvk, id.ns, id.name, options);
+    co_return changed(id, Change::Action::pruned);
+}
+
+asio::awaitable<Applier::Preview> Applier::preview(const Order& order, const kube::Object& object) {
+    const auto id = object.id();
+    Preview result;
+    result.change = changed(id, Change::Action::unchanged);
+    result.after = object;
+    try {
+        auto live = co_await client_.get(object.gvk(), id.ns, id.name);
+        if (live) result.before = without_bookkeeping(*live);
+        kube::ApplyOptions options;
+        options.field_manager = options_.field_manager;
+        options.dry_run = true;
+        result.after = without_bookkeeping(co_await client_.apply(object, options));
+        if (!live) {
+            result.change.action = Change::Action::created;
+        } else if (!(result.before == result.after)) {
+            result.change.action = Change::Action::configured;
+        }
+    } catch (const kube::StatusError& error) {
+        result.change = failed(id, error.what());
+        if (is_immutable_error(error)) {
+            result.change.action = Change::Action::recreated;
+            if (!order.force) result.change.message += " (needs spec.force)";
+        }
+    }
+    co_return result;
+}
+
+}  // namespace kled::gitops
