@@ -14,15 +14,18 @@ namespace {
 
 // The C structs that libgit2 holds, with ours behind them. libgit2 casts back and forth, so each
 // starts with the struct it knows.
+struct CStream;
+
 struct CSubtransport {
     git_smart_subtransport base{};
     Transfer* transfer = nullptr;
     std::unique_ptr<Subtransport> impl;
+    CStream* current = nullptr;  // a stateful connection is one stream, and must be the same one
 };
 
 struct CStream {
     git_smart_subtransport_stream base{};
-    Transfer* transfer = nullptr;
+    CSubtransport* owner = nullptr;
     std::shared_ptr<Stream> impl;
 };
 
@@ -43,19 +46,22 @@ int guarded(Transfer& transfer, Work work) noexcept {
 int stream_read(git_smart_subtransport_stream* stream, char* buffer, size_t size, size_t* count) {
     auto& self = *reinterpret_cast<CStream*>(stream);
     *count = 0;
-    return guarded(*self.transfer, [&] {
+    auto& transfer = *self.owner->transfer;
+    return guarded(transfer, [&] {
         *count = self.impl->read(buffer, size);
-        self.transfer->received += *count;
+        transfer.received += *count;
     });
 }
 
 int stream_write(git_smart_subtransport_stream* stream, const char* buffer, size_t size) {
     auto& self = *reinterpret_cast<CStream*>(stream);
-    return guarded(*self.transfer, [&] { self.impl->write({buffer, size}); });
+    return guarded(*self.owner->transfer, [&] { self.impl->write({buffer, size}); });
 }
 
 void stream_free(git_smart_subtransport_stream* stream) {
-    delete reinterpret_cast<CStream*>(stream);
+    auto* self = reinterpret_cast<CStream*>(stream);
+    if (self->owner->current == self) self->owner->current = nullptr;
+    delete self;
 }
 
 int subtransport_action(git_smart_subtransport_stream** out, git_smart_subtransport* subtransport,
@@ -63,11 +69,15 @@ int subtransport_action(git_smart_subtransport_stream** out, git_smart_subtransp
     auto& self = *reinterpret_cast<CSubtransport*>(subtransport);
     *out = nullptr;
     return guarded(*self.transfer, [&] {
-        auto stream = std::make_unique<CStream>();
-        stream->base = {subtransport, stream_read, stream_write, stream_free};
-        stream->transfer = self.transfer;
-        stream->impl = self.impl->open(url, service);
-        *out = &stream.release()->base;
+        auto impl = self.impl->open(url, service);
+        if (self.current == nullptr || self.current->impl != impl) {
+            auto stream = std::make_unique<CStream>();
+            stream->base = {subtransport, stream_read, stream_write, stream_free};
+            stream->owner = &self;
+            stream->impl = std::move(impl);
+            self.current = stream.release();
+        }
+        *out = &self.current->base;
     });
 }
 

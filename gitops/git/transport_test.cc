@@ -1,0 +1,364 @@
+// Fetches over real transports: Git's own CGI program behind our HTTP server, and a real sshd.
+#include "base/error.h"
+#include "base/file.h"
+#include "base/process.h"
+#include "base/run.h"
+#include "base/task_group.h"
+#include "crypto/hash.h"
+#include "crypto/x509.h"
+#include "gitops/git/mirror.h"
+#include "gitops/git/testing.h"
+#include "gitops/git/tree.h"
+#include "net/http_server.h"
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <optional>
+#include <thread>
+
+namespace kled::gitops::git {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+std::shared_ptr<const Secret> secret(std::string text) {
+    return std::make_shared<const Secret>(std::move(text));
+}
+
+/// An HTTP server on a thread of its own, with one handler.
+class Server {
+public:
+    explicit Server(net::Handler handler, std::optional<net::ServerTls> tls = {}) {
+        net::ServerOptions options;
+        options.tls = std::move(tls);
+        server_.emplace(loop_.get_executor(), std::move(options), std::move(handler));
+        tasks_.spawn(server_->run());
+        thread_ = std::thread{[this] { loop_.run(); }};
+    }
+    ~Server() {
+        asio::post(loop_, [this] { tasks_.cancel(); });
+        thread_.join();
+    }
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+    [[nodiscard]] std::string port() const { return std::to_string(server_->port()); }
+
+private:
+    asio::io_context loop_{1};
+    std::optional<net::HttpServer> server_;
+    TaskGroup tasks_{loop_.get_executor()};
+    std::thread thread_;
+};
+
+/// git-http-backend(1) as a web server runs it.
+class Backend {
+public:
+    explicit Backend(std::filesystem::path root) : root_{std::move(root)} {}
+
+    asio::awaitable<void> operator()(net::Request request, const net::Peer&,
+                                     net::ResponseWriter& out) {
+        ++requests;
+        authorization = request.headers.get("Authorization");
+        const auto question = request.target.find('?');
+        Command command;
+        command.argv = {"/usr/lib/git-core/git-http-backend"};
+        command.env = {
+            "GIT_PROJECT_ROOT=" + root_.string(),
+            "GIT_HTTP_EXPORT_ALL=1",
+            "GIT_CONFIG_COUNT=1",
+            "GIT_CONFIG_KEY_0=safe.directory",
+            "GIT_CONFIG_VALUE_0=*",
+            "PATH=/usr/bin:/bin",
+            "REQUEST_METHOD=" + request.method,
+            "PATH_INFO=" + request.target.substr(0, question),
+            "QUERY_STRING=" +
+                (question == std::string::npos ? "" : request.target.substr(question + 1)),
+            "CONTENT_TYPE=" + std::string{request.headers.get("Content-Type")}};
+        const auto done = co_await kled::run(command, request.body, 20s, 64U << 20U);
+        net::Response response;
+        const auto split = done.out.find("\r\n\r\n");
+        for (std::size_t at = 0; at < split;) {
+            const auto end = done.out.find("\r\n", at);
+            const auto line = done.out.substr(at, end - at);
+            const auto colon = line.find(": ");
+            if (line.starts_with("Status: ")) {
+                response.status = static_cast<unsigned>(std::stoi(line.substr(8)));
+            } else {
+                response.headers.set(line.substr(0, colon), line.substr(colon + 2));
+            }
+            at = end + 2;
+        }
+        response.body = done.out.substr(split + 4);
+        co_await out.respond(std::move(response));
+    }
+
+    std::atomic<int> requests = 0;
+    std::string authorization;  ///< of the last request
+
+private:
+    std::filesystem::path root_;
+};
+
+asio::awaitable<void> answer(net::ResponseWriter& out, unsigned status, net::Headers headers,
+                             std::string body) {
+    net::Response response;
+    response.status = status;
+    response.headers = std::move(headers);
+    response.body = std::move(body);
+    co_await out.respond(std::move(response));
+}
+
+class TransportTest : public ::testing::Test {
+protected:
+    Revision fetch(const std::string& url) {
+        mirror.emplace(directory.path() / "mirror", url);
+        return mirror->fetch({.branch = "main"}, access, stop.get_token());
+    }
+    std::pair<ErrorKind, std::string> failure(const std::string& url) {
+        try {
+            static_cast<void>(fetch(url));
+        } catch (const Error& error) {
+            return {error.kind(), error.what()};
+        }
+        return {ErrorKind::internal, "nothing was thrown"};
+    }
+    std::string content(const Revision& revision, const std::string& path) {
+        return Tree{*mirror, revision}.read(path);
+    }
+
+    net::Handler git() {
+        return [this](net::Request request, const net::Peer& peer, net::ResponseWriter& out) {
+            return backend(std::move(request), peer, out);
+        };
+    }
+
+    testing::Repository remote;
+    Backend backend{remote.path().parent_path()};
+    TemporaryDirectory directory;
+    std::optional<Mirror> mirror;
+    std::stop_source stop;
+    Access access = [] {
+        Access a;
+        a.timeout = 20s;
+        return a;
+    }();
+};
+
+using HttpTransport = TransportTest;
+using SshTransport = TransportTest;
+
+TEST_F(HttpTransport, FetchesAndThenOnlyWhatIsNew) {
+    const Server server{git()};
+    const auto url = "http://127.0.0.1:" + server.port() + "/repository.git";
+    remote.commit({{"a", "1"}, {"b", std::string(100'000, 'x')}});
+    EXPECT_EQ(content(fetch(url), "a"), "1");
+    for (int i = 2; i < 40; ++i) remote.commit({{"a", std::to_string(i)}, {"b", "small"}});
+    EXPECT_EQ(content(fetch(url), "a"), "39");
+    const auto before = backend.requests.load();
+    EXPECT_EQ(content(fetch(url), "a"), "39");
+    EXPECT_EQ(backend.requests - before, 1) << "nothing is new: the list of references is all";
+}
+
+TEST_F(HttpTransport, ShowsItsCredentialsAndNeverInAMessage) {
+    remote.commit({{"a", "1"}});
+    const Server server{
+        [this](net::Request request, const net::Peer& peer, net::ResponseWriter& out) {
+            if (request.headers.get("Authorization") == "Basic bWU6c2VjcmV0")
+                return backend(std::move(request), peer, out);
+            return answer(out, 401, {{"WWW-Authenticate", "Basic"}}, "no");
+        }};
+    const auto url = "http://127.0.0.1:" + server.port() + "/repository.git";
+    EXPECT_EQ(failure(url).first, ErrorKind::denied);
+    access.user = "me";
+    access.password = secret("wrong");
+    const auto refused = failure(url);
+    EXPECT_EQ(refused.first, ErrorKind::denied);
+    EXPECT_EQ(refused.second.find("wrong"), std::string::npos);
+    access.password = secret("secret");
+    EXPECT_EQ(content(fetch(url), "a"), "1");
+    access.user.clear();
+    access.password.reset();
+    EXPECT_EQ(
+        content(fetch("http://me:secret@127.0.0.1:" + server.port() + "/repository.git"), "a"),
+        "1");
+}
+
+TEST_F(HttpTransport, FollowsARedirectWithoutItsCredentials) {
+    remote.commit({{"a", "1"}});
+    const Server real{git()};
+    const Server moved{[&](net::Request request, const net::Peer&, net::ResponseWriter& out) {
+        return answer(out, 301,
+                      {{"Location", "http://127.0.0.1:" + real.port() + "/repository.git" +
+                                        request.target.substr(4)}},
+                      "");
+    }};
+    access.bearer_token = secret("token");
+    EXPECT_EQ(content(fetch("http://127.0.0.1:" + moved.port() + "/old"), "a"), "1");
+    EXPECT_EQ(backend.authorization, "") << "another host";
+}
+
+TEST_F(HttpTransport, SaysWhatTheServerIsNot) {
+    const Server server{[](net::Request request, const net::Peer&, net::ResponseWriter& out) {
+        if (request.target.starts_with("/none")) return answer(out, 404, {}, "not here\n");
+        if (request.target.starts_with("/broken")) return answer(out, 500, {}, "<html>");
+        if (request.target.starts_with("/garbage"))
+            return answer(out, 200,
+                          {{"Content-Type", "application/x-git-upload-pack-advertisement"}},
+                          "garbage\xff");
+        return answer(out, 200, {{"Content-Type", "text/html"}}, "hello");
+    }};
+    const auto url = "http://127.0.0.1:" + server.port();
+    EXPECT_EQ(failure(url + "/none").first, ErrorKind::not_found);
+    EXPECT_EQ(failure(url + "/broken").first, ErrorKind::unavailable);
+    EXPECT_EQ(failure(url + "/page").first, ErrorKind::invalid);
+    EXPECT_EQ(failure(url + "/garbage").first, ErrorKind::unavailable);
+}
+
+TEST_F(HttpTransport, StopsAtTheLimits) {
+    const Server server{git()};
+    const auto url = "http://127.0.0.1:" + server.port() + "/repository.git";
+    remote.commit({{"big", crypto::random_bytes(3U << 20U)}});
+    access.transfer_limit = 1U << 20U;
+    EXPECT_EQ(failure(url).first, ErrorKind::exhausted);
+}
+
+TEST_F(HttpTransport, DoesNotWaitForASilentServer) {
+    const Server server{
+        [](net::Request, const net::Peer&, net::ResponseWriter& out) { return out.closed(); }};
+    const auto url = "http://127.0.0.1:" + server.port() + "/repository.git";
+    access.timeout = 200ms;
+    EXPECT_EQ(failure(url).first, ErrorKind::unavailable);
+    access.timeout = 60s;
+    std::thread impatient{[this] { stop.request_stop(); }};
+    EXPECT_THROW(static_cast<void>(fetch(url)), boost::system::system_error);
+    impatient.join();
+}
+
+TEST_F(HttpTransport, TrustsTheAuthorityOfTheRepositoryAlone) {
+    remote.commit({{"a", "1"}});
+    const auto ca = crypto::CertificateAuthority::open(directory.path() / "ca", "test");
+    crypto::Issue issue;
+    issue.subject.common_name = "127.0.0.1";
+    issue.names = {"127.0.0.1"};
+    issue.server = true;
+    auto server_certificate = ca.issue(issue);
+    crypto::Issue client;
+    client.subject.common_name = "kled";
+    auto client_certificate = ca.issue(client);
+    net::ServerTls tls;
+    tls.certificate_pem = server_certificate.certificate_pem;
+    tls.key_pem = std::make_shared<const Secret>(std::move(server_certificate.key_pem));
+    tls.client_ca_pem = ca.certificate_pem();
+    tls.require_client_certificate = true;
+    const Server server{git(), std::move(tls)};
+    const auto url = "https://127.0.0.1:" + server.port() + "/repository.git";
+    EXPECT_EQ(failure(url).first, ErrorKind::denied);
+    access.ca_pem = ca.certificate_pem();
+    EXPECT_NE(failure(url).second, "nothing was thrown") << "no client certificate";
+    access.certificate_pem = client_certificate.certificate_pem;
+    access.key_pem = std::make_shared<const Secret>(std::move(client_certificate.key_pem));
+    EXPECT_EQ(content(fetch(url), "a"), "1");
+}
+
+/// A port that was free a moment ago.
+unsigned free_port() {
+    asio::io_context loop;
+    asio::ip::tcp::acceptor acceptor{loop, {asio::ip::address_v4::loopback(), 0}};
+    return acceptor.local_endpoint().port();
+}
+
+/// sshd(8) for one user with one key.
+class SshServer {
+public:
+    explicit SshServer(const std::filesystem::path& directory)
+        : directory_{directory}, port_{free_port()} {
+        make_directories(directory, 0700);
+        for (const auto* name : {"host", "client", "stranger"}) {
+            run_to_end(kled::run({.argv = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
+                                           (directory / name).string()}},
+                                 "", 20s));
+        }
+        std::filesystem::copy_file(directory / "client.pub", directory / "authorized_keys");
+        write_file_atomic(
+            directory / "sshd_config",
+            "Port " + std::to_string(port_) + "\nListenAddress 127.0.0.1\nHostKey " +
+                (directory / "host").string() + "\nAuthorizedKeysFile " +
+                (directory / "authorized_keys").string() +
+                "\nStrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\n"
+                "KbdInteractiveAuthentication no\nPermitRootLogin yes\n");
+        make_directories("/run/sshd");
+        Process::Options options;
+        options.pipe_stderr = true;
+        process_ = Process::start(
+            {.argv = {"/usr/sbin/sshd", "-D", "-e", "-f", (directory / "sshd_config").string()}},
+            options);
+        wait_until_it_listens();
+    }
+    [[nodiscard]] std::string key(const std::string& name) const {
+        return read_file(directory_ / name);
+    }
+    [[nodiscard]] std::string known_hosts() const {
+        return "[127.0.0.1]:" + std::to_string(port_) + " " + key("host.pub");
+    }
+    [[nodiscard]] std::string url(const std::filesystem::path& path) const {
+        return "ssh://" + std::string{::getenv("USER") == nullptr ? "root" : ::getenv("USER")} +
+               "@127.0.0.1:" + std::to_string(port_) + path.string();
+    }
+
+private:
+    void wait_until_it_listens() const {
+        asio::io_context loop;
+        for (int i = 0; i < 200; ++i) {
+            asio::ip::tcp::socket socket{loop};
+            boost::system::error_code error;
+            socket.connect({asio::ip::address_v4::loopback(), static_cast<std::uint16_t>(port_)},
+                           error);
+            if (!error) return;
+            std::this_thread::sleep_for(20ms);
+        }
+    }
+    std::filesystem::path directory_;
+    unsigned port_;
+    std::optional<Process> process_;
+};
+
+TEST_F(SshTransport, FetchesWithItsOwnKeyAndKnownHosts) {
+    if (!std::filesystem::exists("/usr/sbin/sshd") || ::geteuid() != 0)
+        GTEST_SKIP() << "SKIPPED: needs sshd and root";
+    const SshServer server{directory.path() / "ssh"};
+    access.ssh_identity = secret(server.key("client"));
+    access.known_hosts = server.known_hosts();
+    remote.commit({{"a", "1"}});
+    EXPECT_EQ(content(fetch(server.url(remote.path())), "a"), "1");
+    for (int i = 2; i < 20; ++i) remote.commit({{"a", std::to_string(i)}});
+    EXPECT_EQ(content(fetch(server.url(remote.path())), "a"), "19");
+
+    EXPECT_EQ(failure(server.url(remote.path() / "none")).first, ErrorKind::not_found);
+    access.known_hosts = "[127.0.0.1]:1 " + server.key("host.pub");
+    EXPECT_EQ(failure(server.url(remote.path())).first, ErrorKind::denied) << "an unknown host";
+    access.known_hosts = server.known_hosts();
+    access.ssh_identity = secret(server.key("stranger"));
+    EXPECT_EQ(failure(server.url(remote.path())).first, ErrorKind::denied)
+        << "a key it does not know";
+}
+
+TEST_F(SshTransport, TakesNoNameForAnOption) {
+    access.ssh_identity = secret("x");
+    access.known_hosts = "x";
+    EXPECT_EQ(failure("ssh://-oProxyCommand=touch%20x/y").first, ErrorKind::invalid);
+    EXPECT_EQ(failure("ssh://-l@host/y").first, ErrorKind::invalid);
+    EXPECT_EQ(failure("ssh://host:22x/y").first, ErrorKind::invalid);
+    EXPECT_EQ(failure("ssh://host").first, ErrorKind::invalid);
+}
+
+}  // namespace
+}  // namespace kled::gitops::git
