@@ -19,8 +19,8 @@ void apply_merge_patch(json::value& target, const json::value& patch);
 
 /// Strategic merge with the directives $patch, $retainKeys, $setElementOrder,
 /// $deleteFromPrimitiveList; list strategies come from the schema of `kind`. A kind that is not in
-/// the schema merges as RFC 7396 does, with lists replaced. Error(invalid) for a malformed directive
-/// or a missing merge key.
+/// the schema merges as RFC 7396 does, with lists replaced. Error(invalid) for a malformed
+/// directive or a missing merge key.
 void apply_strategic_merge_patch(json::value& target, const json::value& patch,
                                  const GroupVersionKind& kind);
 
