@@ -1,4 +1,4 @@
-/// OpenSSL's objects with owners, and its errors as ours: for this folder's sources only.
+/// OpenSSL's objects with owners, and its errors as ours: for the sources of crypto and net only.
 #pragma once
 
 #include "base/error.h"

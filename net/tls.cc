@@ -1,6 +1,8 @@
 #include "net/tls.h"
 
 #include "base/error.h"
+#include "crypto/openssl.h"
+#include "crypto/x509.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -8,36 +10,12 @@
 #include <openssl/x509v3.h>
 
 #include <array>
-#include <climits>
 
 namespace kled::net {
 
 namespace {
 
-template <auto release>
-struct Release {
-    template <typename T>
-    void operator()(T* pointer) const noexcept {
-        release(pointer);
-    }
-};
-using Bio = std::unique_ptr<BIO, Release<BIO_free_all>>;
-using Certificate = std::unique_ptr<X509, Release<X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY_free>>;
-using Number = std::unique_ptr<BIGNUM, Release<BN_free>>;
-
-/// "what: <OpenSSL's reason>"; empties OpenSSL's error queue.
-Error openssl_error(ErrorKind kind, std::string what) {
-    const auto code = ERR_peek_last_error();
-    if (const char* reason = ERR_reason_error_string(code)) what.append(": ").append(reason);
-    ERR_clear_error();
-    return {kind, what};
-}
-
-Bio reader(std::string_view pem) {
-    if (pem.size() > INT_MAX) throw Error{ErrorKind::invalid, "TLS: PEM text is too long"};
-    return Bio{BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))};
-}
+using Certificate = crypto::Owned<X509, X509_free>;
 
 /// The next certificate; null at the end. An encrypted PEM is an error, never a question.
 Certificate next_certificate(BIO* bio) {
@@ -46,7 +24,7 @@ Certificate next_certificate(BIO* bio) {
     if (!certificate && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
         ERR_clear_error();
     else if (!certificate)
-        throw openssl_error(ErrorKind::invalid, "TLS: cannot read a certificate");
+        throw crypto::openssl_error(ErrorKind::invalid, "TLS: cannot read a certificate");
     return certificate;
 }
 
@@ -62,20 +40,11 @@ int select_protocol(SSL*, const unsigned char** out, unsigned char* out_length,
     return SSL_TLSEXT_ERR_OK;
 }
 
-std::string text_of(const ASN1_STRING* string) {
-    unsigned char* utf8 = nullptr;
-    const int length = ASN1_STRING_to_UTF8(&utf8, string);
-    if (length < 0) return {};
-    std::string text{reinterpret_cast<const char*>(utf8), static_cast<std::size_t>(length)};
-    OPENSSL_free(utf8);
-    return text;
-}
-
 }  // namespace
 
 TlsContext::TlsContext(bool server)
     : context_{SSL_CTX_new(server ? TLS_server_method() : TLS_client_method())} {
-    if (context_ == nullptr) throw openssl_error(ErrorKind::internal, "TLS: no context");
+    if (context_ == nullptr) throw crypto::openssl_error(ErrorKind::internal, "TLS: no context");
     SSL_CTX_set_min_proto_version(context_, TLS1_2_VERSION);
     SSL_CTX_set_mode(context_, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -93,32 +62,30 @@ TlsContext::TlsContext(bool server)
 TlsContext::~TlsContext() { SSL_CTX_free(context_); }
 
 void TlsContext::use_credential(std::string_view certificate_pem, std::string_view key_pem) const {
-    const auto certificates = reader(certificate_pem);
+    const auto certificates = crypto::reading(certificate_pem);
     const auto leaf = next_certificate(certificates.get());
     if (!leaf) throw Error{ErrorKind::invalid, "TLS: no certificate in the PEM text"};
     if (SSL_CTX_use_certificate(context_, leaf.get()) != 1)
-        throw openssl_error(ErrorKind::invalid, "TLS: certificate not usable");
+        throw crypto::openssl_error(ErrorKind::invalid, "TLS: certificate not usable");
     while (const auto next = next_certificate(certificates.get())) {
         if (SSL_CTX_add1_chain_cert(context_, next.get()) != 1)
-            throw openssl_error(ErrorKind::invalid, "TLS: certificate chain not usable");
+            throw crypto::openssl_error(ErrorKind::invalid, "TLS: certificate chain not usable");
     }
-    const auto keys = reader(key_pem);
-    const Key key{PEM_read_bio_PrivateKey(
-        keys.get(), nullptr, [](char*, int, int, void*) { return 0; }, nullptr)};
-    if (!key) throw openssl_error(ErrorKind::invalid, "TLS: cannot read the private key");
+    const auto key = crypto::private_key_from_pem(key_pem, "TLS");
     if (SSL_CTX_use_PrivateKey(context_, key.get()) != 1 ||
         SSL_CTX_check_private_key(context_) != 1)
-        throw openssl_error(ErrorKind::invalid, "TLS: certificate and key do not belong together");
+        throw crypto::openssl_error(ErrorKind::invalid,
+                                    "TLS: certificate and key do not belong together");
 }
 
 void TlsContext::trust(std::string_view ca_pem, bool announce) const {
-    const auto certificates = reader(ca_pem);
+    const auto certificates = crypto::reading(ca_pem);
     auto* const store = SSL_CTX_get_cert_store(context_);
     int count = 0;
     while (const auto ca = next_certificate(certificates.get())) {
         if (X509_STORE_add_cert(store, ca.get()) != 1 ||
             (announce && SSL_CTX_add_client_CA(context_, ca.get()) != 1))
-            throw openssl_error(ErrorKind::invalid, "TLS: CA certificate not usable");
+            throw crypto::openssl_error(ErrorKind::invalid, "TLS: CA certificate not usable");
         ++count;
     }
     if (count == 0) throw Error{ErrorKind::invalid, "TLS: no CA certificate in the PEM text"};
@@ -173,7 +140,7 @@ void expect_peer_name(ssl_st* ssl, const std::string& name) {
         parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     if (X509_VERIFY_PARAM_set1_host(parameters, name.c_str(), name.size()) != 1 ||
         SSL_set_tlsext_host_name(ssl, name.c_str()) != 1)
-        throw openssl_error(ErrorKind::invalid, "TLS: server name '" + name + "'");
+        throw crypto::openssl_error(ErrorKind::invalid, "TLS: server name '" + name + "'");
 }
 
 std::optional<std::string> verification_failure(ssl_st* ssl) {
@@ -188,22 +155,12 @@ std::optional<Peer::Certificate> peer_certificate(ssl_st* ssl) {
         SSL_get_verify_result(ssl) != X509_V_OK)
         return std::nullopt;
 
-    Peer::Certificate peer;
-    const auto* const subject = X509_get_subject_name(certificate);
-    for (int i = 0; i < X509_NAME_entry_count(subject); ++i) {
-        const auto* const entry = X509_NAME_get_entry(subject, i);
-        const int kind = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
-        auto text = text_of(X509_NAME_ENTRY_get_data(entry));
-        // A name that goes on after a NUL is one thing to us and another to a C reader.
-        if (text.find('\0') != std::string::npos) return std::nullopt;
-        if (kind == NID_commonName) peer.common_name = std::move(text);
-        if (kind == NID_organizationName) peer.organizations.push_back(std::move(text));
-    }
-    const Number serial{ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr)};
-    char* const hex = BN_bn2hex(serial.get());
-    peer.serial_hex = hex;
-    OPENSSL_free(hex);
-    return peer;
+    const auto pem = crypto::writing();
+    crypto::check(PEM_write_bio_X509(pem.get(), certificate) == 1, "PEM_write_bio_X509");
+    auto info = crypto::read_certificate(crypto::text_of(pem));
+    return Peer::Certificate{.common_name = std::move(info.common_name),
+                             .organizations = std::move(info.organizations),
+                             .serial_hex = std::move(info.serial_hex)};
 }
 
 }  // namespace kled::net
