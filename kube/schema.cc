@@ -56,9 +56,10 @@ FieldSchema TypeSchema::field_at(std::size_t i) const noexcept {
         .protobuf_number = row.number,
         .protobuf_embedded = {static_cast<std::uint8_t>(row.embedded & 0xFFU),
                               static_cast<std::uint8_t>(row.embedded >> 8U)},
-        .patch_merge = (row.patch & 1U) != 0,
-        .patch_retain_keys = (row.patch & 2U) != 0,
-        .patch_replace = (row.patch & 4U) != 0,
+        .patch_merge = (row.flags & 1U) != 0,
+        .patch_retain_keys = (row.flags & 2U) != 0,
+        .patch_replace = (row.flags & 4U) != 0,
+        .always_encoded = (row.flags & 8U) != 0,
         .patch_merge_key = string_at(row.merge_key),
         .default_json = string_at(row.default_value),
     };

@@ -109,6 +109,7 @@ struct FieldSchema {
     bool patch_merge = false;          ///< patchStrategy has "merge"
     bool patch_retain_keys = false;    ///< … "retainKeys"
     bool patch_replace = false;        ///< … "replace"
+    bool always_encoded = false;       ///< Go's encoder writes it even when it was never set
     std::string_view patch_merge_key;  ///< patchMergeKey; empty: a merged list is one of scalars
     std::string_view default_json;     ///< as OpenAPI has it: "\"TCP\"", "0"; mostly empty
 };

@@ -41,6 +41,10 @@ public:
     struct Field;
     /// A key of a map or object; nullopt: the object has no such field.
     [[nodiscard]] std::optional<Field> field(std::string_view name) const;
+    /// What a list key that is not given stands for.
+    [[nodiscard]] std::optional<json::value> default_of(std::string_view name) const;
+    /// Null is the absence of a value, as in every built-in kind.
+    [[nodiscard]] bool drops_null() const noexcept { return source_ == Source::builtin; }
 
     enum class Scalar : std::uint8_t { any, string, boolean, number };
     /// nullopt: no scalar may stand here.
@@ -68,7 +72,6 @@ struct StructuralSchema::Field {
     StructuralSchema type;
     bool declared = false;  ///< a field of an object, not a key of a map
     bool always = false;    ///< Go's encoder writes it even when nothing was set
-    std::optional<json::value> default_value;
 };
 
 }  // namespace kled::kube

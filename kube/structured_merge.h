@@ -27,7 +27,8 @@ struct FieldChanges {
 [[nodiscard]] json::object merge_structure(const json::object& live, const json::object& config,
                                            const StructuralSchema& schema);
 
-/// Takes the members of `fields` out, with all below them.
+/// Takes the members of `fields` out, with all below them. A member that loses all that was in it
+/// is null.
 [[nodiscard]] json::object without_fields(const json::object& object, const FieldSet& fields,
                                           const StructuralSchema& schema);
 

@@ -31,7 +31,7 @@ struct Field {
     std::uint16_t type;
     std::uint16_t number;
     std::uint16_t embedded;  ///< outer message | inner << 8
-    std::uint8_t patch;      ///< 1: merge, 2: retainKeys, 4: replace
+    std::uint8_t flags;  ///< patch strategy 1: merge, 2: retainKeys, 4: replace; 8: always encoded
     String merge_key;
     String default_value;  ///< JSON
 };

@@ -16,6 +16,7 @@ import (
 type number struct {
 	own      int
 	embedded [2]int
+	always   bool // Go's encoder writes the field even when it was never set
 }
 
 // goTypes returns, by OpenAPI name, the JSON fields of every struct reachable from the registered kinds.
@@ -89,7 +90,8 @@ func collect(t reflect.Type, embedded [2]int, fields map[string]number, types ma
 		if t.Name() == "TypeMeta" {
 			own = 0
 		}
-		fields[name] = number{own, embedded}
+		always := !strings.Contains(options, "omitempty") || field.Type.Kind() == reflect.Struct
+		fields[name] = number{own, embedded, always && !strings.Contains(options, "omitzero")}
 		visit(field.Type, types)
 	}
 }

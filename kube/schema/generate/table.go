@@ -17,7 +17,7 @@ type typeRow struct {
 }
 
 type fieldRow struct {
-	name, typ, number, embedded, patch, mergeKey, defaultValue int
+	name, typ, number, embedded, flags, mergeKey, defaultValue int
 }
 
 type table struct {
@@ -52,6 +52,7 @@ const (
 	patchMerge      = 1
 	patchRetainKeys = 2
 	patchReplace    = 4
+	alwaysEncoded   = 8
 )
 
 // Types that JSON or protobuf write in a way of their own.
@@ -158,14 +159,17 @@ func (t *table) field(owner, property string, s *schema) fieldRow {
 		log.Fatalf("%s.%s: no such field in the Go type", owner, property)
 	}
 	row.number, row.embedded = n.own, n.embedded[0]+n.embedded[1]<<8
+	if n.always {
+		row.flags |= alwaysEncoded
+	}
 	for _, word := range strings.Split(s.PatchStrategy, ",") {
 		switch word {
 		case "merge":
-			row.patch |= patchMerge
+			row.flags |= patchMerge
 		case "retainKeys":
-			row.patch |= patchRetainKeys
+			row.flags |= patchRetainKeys
 		case "replace":
-			row.patch |= patchReplace
+			row.flags |= patchReplace
 		case "":
 		default:
 			log.Fatalf("%s.%s: patch strategy %q", owner, property, word)
@@ -370,7 +374,7 @@ func (t *table) source() string {
 	})
 	rows("const Field fields[]", len(t.fields), func(i int) string {
 		r := t.fields[i]
-		return fmt.Sprintf("{%d,%d,%d,%d,%d,%d,%d}", r.name, r.typ, r.number, r.embedded, r.patch, r.mergeKey, r.defaultValue)
+		return fmt.Sprintf("{%d,%d,%d,%d,%d,%d,%d}", r.name, r.typ, r.number, r.embedded, r.flags, r.mergeKey, r.defaultValue)
 	})
 	texts := func(values []string) func(int) string { return func(i int) string { return values[i] } }
 	rows("const Root roots[]", len(roots), texts(roots))
