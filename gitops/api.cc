@@ -272,6 +272,14 @@ void SourceStatus::write_to(kube::Object& object) const {
 DeploymentStatus DeploymentStatus::from_object(const kube::Object& object) {
     DeploymentStatus result;
     result.conditions = Conditions::from_status(object.status());
+    if (object.kind() != "Kustomization") {
+        // Ready and the rest are the target's to say; ours is one condition among them.
+        const auto* rendered = result.conditions.find("Rendered");
+        Conditions own;
+        if (rendered != nullptr) own.put(Condition{*rendered}.named("Ready"));
+        result.conditions = std::move(own);
+        return result;
+    }
     result.observed_generation = integer(object.status(), "observedGeneration");
     result.handled_request = text_in(object, {"lastHandledReconcileAt"});
     result.last_applied_revision = text_in(object, {"lastAppliedRevision"});
@@ -282,12 +290,19 @@ DeploymentStatus DeploymentStatus::from_object(const kube::Object& object) {
 
 void DeploymentStatus::write_to(kube::Object& object) const {
     auto& status = status_of(object);
+    if (object.kind() != "Kustomization") {
+        auto all = Conditions::from_status(&status);
+        if (const auto* ready = conditions.find("Ready"))
+            all.put(Condition{*ready}.named("Rendered"));
+        status["conditions"] = all.to_json();
+        return;
+    }
     status["conditions"] = conditions.to_json();
     status["observedGeneration"] = observed_generation;
     set_or_erase(status, "lastHandledReconcileAt", handled_request);
     set_or_erase(status, "lastAppliedRevision", last_applied_revision);
     set_or_erase(status, "lastAttemptedRevision", last_attempted_revision);
-    if (object.kind() == "Kustomization") status["inventory"] = inventory.to_json();
+    status["inventory"] = inventory.to_json();
 }
 
 }  // namespace kled::gitops

@@ -102,6 +102,8 @@ struct SourceStatus {
     bool operator==(const SourceStatus&) const = default;
 };
 
+/// Of kinds other than Kustomization only the condition Rendered is ours (Ready here): what becomes
+/// of what was delivered is the target's to say.
 struct DeploymentStatus {
     Conditions conditions;
     std::int64_t observed_generation = 0;

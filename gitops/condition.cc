@@ -78,6 +78,15 @@ void Conditions::set(std::string_view type, std::string_view status, std::string
     found->observed_generation = generation;
 }
 
+void Conditions::put(Condition condition) {
+    const auto found = std::ranges::find(list_, condition.type, &Condition::type);
+    if (found == list_.end()) {
+        list_.push_back(std::move(condition));
+    } else {
+        *found = std::move(condition);
+    }
+}
+
 void Conditions::remove(std::string_view type) {
     std::erase_if(list_, [&](const Condition& c) { return c.type == type; });
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace kled::gitops {
@@ -19,6 +20,10 @@ struct Condition {
     std::int64_t observed_generation = 0;
     std::string last_transition;  ///< RFC 3339
 
+    [[nodiscard]] Condition named(std::string_view other) && {
+        type = other;
+        return std::move(*this);
+    }
     bool operator==(const Condition&) const = default;
 };
 
@@ -33,6 +38,8 @@ public:
     /// lastTransitionTime changes with the status alone (metav1.Condition).
     void set(std::string_view type, std::string_view status, std::string_view reason,
              std::string_view message, std::int64_t generation, WallTime now);
+    /// Just so, in place of one of its type.
+    void put(Condition condition);
     void remove(std::string_view type);
 
     bool operator==(const Conditions&) const = default;

@@ -44,4 +44,7 @@ private:
 /// The URL without password, for messages and logs.
 [[nodiscard]] std::string printable_url(std::string_view url);
 
+/// Whether two URLs name one repository: whatever the user, the scheme, and with or without ".git".
+[[nodiscard]] bool same_repository(std::string_view a, std::string_view b);
+
 }  // namespace kled::gitops::git

@@ -182,5 +182,14 @@ TEST(PrintableUrl, HasNoPassword) {
     EXPECT_EQ(printable_url("https://host:443/x"), "https://host:443/x");
 }
 
+TEST(SameRepository, LooksThroughTheWaysToWriteAUrl) {
+    EXPECT_TRUE(same_repository("https://host/o/r", "https://host/o/r.git"));
+    EXPECT_TRUE(same_repository("ssh://git@host/o/r.git", "git@host:o/r.git"));
+    EXPECT_TRUE(same_repository("https://me:x@host/o/r/", "http://host/o/r"));
+    EXPECT_TRUE(same_repository("file:///srv/r.git", "/srv/r.git"));
+    EXPECT_FALSE(same_repository("https://host/o/r", "https://host/o/s"));
+    EXPECT_FALSE(same_repository("https://host/o/r", "https://other/o/r"));
+}
+
 }  // namespace
 }  // namespace kled::gitops::git

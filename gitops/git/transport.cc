@@ -187,4 +187,24 @@ std::string printable_url(std::string_view url) {
     return text;
 }
 
+bool same_repository(std::string_view a, std::string_view b) {
+    const auto canonical = [](std::string_view url) {
+        std::string text{url};
+        if (const auto scheme = text.find("://"); scheme != std::string::npos) {
+            text.erase(0, scheme + 3);
+        } else if (const auto colon = text.find(':');
+                   colon != std::string::npos && !text.starts_with('/')) {
+            text[colon] = '/';  // user@host:path
+        }
+        const auto slash = text.find('/');
+        if (const auto at = text.rfind('@', slash); at != std::string::npos && slash != 0)
+            text.erase(0, at + 1);
+        while (text.ends_with('/')) text.pop_back();
+        if (text.ends_with(".git")) text.resize(text.size() - 4);
+        while (text.ends_with('/')) text.pop_back();
+        return text;
+    };
+    return canonical(a) == canonical(b);
+}
+
 }  // namespace kled::gitops::git

@@ -1,0 +1,18 @@
+/// From the Secrets of a GitRepository to what is shown to its server.
+#pragma once
+
+#include "gitops/api.h"
+#include "gitops/git/access.h"
+#include "kube/client.h"
+
+#include <boost/asio/awaitable.hpp>
+
+namespace kled::gitops {
+
+/// Reads `spec.secretRef` (Flux's keys: username, password, bearerToken, identity, known_hosts,
+/// ca.crt, tls.crt, tls.key and their older names) and `spec.proxySecretRef` (address, username,
+/// password). Error(not_found) when a Secret is not there, Error(invalid) when it cannot be used.
+boost::asio::awaitable<git::Access> read_access(kube::Client& client,
+                                                const GitRepository& repository);
+
+}  // namespace kled::gitops

@@ -1,0 +1,48 @@
+/// What happened, for people: the last of it in memory, all of it in the log.
+#pragma once
+
+#include "base/clock.h"
+#include "gitops/api.h"
+#include "kube/object.h"
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace kled::gitops {
+
+struct Event {
+    std::uint64_t number = 0;  ///< 1, 2, 3, …
+    WallTime time;
+    Key object;
+    bool warning = false;
+    std::string reason;
+    std::string message;
+
+    [[nodiscard]] kube::json::object to_json() const;
+};
+
+/// Used from one loop.
+class Events {
+public:
+    /// `sink` gets each event once, as it happens: where a cluster keeps them.
+    explicit Events(std::function<void(const Event&)> sink = {}) : sink_{std::move(sink)} {}
+
+    /// The same again for the same object (a failure at each retry) is told once.
+    void record(const Key& object, bool warning, std::string reason, std::string message);
+    /// Those after `number`, oldest first.
+    [[nodiscard]] std::vector<Event> since(std::uint64_t number) const;
+    [[nodiscard]] std::uint64_t last() const noexcept { return last_; }
+
+private:
+    static constexpr std::size_t limit = 1000;
+    std::function<void(const Event&)> sink_;
+    std::deque<Event> kept_;
+    std::map<Key, std::string> latest_;  // reason and message
+    std::uint64_t last_ = 0;
+};
+
+}  // namespace kled::gitops

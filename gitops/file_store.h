@@ -1,0 +1,72 @@
+/// Deployment objects from files of the repository itself: no definitions in the cluster are
+/// needed.
+#pragma once
+
+#include "gitops/object_store.h"
+#include "kube/client.h"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <map>
+#include <set>
+#include <string>
+
+namespace kled::gitops {
+
+/// One GitRepository and one Kustomization, both made here, lead to the folder that has the others:
+/// what the build of any Kustomization gives of their kinds is kept here and not applied. Each
+/// object with its status is a ConfigMap in `state_namespace`, so the state of a cluster is in that
+/// cluster, and any kled takes over from any other.
+class FileStore : public ObjectStore {
+public:
+    struct Options {
+        std::string url;
+        git::Reference reference;
+        std::string path;
+        Duration interval{60'000};
+        std::string secret_name;           ///< with the credentials, in `ns`
+        std::string name = "flux-system";  ///< of both; as `flux bootstrap` names them
+        std::string ns = "flux-system";    ///< also of objects in files that name none
+        std::string state_namespace = "kled-system";
+        std::set<std::string> target_kinds;  ///< deployment kinds besides Kustomization
+    };
+
+    FileStore(kube::Client& client, Options options);
+
+    boost::asio::awaitable<void> run(Listener& listener) override;
+    boost::asio::awaitable<void> write_status(const kube::Object& object) override;
+    boost::asio::awaitable<void> hold(const kube::Object& object) override;
+    boost::asio::awaitable<void> release(const kube::Object& object) override;
+    boost::asio::awaitable<void> declare(const Key& owner,
+                                         std::vector<kube::LoadedObject>& objects) override;
+
+private:
+    struct Kept {
+        kube::Object object;
+        std::string owner;   ///< Key::to_string() of who declared it; empty: the two roots
+        std::string stored;  ///< the ConfigMap's text
+    };
+
+    [[nodiscard]] bool keeps(const kube::Object& object) const;
+    [[nodiscard]] std::string state_name(const Key& key) const;
+    boost::asio::awaitable<void> load();
+    boost::asio::awaitable<void> watch();
+    /// Writes the ConfigMap if its text differs.
+    boost::asio::awaitable<void> store(const Key& key);
+    boost::asio::awaitable<void> drop(const Key& key);
+    void tell(const Key& key);
+    /// `object` is wanted with this spec: new, other, or as it was. True when something changed.
+    bool take(const Key& key, kube::Object object, const std::string& owner);
+
+    kube::Client& client_;
+    Options options_;
+    Listener* listener_ = nullptr;
+    std::map<Key, Kept> kept_;
+};
+
+/// Label on the ConfigMaps; their `data.object` is the object as JSON, their annotation
+/// reconcile.fluxcd.io/requestedAt and gitops.kled.io/suspend are what a user asks for.
+inline constexpr std::string_view state_label = "gitops.kled.io/state";
+inline constexpr std::string_view suspend_annotation = "gitops.kled.io/suspend";
+
+}  // namespace kled::gitops

@@ -1,0 +1,45 @@
+/// Where the objects that say what to deploy come from, and where what kled knows about them goes.
+#pragma once
+
+#include "gitops/api.h"
+#include "kube/object.h"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <vector>
+
+namespace kled::gitops {
+
+/// Two kinds: a cluster's API (cluster_store.h), or the files of the repository (file_store.h).
+/// Used from one loop.
+class ObjectStore {
+public:
+    class Listener {
+    public:
+        virtual ~Listener() = default;
+        /// It is there, or became different. An object being deleted is changed until its finalizer
+        /// is gone.
+        virtual void changed(kube::Object object) = 0;
+        virtual void removed(const Key& key) = 0;
+    };
+
+    virtual ~ObjectStore() = default;
+
+    /// Tells `listener` what is there, then what changes, until cancelled.
+    virtual boost::asio::awaitable<void> run(Listener& listener) = 0;
+
+    /// Durable when it returns. Error(conflict) when `object` is not the one stored any more and
+    /// that matters, Error(not_found) when it went, Error(unavailable).
+    virtual boost::asio::awaitable<void> write_status(const kube::Object& object) = 0;
+
+    /// While it has our finalizer, an object that is deleted stays until we are done with it.
+    virtual boost::asio::awaitable<void> hold(const kube::Object& object) = 0;
+    virtual boost::asio::awaitable<void> release(const kube::Object& object) = 0;
+
+    /// Takes out of `objects`, built for `owner`, those this store itself keeps: from now on they
+    /// are all that `owner` has declared. A cluster keeps none: there they are applied.
+    virtual boost::asio::awaitable<void> declare(const Key& owner,
+                                                 std::vector<kube::LoadedObject>& objects) = 0;
+};
+
+}  // namespace kled::gitops
