@@ -58,11 +58,6 @@ void write_all(const FileDescriptor& file, std::string_view content, const std::
     }
 }
 
-void sync_directory(const fs::path& directory) {
-    const auto handle = open_retrying(directory, O_RDONLY | O_DIRECTORY);
-    if (!handle || ::fsync(handle.get()) < 0) throw from_errno(errno, directory.string());
-}
-
 }  // namespace
 
 std::string read_file(const fs::path& path, std::size_t limit_bytes) {
@@ -106,6 +101,11 @@ void write_file_atomic(const fs::path& path, std::string_view content, unsigned 
         throw;
     }
     sync_directory(folder);
+}
+
+void sync_directory(const fs::path& directory) {
+    const auto handle = open_retrying(directory, O_RDONLY | O_DIRECTORY);
+    if (!handle || ::fsync(handle.get()) < 0) throw from_errno(errno, directory.string());
 }
 
 void make_directories(const fs::path& path, unsigned mode) {

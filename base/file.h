@@ -28,6 +28,9 @@ namespace kled {
 void write_file_atomic(const std::filesystem::path& path, std::string_view content,
                        unsigned mode = 0644);
 
+/// Makes names in `directory` (a rename, a new file) survive a power cut.
+void sync_directory(const std::filesystem::path& directory);
+
 /// mkdir -p with `mode` on what it makes. Error(denied|unavailable).
 void make_directories(const std::filesystem::path& path, unsigned mode = 0755);
 
