@@ -1,0 +1,164 @@
+#include "kustomize/resource.h"
+
+#include "kustomize/scalar.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace kled::kustomize {
+
+namespace {
+
+constexpr std::string_view no_namespace = "_non_namespaceable_";
+
+/// {apiVersion, kind}, sorted.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 36> cluster_kinds{{
+    {"admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"},
+    {"admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"},
+    {"admissionregistration.k8s.io/v1beta1", "MutatingWebhookConfiguration"},
+    {"admissionregistration.k8s.io/v1beta1", "ValidatingWebhookConfiguration"},
+    {"apiextensions.k8s.io/v1", "CustomResourceDefinition"},
+    {"apiextensions.k8s.io/v1beta1", "CustomResourceDefinition"},
+    {"apiregistration.k8s.io/v1", "APIService"},
+    {"apiregistration.k8s.io/v1beta1", "APIService"},
+    {"certificates.k8s.io/v1", "CertificateSigningRequest"},
+    {"certificates.k8s.io/v1beta1", "CertificateSigningRequest"},
+    {"flowcontrol.apiserver.k8s.io/v1beta1", "FlowSchema"},
+    {"flowcontrol.apiserver.k8s.io/v1beta1", "PriorityLevelConfiguration"},
+    {"networking.k8s.io/v1", "IngressClass"},
+    {"networking.k8s.io/v1beta1", "IngressClass"},
+    {"node.k8s.io/v1", "RuntimeClass"},
+    {"node.k8s.io/v1beta1", "RuntimeClass"},
+    {"policy/v1beta1", "PodSecurityPolicy"},
+    {"rbac.authorization.k8s.io/v1", "ClusterRole"},
+    {"rbac.authorization.k8s.io/v1", "ClusterRoleBinding"},
+    {"rbac.authorization.k8s.io/v1beta1", "ClusterRole"},
+    {"rbac.authorization.k8s.io/v1beta1", "ClusterRoleBinding"},
+    {"scheduling.k8s.io/v1", "PriorityClass"},
+    {"scheduling.k8s.io/v1beta1", "PriorityClass"},
+    {"storage.k8s.io/v1", "CSIDriver"},
+    {"storage.k8s.io/v1", "CSINode"},
+    {"storage.k8s.io/v1", "StorageClass"},
+    {"storage.k8s.io/v1", "VolumeAttachment"},
+    {"storage.k8s.io/v1beta1", "CSIDriver"},
+    {"storage.k8s.io/v1beta1", "CSINode"},
+    {"storage.k8s.io/v1beta1", "StorageClass"},
+    {"storage.k8s.io/v1beta1", "VolumeAttachment"},
+    {"v1", "ComponentStatus"},
+    {"v1", "Namespace"},
+    {"v1", "Node"},
+    {"v1", "NodeProxyOptions"},
+    {"v1", "PersistentVolume"},
+}};
+static_assert(std::is_sorted(cluster_kinds.begin(), cluster_kinds.end()));
+
+std::string metadata_text(const json::object& object, std::string_view field) {
+    const auto* value = kube::find(object, {"metadata", field});
+    return value == nullptr ? std::string{} : text_of(*value);
+}
+
+std::string field_text(const json::object& object, std::string_view field) {
+    const auto* value = object.if_contains(field);
+    return value == nullptr ? std::string{} : text_of(*value);
+}
+
+}  // namespace
+
+bool cluster_scoped(const Gvk& gvk) noexcept {
+    // Most kinds are in no namespace-free list at all: look at the kind first, it is short.
+    const auto known = std::any_of(cluster_kinds.begin(), cluster_kinds.end(),
+                                   [&](const auto& entry) { return entry.second == gvk.kind; });
+    if (!known) return false;
+    const auto api_version = gvk.api_version();
+    return std::binary_search(cluster_kinds.begin(), cluster_kinds.end(),
+                              std::pair<std::string_view, std::string_view>{api_version, gvk.kind});
+}
+
+bool selects(const Gvk& selector, const Gvk& gvk) noexcept {
+    return (selector.group.empty() || selector.group == gvk.group) &&
+           (selector.version.empty() || selector.version == gvk.version) &&
+           (selector.kind.empty() || selector.kind == gvk.kind);
+}
+
+bool Id::cluster_scoped() const noexcept { return kustomize::cluster_scoped(gvk); }
+
+std::string_view Id::effective_namespace() const noexcept {
+    if (cluster_scoped()) return no_namespace;
+    return ns.empty() ? std::string_view{"default"} : std::string_view{ns};
+}
+
+std::string Id::to_string() const {
+    auto text = gvk.kind;
+    if (!gvk.group.empty() || !gvk.version.empty()) text += "." + gvk.api_version();
+    text += ' ';
+    if (!ns.empty() && ns != no_namespace) text += ns + "/";
+    return text + name;
+}
+
+bool same(const Id& a, const Id& b) noexcept {
+    return a.name == b.name && a.gvk == b.gvk && a.effective_namespace() == b.effective_namespace();
+}
+
+void Resource::refresh() {
+    const auto& fields = object.fields();
+    id.gvk = Gvk::parse(field_text(fields, "apiVersion"), field_text(fields, "kind"));
+    id.name = metadata_text(fields, "name");
+    id.ns = metadata_text(fields, "namespace");
+}
+
+void Resource::store_previous_id() {
+    previous.push_back({id.gvk.kind, id.name, std::string{id.effective_namespace()}});
+}
+
+Id Resource::previous_id(std::size_t index) const {
+    const auto& before = previous[index];
+    return {.gvk = {.group = id.gvk.group, .version = id.gvk.version, .kind = before.kind},
+            .name = before.name,
+            .ns = before.effective_namespace};
+}
+
+Id Resource::original_id() const { return previous.empty() ? id : previous_id(0); }
+
+std::string Resource::describe() const {
+    auto text = id.gvk.kind + " ";
+    if (!id.ns.empty()) text += id.ns + "/";
+    text += id.name;
+    if (!origin.file.empty()) text += " (" + origin.at("") + ")";
+    return text;
+}
+
+void Resource::set_name(const std::string& name) {
+    auto& metadata = object.metadata();
+    if (auto* value = metadata.if_contains("name")) {
+        set_text(*value, name);
+    } else {
+        metadata["name"] = name;
+    }
+    id.name = name;
+}
+
+void Resource::set_namespace(const std::string& ns) {
+    auto& metadata = object.metadata();
+    if (ns.empty()) {
+        const auto entry = metadata.find("namespace");
+        if (entry != metadata.end()) metadata.stable_erase(entry);
+    } else if (auto* value = metadata.if_contains("namespace")) {
+        set_text(*value, ns);
+    } else {
+        metadata["namespace"] = ns;
+    }
+    id.ns = ns;
+}
+
+void Resource::set_kind(const std::string& kind) {
+    object.fields()["kind"] = kind;
+    id.gvk.kind = kind;
+}
+
+const json::object* Resource::metadata_map(std::string_view field) const {
+    const auto* value = kube::find(object.fields(), {"metadata", field});
+    return value == nullptr ? nullptr : value->if_object();
+}
+
+}  // namespace kled::kustomize

@@ -1,0 +1,58 @@
+#include "kustomize/scalar.h"
+
+#include "base/error.h"
+#include "kube/yaml.h"
+
+namespace kled::kustomize {
+
+std::string text_of(const json::value& value) {
+    switch (value.kind()) {
+        case json::kind::string: return std::string{value.get_string()};
+        case json::kind::bool_: return value.get_bool() ? "true" : "false";
+        case json::kind::int64:
+        case json::kind::uint64:
+        case json::kind::double_: return kube::to_json(value);
+        default: return {};
+    }
+}
+
+bool text_equals(const json::value& value, std::string_view text) {
+    if (const auto* string = value.if_string()) return std::string_view{*string} == text;
+    return text_of(value) == text;
+}
+
+bool is_null_or_empty(const json::value& value) noexcept {
+    if (const auto* object = value.if_object()) return object->empty();
+    if (const auto* array = value.if_array()) return array->empty();
+    return value.is_null();
+}
+
+json::value plain(std::string_view text) {
+    try {
+        auto value = kube::parse_yaml(text);
+        if (is_scalar(value)) return value;
+    } catch (const Error&) {  // no YAML value of its own, so it is text
+    }
+    return json::value(text);
+}
+
+void set_text(json::value& value, std::string_view text) {
+    if (value.is_number() || value.is_bool()) {
+        value = plain(text);
+    } else {
+        value = json::value(text);
+    }
+}
+
+std::string_view type_name(const json::value& value) noexcept {
+    switch (value.kind()) {
+        case json::kind::object: return "map";
+        case json::kind::array: return "list";
+        case json::kind::string: return "text";
+        case json::kind::bool_: return "boolean";
+        case json::kind::null: return "null";
+        default: return "number";
+    }
+}
+
+}  // namespace kled::kustomize
