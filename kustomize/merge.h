@@ -1,0 +1,17 @@
+/// Strategic merge as kustomize does it (kyaml's merge2), which differs from the API server's:
+/// lists grow at their front, and of the directives only `$patch` is known.
+#pragma once
+
+#include "kustomize/merge_schema.h"
+
+#include <boost/json/object.hpp>
+
+#include <optional>
+
+namespace kled::kustomize {
+
+/// Merges `patch`, which is used up, into `target`. False: the patch deletes the whole object.
+/// Error(invalid): a list meets a map, or a `$patch` is unknown.
+[[nodiscard]] bool merge(json::object& target, json::object patch, const std::optional<MergeSchema>& schema);
+
+}  // namespace kled::kustomize
