@@ -10,6 +10,13 @@ namespace {
 constexpr std::string_view kustomization_version = "kustomize.config.k8s.io/v1beta1";
 constexpr std::string_view component_version = "kustomize.config.k8s.io/v1alpha1";
 
+GeneratorOptions read_options(Fields& f) {
+    return {.labels = f.pairs("labels"),
+            .annotations = f.pairs("annotations"),
+            .disable_name_suffix_hash = f.flag("disableNameSuffixHash"),
+            .immutable = f.flag("immutable")};
+}
+
 class Reader {
 public:
     Reader(const json::value& value, Document& document, std::vector<std::string>& warnings)
@@ -54,10 +61,10 @@ public:
     }
 
 private:
-    template <typename T, typename Read>
-    std::vector<T> all(std::string_view name, Read read) {
+    template <typename T, typename ReadOne>
+    std::vector<T> all(std::string_view name, ReadOne read_one) {
         std::vector<T> items;
-        fields_.each(name, [&](Fields& item) { items.push_back(read(item)); });
+        fields_.each(name, [&](Fields& item) { items.push_back(read_one(item)); });
         return items;
     }
 
@@ -144,14 +151,6 @@ private:
         }
     }
 
-    static GeneratorOptions read_options(Fields& f) {
-        return {.labels = f.pairs("labels"),
-                .annotations = f.pairs("annotations"),
-                .disable_name_suffix_hash = f.flag("disableNameSuffixHash"),
-                .immutable = f.flag("immutable")};
-    }
-    friend Generator kustomize::read_generator(Fields& fields, bool secret);
-
     void warn() {
         static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> deprecated{{
             {"bases", "resources"},
@@ -227,7 +226,7 @@ Generator read_generator(Fields& fields, bool secret) {
                         .options = {},
                         .at = fields.at()};
     if (auto env = fields.text("env"); !env.empty()) generator.envs.push_back(std::move(env));
-    fields.inside("options", [&](Fields& f) { generator.options = Reader::read_options(f); });
+    fields.inside("options", [&](Fields& f) { generator.options = read_options(f); });
     return generator;
 }
 
