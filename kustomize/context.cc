@@ -56,6 +56,11 @@ Root Root::enter(const std::string& path) const {
     return Root{context_, entry->path, this};
 }
 
+bool is_inline(std::string_view text_or_path) noexcept {
+    return text_or_path.find('\n') != text_or_path.npos || text_or_path.find(": ") != text_or_path.npos ||
+           text_or_path.starts_with('{');
+}
+
 std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::string& file) {
     std::vector<ResourceMap::Item> resources;
     std::deque<kube::YamlDocument> queue;

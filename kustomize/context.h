@@ -49,6 +49,9 @@ private:
     const Root* parent_;
 };
 
+/// Whether an entry that may be a path or YAML is YAML: it has a line break or a "key: value".
+[[nodiscard]] bool is_inline(std::string_view text_or_path) noexcept;
+
 /// The objects of a manifest's text as kustomize reads them: Lists are replaced by their items, each
 /// object has a kind and a name. Error(invalid) names `file`, as the user knows it, and a line.
 [[nodiscard]] std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::string& file);

@@ -5,7 +5,6 @@
 #include "kustomize/scalar.h"
 
 #include <algorithm>
-#include <span>
 
 namespace kled::kustomize {
 
@@ -49,12 +48,35 @@ std::vector<std::string> split_path(std::string_view path, char separator) {
 
 namespace {
 
+/// The first part of a path, and what follows it.
+struct Step {
+    std::string_view part;
+    std::string_view rest;
+    std::string unescaped = {};  ///< holds `part` when the path had a "\/" in it
+
+    explicit Step(std::string_view path) {
+        auto slash = std::min(path.find('/'), path.size());
+        while (slash < path.size() && slash > 0 && path[slash - 1] == '\\') {
+            slash = std::min(path.find('/', slash + 1), path.size());
+        }
+        part = path.substr(0, slash);
+        rest = path.substr(std::min(slash + 1, path.size()));
+        if (part.find("\\/") == part.npos) return;
+        for (std::size_t i = 0; i < part.size(); ++i) {
+            if (part.substr(i, 2) != "\\/") unescaped += part[i];
+        }
+        part = unescaped;
+    }
+    Step(const Step&) = delete;
+    Step& operator=(const Step&) = delete;
+};
+
 struct Walk {
     const FieldSpec& spec;
     Make make;
     const std::function<void(json::value&)>& change;
 
-    void operator()(json::value& value, std::span<const std::string> path) const {
+    void operator()(json::value& value, std::string_view path) const {
         if (path.empty()) {
             change(value);
         } else if (auto* list = value.if_array()) {
@@ -62,19 +84,16 @@ struct Walk {
         } else if (auto* map = value.if_object()) {
             step(*map, path);
         } else if (!value.is_null()) {
-            throw Error{ErrorKind::invalid, "field " + spec.path + ": expected a map or a list before " +
-                                                path.front() + ", found " +
-                                                std::string{type_name(value)}};
+            fail("expected a map or a list before `" + std::string{path} + "`, found a " + std::string{type_name(value)});
         }
     }
 
-    void step(json::object& map, std::span<const std::string> path) const {
-        std::string_view name = path.front();
+    void step(json::object& map, std::string_view path) const {
+        const Step step{path};
+        auto name = step.part;
         const bool is_list = name.ends_with("[]");
         if (is_list) name.remove_suffix(2);
-        if (name.empty()) {
-            throw Error{ErrorKind::invalid, "field " + spec.path + ": a part of the path is empty"};
-        }
+        if (name.empty()) fail("a part of the path is empty");
         const bool creates = spec.create && make != Make::nothing && !is_list;
         auto* field = map.if_contains(name);
         if (field == nullptr) {
@@ -85,25 +104,28 @@ struct Walk {
             // Written out as null or just made: it becomes what the path needs.
             if (is_list) {
                 field->emplace_array();
-            } else if (creates && (path.size() > 1 || make == Make::map)) {
+            } else if (creates && (!step.rest.empty() || make == Make::map)) {
                 field->emplace_object();
             } else if (creates) {
                 field->emplace_string();
             }
         }
-        (*this)(*field, path.subspan(1));
+        (*this)(*field, step.rest);
+    }
+
+    [[noreturn]] void fail(const std::string& what) const {
+        throw Error{ErrorKind::invalid, "field " + spec.path + ": " + what};
     }
 };
 
 }  // namespace
 
-void visit(Resource& resource, const FieldSpec& spec, Make make,
-           const std::function<void(json::value&)>& change) {
+void visit(Resource& resource, const FieldSpec& spec, Make make, const std::function<void(json::value&)>& change) {
     if (!selects(spec.gvk, resource.id.gvk)) return;
-    const auto parts = split_path(spec.path, '/');
-    // The root is a map, so the first step needs no json::value around it.
+    auto path = std::string_view{spec.path};
+    if (path.starts_with('/')) path.remove_prefix(1);
     try {
-        Walk{spec, make, change}.step(resource.object.fields(), parts);
+        Walk{spec, make, change}.step(resource.object.fields(), path);
     } catch (const Error& error) {
         throw error.within(resource.describe());
     }

@@ -1,0 +1,471 @@
+#include "kustomize/accumulate.h"
+
+#include "base/error.h"
+#include "kube/yaml.h"
+#include "kustomize/crds.h"
+#include "kustomize/plugins.h"
+#include "kustomize/scalar.h"
+#include "kustomize/transformers.h"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+
+namespace kled::kustomize {
+
+namespace {
+
+constexpr std::array<std::string_view, 3> file_names{"kustomization.yaml", "kustomization.yml", "Kustomization"};
+
+bool has_kustomization(const Files& files, const std::string& directory) {
+    return std::any_of(file_names.begin(), file_names.end(), [&](std::string_view name) {
+        const auto entry = files.find(*resolve(directory, name));
+        return entry && entry->kind == Files::Kind::file;
+    });
+}
+
+/// "a/../b" → "b"; leading ".." stay. For what is shown, not for what is opened.
+std::string join_lexically(const std::string& base, const std::string& relative) {
+    std::vector<std::string> parts;
+    for (const auto& text : {base, relative}) {
+        for (const auto& part : split_path(text, '/')) {
+            if (part.empty() || part == ".") continue;
+            if (part == ".." && !parts.empty() && parts.back() != "..") {
+                parts.pop_back();
+            } else {
+                parts.push_back(part);
+            }
+        }
+    }
+    std::string joined;
+    for (const auto& part : parts) joined += (joined.empty() ? "" : "/") + part;
+    return joined;
+}
+
+/// The manifests below a directory, as Flux finds them: in order of their names, a subdirectory with
+/// a kustomization of its own as one entry.
+void find_manifests(const Files& files, const std::string& directory, const std::string& relative, json::array& found) {
+    for (const auto& name : files.list(directory)) {
+        if (name.starts_with(".git") && relative.empty()) continue;
+        const auto entry = files.find(*resolve(directory, name));
+        if (!entry) continue;
+        const auto path = relative.empty() ? name : relative + "/" + name;
+        if (entry->kind == Files::Kind::file) {
+            if (name.ends_with(".yaml") || name.ends_with(".yml")) found.emplace_back(path);
+        } else if (has_kustomization(files, entry->path)) {
+            found.emplace_back(path);
+        } else {
+            find_manifests(files, entry->path, path, found);
+        }
+    }
+}
+
+/// A field that says nothing: kustomize refuses a file of these.
+bool is_default(const json::value& value) {
+    if (const auto* text = value.if_string()) return text->empty();
+    return value.is_null();
+}
+
+class Accumulator {
+public:
+    explicit Accumulator(const Target& target)
+        : target_{target}, k_{target.kustomization}, root_{target.root}, context_{root_.context()} {}
+
+    /// Onto `all`: empty for a kustomization, the parent's for a component.
+    void run(Accumulated& all) {
+        for (const auto& entry : k_.resources) attempt(entry.at, [&] { add(all, entry.text); });
+        configure(all);
+        if (!sound()) return;
+        generate_all(all.resources);
+        for (const auto& entry : k_.components) attempt(entry.at, [&] { add_component(all, entry.text); });
+        if (!sound()) return;
+        transform(all);
+        if (!sound()) return;
+        validate(all.resources);
+        attempt(k_.file + ": ", [&] { find_variables(all.resources, k_.variables); });
+        for (const auto& variable : k_.variables) add_variable(all, variable);
+    }
+
+    void add(Accumulated& all, const std::string& path) {
+        const auto& files = context_.files;
+        const auto place = resolve(root_.directory(), path);
+        const auto entry = place ? files.find(*place) : std::nullopt;
+        if (!entry || entry->kind == Files::Kind::directory) {
+            add_directory(all, path, false);
+            return;
+        }
+        const auto file = root_.find_file(path);
+        for (auto& item : load_resources(files.read(file), files.display(file))) {
+            if (target_.tracks_origin) item->provenance = Provenance{.path = join_lexically(target_.path, path)};
+            all.resources.append(std::move(item));
+        }
+    }
+
+private:
+    [[nodiscard]] bool sound() const noexcept { return context_.problems.empty(); }
+
+    /// What goes wrong is a problem of the place `at` ("file:line: field: ").
+    void attempt(const std::string& at, const std::function<void()>& step) {
+        try {
+            step();
+        } catch (const Error& error) {
+            const std::string_view what = error.what();
+            // A file that was read from here names its own lines.
+            const bool says_where = what.starts_with(at);
+            context_.problems.add(says_where ? std::string{what} : at + std::string{what});
+        }
+    }
+
+    void add_directory(Accumulated& all, const std::string& path, bool component) {
+        auto below = load_target(root_.enter(path), false);
+        if (!below) return;
+        if (below->kustomization.component != component) {
+            throw Error{ErrorKind::invalid, component ? "not a component (kind: Component): " + path
+                                                      : "a component; name it in `components`: " + path};
+        }
+        below->path = join_lexically(target_.path, path);
+        below->tracks_origin = target_.tracks_origin;
+        choose_open_api(*below);
+        if (component) {
+            Accumulator{*below}.run(all);
+            return;
+        }
+        auto theirs = accumulate(*below);
+        if (!sound()) return;
+        all.resources.append_all(std::move(theirs.resources));
+        all.configuration = merged(all.configuration, theirs.configuration);
+        for (const auto& variable : theirs.variables) add_variable(all, variable);
+    }
+
+    void add_component(Accumulated& all, const std::string& path) { add_directory(all, path, true); }
+
+    void add_variable(Accumulated& all, const Variable& variable) {
+        const auto there = std::find_if(all.variables.begin(), all.variables.end(),
+                                        [&](const Variable& v) { return v.name == variable.name; });
+        if (there != all.variables.end()) {
+            context_.problems.add(variable.at + "there is a variable " + variable.name + " already (" + there->at +
+                                  "name)");
+            return;
+        }
+        all.variables.push_back(variable);
+    }
+
+    void configure(Accumulated& all) {
+        if (k_.configurations.empty() && k_.crds.empty()) return;
+        auto configuration = std::make_shared<Configuration>(*all.configuration);
+        for (const auto& entry : k_.configurations) {
+            attempt(entry.at, [&] { configuration->merge(read_configuration(entry.text)); });
+        }
+        for (const auto& entry : k_.crds) {
+            attempt(entry.at, [&] { configuration->merge(configuration_of_crds(read_document(entry.text).value)); });
+        }
+        all.configuration = std::move(configuration);
+    }
+
+    kube::YamlDocument read_document(const std::string& path) {
+        const auto file = root_.find_file(path);
+        const kube::YamlOptions options{.dialect = kube::YamlDialect::configuration,
+                                        .file = context_.files.display(file),
+                                        .with_lines = true,
+                                        .duplicate_keys_are_errors = false};
+        auto documents = kube::parse_yaml_stream(context_.files.read(file), options);
+        if (documents.empty()) return {.value = nullptr, .origin = {.file = options.file, .line = 1, .lines = nullptr}};
+        return std::move(documents.front());
+    }
+
+    Configuration read_configuration(const std::string& path) {
+        auto read = read_document(path);
+        Document document{.origin = std::move(read.origin), .problems = context_.problems};
+        return Configuration::read(read.value, document);
+    }
+
+    Provenance configured_by(std::string kind) const {
+        return {.path = join_lexically(target_.path, k_.file_name),
+                .configured = true,
+                .api_version = "builtin",
+                .kind = std::move(kind)};
+    }
+
+    void generate_all(ResourceMap& resources) {
+        for (const auto* generators : {&k_.config_maps, &k_.secrets}) {
+            for (const auto& generator : *generators) {
+                attempt(generator.at, [&] {
+                    auto item = generate(generator, root_);
+                    item->origin = {.file = generator.at.substr(0, generator.at.find(": ")), .line = 0, .lines = nullptr};
+                    if (target_.tracks_origin) {
+                        item->provenance = configured_by(generator.secret ? "SecretGenerator" : "ConfigMapGenerator");
+                    }
+                    resources.absorb(std::move(item));
+                });
+            }
+        }
+        for (const auto& entry : k_.generators) {
+            attempt(entry.at, [&] {
+                const auto configurations = load_entries({entry}, target_);
+                for (const auto& configuration : configurations.items()) {
+                    for (auto& item : run_generator(*configuration, root_)) {
+                        if (target_.tracks_origin) item->provenance = configured_by(*configuration);
+                        resources.absorb(std::move(item));
+                    }
+                }
+            });
+        }
+    }
+
+    static Provenance configured_by(const Resource& configuration) {
+        return {.path = configuration.provenance ? configuration.provenance->path : "",
+                .configured = true,
+                .api_version = configuration.id.gvk.api_version(),
+                .kind = configuration.id.gvk.kind,
+                .name = configuration.id.name,
+                .ns = configuration.id.ns};
+    }
+
+    /// One transformer, if it has something to do.
+    void step(ResourceMap& resources, const char* kind, const std::string& at, const std::function<void()>& change) {
+        if (!sound()) return;
+        attempt(at, change);
+        note(resources, target_.tracks_origin ? std::optional{configured_by(kind)} : std::nullopt);
+    }
+
+    /// What a transformer leaves behind: its name on each resource, and no removed ones.
+    static void note(ResourceMap& resources, const std::optional<Provenance>& by) {
+        if (!by) return;
+        for (const auto& item : resources.items()) {
+            if (!item->provenance) {
+                item->provenance = by;
+            } else {
+                item->transformations.push_back(*by);
+            }
+        }
+    }
+
+    void transform(Accumulated& all) {
+        auto& resources = all.resources;
+        const auto& fields = *all.configuration;
+        const auto at = k_.file + ": ";
+        if (!k_.strategic_patches.empty()) {
+            step(resources, "PatchStrategicMergeTransformer", at, [&] {
+                for (const auto& entry : k_.strategic_patches) {
+                    attempt(entry.at, [&] { apply_strategic_patches(resources, entry.text, root_); });
+                }
+            });
+        }
+        for (const auto& patch : k_.patches) {
+            step(resources, "PatchTransformer", patch.at, [&] { apply_patch(resources, patch, root_); });
+        }
+        resources.sweep();
+        if (!k_.ns.empty()) {
+            step(resources, "NamespaceTransformer", at + "namespace: ",
+                 [&] { set_namespace(resources, {.ns = k_.ns}, fields.ns); });
+        }
+        if (!k_.name_prefix.empty()) {
+            step(resources, "PrefixTransformer", at + "namePrefix: ",
+                 [&] { add_affix(resources, Affix::prefix, k_.name_prefix, fields.name_prefix); });
+        }
+        if (!k_.name_suffix.empty()) {
+            step(resources, "SuffixTransformer", at + "nameSuffix: ",
+                 [&] { add_affix(resources, Affix::suffix, k_.name_suffix, fields.name_suffix); });
+        }
+        add_labels(resources, fields);
+        if (!k_.common_annotations.empty()) {
+            step(resources, "AnnotationsTransformer", at + "commonAnnotations: ",
+                 [&] { add_pairs(resources, k_.common_annotations, fields.common_annotations); });
+        }
+        for (const auto& patch : k_.json_patches) {
+            step(resources, "PatchJson6902Transformer", patch.at, [&] { apply_json_patch(resources, patch, root_); });
+        }
+        for (const auto& replica : k_.replicas) {
+            step(resources, "ReplicaCountTransformer", replica.at,
+                 [&] { set_replicas(resources, replica, fields.replicas); });
+        }
+        if (!k_.images.empty() && sound()) {
+            attempt(at + "images: ", [&] { set_images(resources, k_.images, fields.images); });
+            for (std::size_t i = 0; i < k_.images.size() && target_.tracks_origin; ++i) {
+                note(resources, configured_by("ImageTagTransformer"));
+            }
+        }
+        if (!k_.replacements.empty()) {
+            step(resources, "ReplacementTransformer", at, [&] {
+                for (const auto& replacement : k_.replacements) {
+                    attempt(replacement.at, [&] { apply_replacement(resources, replacement, root_); });
+                }
+            });
+        }
+        for (const auto& entry : k_.transformers) run_entry(resources, entry);
+        resources.sweep();
+    }
+
+    void add_labels(ResourceMap& resources, const Configuration& fields) {
+        if (k_.labels.empty() && k_.common_labels.empty()) return;
+        for (std::size_t i = 0; i < k_.labels.size(); ++i) {
+            const auto& labels = k_.labels[i];
+            step(resources, "LabelTransformer", k_.file + ": labels[" + std::to_string(i) + "]: ", [&] {
+                auto specs = labels.fields;
+                specs.add_all(fields.labels);
+                if (labels.include_selectors) {
+                    specs.add_all(fields.common_labels);
+                } else {
+                    if (labels.include_templates) specs.add_all(fields.template_labels);
+                    if (labels.include_claims) specs.add_all(fields.claim_labels);
+                    specs.add({.gvk = {}, .path = "metadata/labels", .create = true});
+                }
+                add_pairs(resources, labels.pairs, specs);
+            });
+        }
+        step(resources, "LabelTransformer", k_.file + ": commonLabels: ",
+             [&] { add_pairs(resources, k_.common_labels, fields.common_labels); });
+    }
+
+    void run_entry(ResourceMap& resources, const Entry& entry) {
+        if (!sound()) return;
+        attempt(entry.at, [&] {
+            const auto configurations = load_entries({entry}, target_);
+            for (const auto& configuration : configurations.items()) {
+                try {
+                    run_transformer(resources, *configuration, root_);
+                } catch (const Error& error) {
+                    throw error.within(configuration->describe());
+                }
+                if (target_.tracks_origin) note(resources, configured_by(*configuration));
+                resources.sweep();
+            }
+        });
+    }
+
+    /// Validators see the resources and may not change them.
+    void validate(ResourceMap& resources) {
+        for (const auto& entry : k_.validators) {
+            attempt(entry.at, [&] {
+                const auto configurations = load_entries({entry}, target_);
+                for (const auto& configuration : configurations.items()) {
+                    ResourceMap copy;
+                    for (const auto& item : resources.items()) copy.append(std::make_unique<Resource>(*item));
+                    run_transformer(copy, *configuration, root_);
+                    const bool same = std::equal(
+                        copy.items().begin(), copy.items().end(), resources.items().begin(), resources.items().end(),
+                        [](const auto& a, const auto& b) { return !a->removed && a->object == b->object; });
+                    if (!same) throw Error{ErrorKind::invalid, "a validator must not change resources"};
+                }
+            });
+        }
+    }
+
+public:
+    /// The first OpenAPI document named, from the top down, is the build's.
+    static void choose_open_api(const Target& target) {
+        auto& context = target.root.context();
+        const auto& chosen = target.kustomization.open_api;
+        if (context.open_api_chosen || chosen.empty()) return;
+        const auto at = target.kustomization.file + ": openapi: ";
+        const auto path = chosen.find("path");
+        const auto version = chosen.find("version");
+        if (path != chosen.end() && version != chosen.end()) {
+            throw Error{ErrorKind::invalid, at + "`path` and `version` exclude each other"};
+        }
+        if (version != chosen.end() && version->second != "v1.21.2" && !version->second.empty()) {
+            throw Error{ErrorKind::invalid, at + "version: " + version->second + " is not built in (v1.21.2 is)"};
+        }
+        context.open_api_chosen = true;
+        if (path == chosen.end()) return;
+        try {
+            const auto text = target.root.read_file(path->second);
+            context.open_api = std::make_unique<OpenApi>(
+                text.starts_with('{') ? kube::parse_json(text)
+                                      : kube::parse_yaml(text, {.dialect = kube::YamlDialect::configuration,
+                                                                .duplicate_keys_are_errors = false}));
+        } catch (const Error& error) {
+            throw Error{error.kind(), at + "path: " + path->second + ": " + error.what()};
+        }
+    }
+
+private:
+    const Target& target_;
+    const Kustomization& k_;
+    const Root& root_;
+    Context& context_;
+};
+
+}  // namespace
+
+std::optional<Target> load_target(Root root, bool top) {
+    auto& context = root.context();
+    const auto& files = context.files;
+    std::string file;
+    std::string file_name;
+    for (const auto name : file_names) {
+        const auto entry = files.find(*resolve(root.directory(), name));
+        if (!entry || entry->kind != Files::Kind::file) continue;
+        if (!file.empty()) {
+            throw Error{ErrorKind::invalid, files.display(root.directory()) + ": both " + file_name + " and " +
+                                                std::string{name} + " are there"};
+        }
+        file = entry->path;
+        file_name = name;
+    }
+    kube::YamlDocument read{.value = nullptr, .origin = {}};
+    if (!file.empty()) {
+        const kube::YamlOptions options{.dialect = kube::YamlDialect::configuration,
+                                        .file = files.display(*resolve(root.directory(), file_name)),
+                                        .with_lines = true,
+                                        .duplicate_keys_are_errors = false};
+        auto documents = kube::parse_yaml_stream(files.read(file), options);
+        if (!documents.empty()) read = std::move(documents.front());
+        read.origin.file = options.file;
+    } else if (top && context.options.generate_missing) {
+        json::array manifests;
+        find_manifests(files, root.directory(), "", manifests);
+        file_name = file_names.front();
+        read.value = json::object{{"resources", std::move(manifests)}};
+        read.origin.file = files.display(root.directory());
+    } else {
+        throw Error{ErrorKind::not_found, files.display(root.directory()) +
+                                              ": no kustomization.yaml, kustomization.yml or Kustomization in it"};
+    }
+    if (top && context.options.amend) {
+        if (read.value.is_null()) read.value.emplace_object();
+        if (auto* fields = read.value.if_object()) context.options.amend(*fields);
+    }
+    const auto problems_before = context.problems.size();
+    Document document{.origin = std::move(read.origin), .problems = context.problems};
+    const auto* map = read.value.if_object();
+    const bool says_something = map == nullptr ? !read.value.is_null()
+                                               : std::any_of(map->begin(), map->end(), [](const auto& field) {
+                                                     return field.key() != "apiVersion" && field.key() != "kind" &&
+                                                            !is_default(field.value());
+                                                 });
+    if (!says_something) context.problems.add(document.origin.file + ": the kustomization is empty");
+    auto kustomization = read_kustomization(read.value, document, context.warnings);
+    if (context.problems.size() != problems_before) return std::nullopt;
+    kustomization.directory = root.directory();
+    kustomization.file_name = file_name;
+    Target target{.root = std::move(root), .kustomization = std::move(kustomization), .path = {}};
+    if (top) {
+        target.tracks_origin = target.kustomization.build_metadata();
+        Accumulator::choose_open_api(target);
+    }
+    return target;
+}
+
+Accumulated accumulate(const Target& target) {
+    Accumulated all;
+    Accumulator{target}.run(all);
+    return all;
+}
+
+ResourceMap load_entries(const std::vector<Entry>& entries, const Target& target) {
+    Accumulated all;
+    for (const auto& entry : entries) {
+        if (!is_inline(entry.text)) {
+            Accumulator{target}.add(all, entry.text);
+            continue;
+        }
+        for (auto& item : load_resources(entry.text, entry.at.substr(0, entry.at.find(": ")))) {
+            item->provenance = Provenance{.path = join_lexically(target.path, target.kustomization.file_name)};
+            all.resources.append(std::move(item));
+        }
+    }
+    return std::move(all.resources);
+}
+
+}  // namespace kled::kustomize

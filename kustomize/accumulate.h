@@ -1,0 +1,43 @@
+/// Walks kustomizations depth first and applies each to the resources below it.
+#pragma once
+
+#include "kustomize/configuration.h"
+#include "kustomize/context.h"
+#include "kustomize/kustomization.h"
+#include "kustomize/resource_map.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kled::kustomize {
+
+/// What a kustomization hands to the one above it. Names in it may still be stale: references are
+/// fixed once, at the end.
+struct Accumulated {
+    ResourceMap resources;
+    std::shared_ptr<const Configuration> configuration = Configuration::standard();
+    std::vector<Variable> variables;
+};
+
+/// A kustomization's directory and the file in it.
+struct Target {
+    Root root;
+    Kustomization kustomization;
+    /// The directory as seen from the one that is built: "../base". For `buildMetadata`.
+    std::string path;
+    bool tracks_origin = false;  ///< the kustomization that is built has `buildMetadata`
+};
+
+/// Reads the kustomization file of `root`; nullopt, with the problems noted, when it cannot be used.
+/// `top`: it is the one BuildOptions::amend and generate_missing are about. Error(not_found): none.
+[[nodiscard]] std::optional<Target> load_target(Root root, bool top);
+
+/// The problems go to the context; once there are some, the result is not complete.
+[[nodiscard]] Accumulated accumulate(const Target& target);
+
+/// The resources that paths, directories and inline YAML stand for, as `generators` and
+/// `transformers` name them.
+[[nodiscard]] ResourceMap load_entries(const std::vector<Entry>& entries, const Target& target);
+
+}  // namespace kled::kustomize

@@ -1,0 +1,218 @@
+#include "kustomize/field_path.h"
+
+#include "base/error.h"
+#include "kustomize/field_spec.h"
+#include "kustomize/scalar.h"
+
+#include <re2/re2.h>
+
+#include <algorithm>
+#include <optional>
+#include <span>
+
+namespace kled::kustomize {
+
+namespace {
+
+using Path = std::span<const std::string>;
+
+[[noreturn]] void fail(const std::string& what) { throw Error{ErrorKind::invalid, what}; }
+
+std::optional<std::size_t> index_of(std::string_view part) {
+    if (part.empty() || part.size() > 9 || part.find_first_not_of("0123456789") != part.npos) return std::nullopt;
+    return std::stoul(std::string{part});
+}
+
+bool is_element(std::string_view part) { return part.starts_with('[') && part.ends_with(']'); }
+
+struct KeyValue {
+    std::string key;
+    std::string value;
+};
+
+/// "[name=web]"; an empty key means the element itself.
+KeyValue parse_element(std::string_view part) {
+    const auto inside = part.substr(1, part.size() - 2);
+    const auto equals = inside.find('=');
+    if (equals == inside.npos) fail("`" + std::string{part} + "`: expected [key=value]");
+    return {std::string{inside.substr(0, equals)}, std::string{inside.substr(equals + 1)}};
+}
+
+json::array* elements_of(json::value& value, std::string_view part) {
+    if (value.is_null()) return nullptr;
+    if (!value.is_array()) fail("`" + std::string{part} + "`: expected a list, found a " + std::string{type_name(value)});
+    return &value.get_array();
+}
+
+json::value* find_element(json::value& value, std::string_view part) {
+    auto* list = elements_of(value, part);
+    if (list == nullptr) return nullptr;
+    const auto wanted = parse_element(part);
+    for (auto& element : *list) {
+        if (wanted.key.empty()) {
+            if (text_equals(element, wanted.value)) return &element;
+            continue;
+        }
+        auto* map = element.if_object();
+        const auto* field = map == nullptr ? nullptr : map->if_contains(wanted.key);
+        if (field != nullptr && text_equals(*field, wanted.value)) return &element;
+    }
+    return nullptr;
+}
+
+json::value* find_field(json::value& value, std::string_view part) {
+    if (value.is_null()) return nullptr;
+    auto* map = value.if_object();
+    if (map == nullptr) fail("`" + std::string{part} + "`: expected a map, found a " + std::string{type_name(value)});
+    return map->if_contains(part);
+}
+
+class Matches {
+public:
+    explicit Matches(Create create) : create_{create} {}
+
+    void walk(json::value& value, Path path) {
+        if (path.empty()) {
+            found.push_back(&value);
+        } else if (const auto index = index_of(path[0])) {
+            walk_index(value, *index, path);
+        } else if (is_element(path[0])) {
+            walk_elements(value, path);
+        } else if (path[0] == "*") {
+            if (auto* list = elements_of(value, path[0])) {
+                for (auto& element : *list) walk(element, path.subspan(1));
+            }
+        } else {
+            walk_field(value, path);
+        }
+    }
+
+    std::vector<json::value*> found;
+
+private:
+    /// What has to stand at the end of `path`, or before its next part.
+    [[nodiscard]] json::value made_for(Path path) const {
+        if (path.empty()) {
+            if (create_ == Create::map) return json::object{};
+            if (create_ == Create::list) return json::array{};
+            return nullptr;
+        }
+        if (is_element(path[0]) || index_of(path[0])) return json::array{};
+        return json::object{};
+    }
+
+    void walk_field(json::value& value, Path path) {
+        const auto rest = path.subspan(1);
+        if (value.is_null() && create_ != Create::nothing) value.emplace_object();
+        auto* field = find_field(value, path[0]);
+        if (field == nullptr) {
+            if (create_ == Create::nothing) return;
+            field = &(value.get_object()[path[0]] = made_for(rest));
+        }
+        if (is_scalar(*field) && !rest.empty()) return;  // a document inside text is no place in this one
+        walk(*field, rest);
+    }
+
+    void walk_index(json::value& value, std::size_t index, Path path) {
+        auto* list = elements_of(value, path[0]);
+        const auto size = list == nullptr ? 0 : list->size();
+        if (list != nullptr && index == size && create_ != Create::nothing) list->push_back(made_for(path.subspan(1)));
+        if (list == nullptr || index >= list->size()) {
+            fail("index " + path[0] + " of a list of " + std::to_string(size));
+        }
+        walk((*list)[index], path.subspan(1));
+    }
+
+    void walk_elements(json::value& value, Path path) {
+        auto* list = elements_of(value, path[0]);
+        if (list == nullptr) return;
+        const auto wanted = parse_element(path[0]);
+        const re2::RE2 pattern{wanted.value, re2::RE2::Quiet};
+        if (!pattern.ok()) fail("`" + wanted.value + "` is no regular expression: " + pattern.error());
+        const auto before = found.size();
+        const auto visit_all = [&] {
+            for (auto& element : *list) {
+                if (wanted.key.empty()) {
+                    if (re2::RE2::PartialMatch(text_of(element), pattern)) found.push_back(&element);
+                    continue;
+                }
+                auto* map = element.if_object();
+                const auto* field = map == nullptr ? nullptr : map->if_contains(wanted.key);
+                if (field != nullptr && re2::RE2::PartialMatch(text_of(*field), pattern)) walk(element, path.subspan(1));
+            }
+        };
+        visit_all();
+        if (create_ == Create::nothing || found.size() > before) return;
+        if (wanted.key.empty()) {
+            list->push_back(plain(wanted.value));
+        } else {
+            list->push_back(json::object{{wanted.key, plain(wanted.value)}});
+        }
+        visit_all();
+    }
+
+    Create create_;
+};
+
+}  // namespace
+
+FieldPath parse_field_path(std::string_view path) {
+    FieldPath parts;
+    const auto split = split_path(path, '.');
+    for (std::size_t i = 0; i < split.size(); ++i) {
+        if (!split[i].starts_with('[') || split[i].ends_with(']')) {
+            parts.push_back(split[i]);
+            continue;
+        }
+        // A bracket holds its dots.
+        auto bracketed = split[i];
+        while (i + 1 < split.size()) {
+            bracketed += "." + split[++i];
+            if (split[i].ends_with(']')) break;
+        }
+        if (bracketed.find('=') == std::string::npos) {
+            const auto first = bracketed.find_first_not_of("[]");
+            bracketed = first == std::string::npos
+                            ? std::string{}
+                            : bracketed.substr(first, bracketed.find_last_not_of("[]") - first + 1);
+        }
+        parts.push_back(std::move(bracketed));
+    }
+    return parts;
+}
+
+json::value* look_up(json::value& root, const FieldPath& path) {
+    auto* value = &root;
+    for (const auto& step : path) {
+        const auto first = step.find_first_not_of(" \t");
+        if (first == std::string::npos) continue;
+        const auto part = std::string_view{step}.substr(first, step.find_last_not_of(" \t") - first + 1);
+        if (const auto index = index_of(part)) {
+            auto* list = elements_of(*value, part);
+            value = list != nullptr && *index < list->size() ? &(*list)[*index] : nullptr;
+        } else if (part == "-") {
+            auto* list = elements_of(*value, part);
+            value = list != nullptr && !list->empty() ? &list->back() : nullptr;
+        } else if (part == "*") {
+            fail("`*` is not possible here");
+        } else if (is_element(part)) {
+            value = find_element(*value, part);
+        } else {
+            value = find_field(*value, part);
+        }
+        if (value == nullptr) return nullptr;
+    }
+    return value;
+}
+
+const json::value* look_up(const json::value& root, const FieldPath& path) {
+    return look_up(const_cast<json::value&>(root), path);  // the walk itself changes nothing
+}
+
+std::vector<json::value*> match(json::value& root, const FieldPath& path, Create create) {
+    Matches matches{create};
+    matches.walk(root, path);
+    return std::move(matches.found);
+}
+
+}  // namespace kled::kustomize

@@ -1,0 +1,251 @@
+#include "base/error.h"
+#include "kustomize/scalar.h"
+#include "kustomize/transformers.h"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace kled::kustomize {
+
+namespace {
+
+constexpr std::string_view any_namespace = "_non_namespaceable_";
+
+using Candidates = std::vector<Resource*>;
+
+bool had_gvk(const Resource& resource, const Gvk& selector) {
+    if (selector.kind.empty()) return selects(selector, resource.id.gvk);
+    return std::any_of(resource.previous.begin(), resource.previous.end(), [&](const auto& before) {
+        return selects(selector, {resource.id.gvk.group, resource.id.gvk.version, before.kind});
+    });
+}
+
+/// Whether the shorter list is the end of the longer one; an empty one only of itself, unless
+/// `empty_matches`.
+bool same_ending(const std::vector<std::string>& a, const std::vector<std::string>& b, bool empty_matches) {
+    if (a.empty() || b.empty()) return empty_matches || a.size() == b.size();
+    const auto common = static_cast<std::ptrdiff_t>(std::min(a.size(), b.size()));
+    return std::equal(a.rbegin(), a.rbegin() + common, b.rbegin());
+}
+
+bool same_affixes(const Resource& a, const Resource& b, bool empty_matches) {
+    return same_ending(a.prefixes, b.prefixes, empty_matches) && same_ending(a.suffixes, b.suffixes, empty_matches);
+}
+
+/// Who had which name.
+class Names {
+public:
+    explicit Names(const ResourceMap& resources) {
+        for (const auto& item : resources.items()) {
+            const std::string present{item->id.effective_namespace()};
+            const std::string original{item->original_id().effective_namespace()};
+            by_present_[present].insert(original);
+            std::set<std::string_view> names;
+            for (const auto& before : item->previous) {
+                if (!names.insert(before.name).second) continue;
+                auto& had = by_name_[before.name];
+                had.all.push_back(item.get());
+                had.by_namespace[present].push_back(item.get());
+            }
+        }
+    }
+
+    [[nodiscard]] bool nothing_was_renamed() const noexcept { return by_name_.empty(); }
+
+    /// What `name` may have meant for an object in these namespaces; no namespace: everywhere.
+    [[nodiscard]] Candidates candidates(const std::string& name, const std::set<std::string>& namespaces) const {
+        const auto had = by_name_.find(name);
+        if (had == by_name_.end()) return {};
+        if (namespaces.empty()) return had->second.all;
+        Candidates found;
+        for (const auto& ns : namespaces) {
+            const auto there = had->second.by_namespace.find(ns);
+            if (there == had->second.by_namespace.end()) continue;
+            found.insert(found.end(), there->second.begin(), there->second.end());
+        }
+        std::sort(found.begin(), found.end(),
+                  [](const Resource* a, const Resource* b) { return a->position < b->position; });
+        return found;
+    }
+
+    /// Whether an object now in one of `namespaces` was in `original` when it was read.
+    [[nodiscard]] bool any_from(const std::string& original, const std::set<std::string>& namespaces) const {
+        if (original == any_namespace) return false;
+        if (namespaces.empty()) {
+            return std::any_of(by_present_.begin(), by_present_.end(),
+                               [&](const auto& entry) { return entry.second.contains(original); });
+        }
+        return std::any_of(namespaces.begin(), namespaces.end(), [&](const std::string& ns) {
+            const auto present = by_present_.find(ns);
+            return present != by_present_.end() && present->second.contains(original);
+        });
+    }
+
+private:
+    struct Had {
+        Candidates all;
+        std::unordered_map<std::string, Candidates> by_namespace;  ///< the present one
+    };
+    std::unordered_map<std::string, Had> by_name_;
+    std::unordered_map<std::string, std::unordered_set<std::string>> by_present_;
+};
+
+/// One object's references.
+class Referrer {
+public:
+    Referrer(Resource& resource, const Names& names) : resource_{resource}, names_{names} {
+        if (resource.id.cluster_scoped()) return;
+        namespaces_ = {std::string{any_namespace}, std::string{resource.id.effective_namespace()}};
+        if (resource.id.gvk.kind == "RoleBinding") add_subject_namespaces();
+    }
+
+    void fix(const FieldSpec& field, const Gvk& target) {
+        target_ = &target;
+        role_ = field.path.ends_with("roleRef/name") ? role_ref() : Gvk{};
+        auto anywhere = field;
+        anywhere.gvk = {};  // the original kind was asked already
+        visit(resource_, anywhere, Make::nothing, [&](json::value& value) { fix(value); });
+    }
+
+private:
+    void fix(json::value& value) {
+        if (auto* list = value.if_array()) {
+            for (auto& element : *list) fix_one(element);
+        } else {
+            fix_one(value);
+        }
+    }
+
+    void fix_one(json::value& value) {
+        if (auto* map = value.if_object()) {
+            fix_map(*map);
+        } else if (is_scalar(value)) {
+            const auto old = text_of(value);
+            const auto* referral = choose(names_.candidates(old, namespaces_), false);
+            if (referral != nullptr && referral->id.name != old) set_text(value, referral->id.name);
+        } else if (!value.is_null()) {
+            throw Error{ErrorKind::invalid, "a reference is text or a map, found a " + std::string{type_name(value)}};
+        }
+    }
+
+    /// {kind, name, namespace}
+    void fix_map(json::object& map) {
+        auto* name = map.if_contains("name");
+        if (name == nullptr) throw Error{ErrorKind::invalid, "a reference has no `name`"};
+        const auto old = text_of(*name);
+        auto candidates = names_.candidates(old, namespaces_);
+        if (const auto* ns = map.if_contains("namespace")) keep_namespace(candidates, text_of(*ns));
+        const auto* referral = choose(std::move(candidates), true);
+        if (referral == nullptr) return;
+        set_text(*name, referral->id.name);
+        if (!referral->id.ns.empty()) set_text(map["namespace"], referral->id.ns);
+    }
+
+    /// A given namespace is an original one if any object came from there, else a present one.
+    void keep_namespace(Candidates& candidates, const std::string& ns) const {
+        const bool original = names_.any_from(ns, namespaces_);
+        std::erase_if(candidates, [&](const Resource* candidate) {
+            const auto id = original ? candidate->original_id() : candidate->id;
+            return id.effective_namespace() != ns;
+        });
+    }
+
+    const Resource* choose(Candidates candidates, bool same_namespace) const {
+        std::erase_if(candidates, [&](const Resource* candidate) {
+            return !had_gvk(*candidate, *target_) || (!role_.kind.empty() && !had_gvk(*candidate, role_)) ||
+                   !is_reachable(*candidate);
+        });
+        for (const bool empty_matches : {true, false}) {
+            if (candidates.size() < 2) break;
+            std::erase_if(candidates, [&](const Resource* candidate) {
+                return !same_affixes(*candidate, resource_, empty_matches);
+            });
+        }
+        if (candidates.empty()) return nullptr;
+        const auto* first = candidates.front();
+        for (const auto* other : candidates) {
+            if (other->id.name == first->id.name && (!same_namespace || other->id.ns == first->id.ns)) continue;
+            throw Error{ErrorKind::invalid, "it could mean " + first->describe() + " or " + other->describe()};
+        }
+        return first;
+    }
+
+    /// In its own namespace, in none, or a service account.
+    [[nodiscard]] bool is_reachable(const Resource& candidate) const {
+        return resource_.id.cluster_scoped() || candidate.id.cluster_scoped() ||
+               candidate.id.gvk.kind == "ServiceAccount" ||
+               candidate.id.effective_namespace() == resource_.id.effective_namespace();
+    }
+
+    void add_subject_namespaces() {
+        const auto* subjects = resource_.object.fields().if_contains("subjects");
+        if (subjects == nullptr || !subjects->is_array()) return;
+        for (const auto& subject : subjects->get_array()) {
+            const auto* map = subject.if_object();
+            const auto* kind = map == nullptr ? nullptr : map->if_contains("kind");
+            const auto* ns = map == nullptr ? nullptr : map->if_contains("namespace");
+            if (kind == nullptr || ns == nullptr || !text_equals(*kind, "ServiceAccount")) continue;
+            if (!ns->is_string()) throw Error{ErrorKind::invalid, resource_.describe() + ": a subject's namespace is empty"};
+            namespaces_.insert(text_of(*ns));
+        }
+    }
+
+    /// The kind a role binding's `roleRef` says; empty when it does not.
+    [[nodiscard]] Gvk role_ref() const {
+        const auto* group = kube::find(resource_.object.fields(), {"roleRef", "apiGroup"});
+        const auto* kind = kube::find(resource_.object.fields(), {"roleRef", "kind"});
+        if (group == nullptr || kind == nullptr) return {};
+        return {.group = text_of(*group), .version = {}, .kind = text_of(*kind)};
+    }
+
+    Resource& resource_;
+    const Names& names_;
+    std::set<std::string> namespaces_;  ///< empty: all
+    const Gvk* target_ = nullptr;
+    Gvk role_;
+};
+
+/// The references an original kind can have, found once for each kind.
+class ReferenceFields {
+public:
+    struct Field {
+        const FieldSpec* field;
+        const Gvk* target;
+    };
+
+    explicit ReferenceFields(const std::vector<NameReference>& references) : references_{references} {}
+
+    const std::vector<Field>& of(const Gvk& gvk) {
+        const auto [entry, added] = by_kind_.try_emplace(gvk.to_string());
+        if (added) {
+            for (const auto& reference : references_) {
+                for (const auto& field : reference.referrers) {
+                    if (selects(field.gvk, gvk)) entry->second.push_back({&field, &reference.target});
+                }
+            }
+        }
+        return entry->second;
+    }
+
+private:
+    const std::vector<NameReference>& references_;
+    std::unordered_map<std::string, std::vector<Field>> by_kind_;
+};
+
+}  // namespace
+
+void fix_name_references(ResourceMap& resources, const std::vector<NameReference>& references) {
+    const Names names{resources};
+    if (names.nothing_was_renamed()) return;
+    ReferenceFields fields{references};
+    for (const auto& item : resources.items()) {
+        Referrer referrer{*item, names};
+        for (const auto& [field, target] : fields.of(item->original_id().gvk)) referrer.fix(*field, *target);
+        resources.changed(*item);
+    }
+}
+
+}  // namespace kled::kustomize

@@ -1,0 +1,191 @@
+#include "kube/patch.h"
+
+#include "base/error.h"
+#include "kube/yaml.h"
+#include "kustomize/merge.h"
+#include "kustomize/scalar.h"
+#include "kustomize/selector.h"
+#include "kustomize/transformers.h"
+
+
+namespace kled::kustomize {
+
+namespace {
+
+std::string trimmed(const std::string& text) {
+    constexpr auto blanks = " \t\r\n";
+    const auto first = text.find_first_not_of(blanks);
+    if (first == std::string::npos) return {};
+    return text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
+/// The text of a patch, and what to call it in messages.
+struct Source {
+    std::string text;
+    std::string file;
+};
+
+Source source_of(const Patch& patch, const Root& root) {
+    auto text = trimmed(patch.text);
+    if (text.empty() == patch.path.empty()) {
+        throw Error{ErrorKind::invalid, text.empty() ? "needs a `path` or a `patch`" : "has a `path` and a `patch`"};
+    }
+    if (!text.empty()) return {std::move(text), "patch"};
+    const auto path = root.find_file(patch.path);
+    return {root.context().files.read(path), root.context().files.display(path)};
+}
+
+/// JSON or YAML operations. Error(invalid): something else.
+json::value read_operations(const Source& source) {
+    json::value operations;
+    try {
+        operations = source.text.starts_with('[')
+                         ? kube::parse_json(source.text)
+                         : kube::parse_yaml(source.text, {.dialect = kube::YamlDialect::configuration, .file = source.file, .duplicate_keys_are_errors = false});
+    } catch (const Error& error) {
+        throw error.within(source.file);
+    }
+    const auto* list = operations.if_array();
+    if (list == nullptr && !operations.is_null()) {
+        throw Error{ErrorKind::invalid, source.file + ": expected a list of operations, found a " + std::string{type_name(operations)}};
+    }
+    return operations;
+}
+
+/// The list or single map a text is, by its first character that is not blank or a comment.
+bool looks_like_operations(std::string_view text) {
+    while (!text.empty()) {
+        const auto end = std::min(text.find('\n'), text.size());
+        const auto line = text.substr(0, end);
+        text.remove_prefix(std::min(end + 1, text.size()));
+        const auto first = line.find_first_not_of(" \t\r");
+        if (first == line.npos || line[first] == '#' || line.starts_with("---")) continue;
+        return line[first] == '[' || line.substr(first, 2) == "- ";
+    }
+    return false;
+}
+
+void apply_strategic(Resource& target, const Resource& patch, const Patch& options, const Context& context) {
+    const auto before = target.id;
+    if (options.allow_name_change || options.allow_kind_change) target.store_previous_id();
+    const auto schema = MergeSchema::of(before.gvk.kind.empty() ? patch.id.gvk : before.gvk, context.open_api.get());
+    try {
+        if (!merge(target.object.fields(), patch.object.fields(), schema)) {
+            target.removed = true;
+            return;
+        }
+    } catch (const Error& error) {
+        throw error.within(target.describe());
+    }
+    target.refresh();
+    if (!options.allow_kind_change) target.set_kind(before.gvk.kind);
+    if (!options.allow_name_change) target.set_name(before.name);
+    target.set_namespace(before.ns);
+}
+
+/// To one the patch's own id names.
+void apply_by_id(ResourceMap& resources, const Resource& patch, const Patch& options, const Context& context) {
+    const auto targets = resources.with_any_id(patch.id);
+    if (targets.empty()) throw Error{ErrorKind::not_found, "nothing to patch is named " + patch.id.to_string()};
+    if (targets.size() > 1) {
+        throw Error{ErrorKind::invalid, "both " + targets[0]->describe() + " and " + targets[1]->describe() +
+                                            " are or were named " + patch.id.to_string()};
+    }
+    apply_strategic(*targets[0], patch, options, context);
+    resources.changed(*targets[0]);
+}
+
+void check_distinct(const ResourceMap& resources, const Resource& resource) {
+    if (resource.removed) return;
+    const auto same_id = resources.with_current_id(resource.id);
+    if (same_id.size() > 1) {
+        throw Error{ErrorKind::conflict, "the patch makes " + same_id[0]->describe() + " and " +
+                                             same_id[1]->describe() + " the same object"};
+    }
+}
+
+void apply_to_selected(ResourceMap& resources, Resource& patch, const Patch& options, const Context& context) {
+    const auto targets = Matcher{*options.target}.select(resources);
+    for (auto* target : targets) {
+        Resource copy;
+        copy.object = patch.object;
+        copy.object.fields()["apiVersion"] = target->id.gvk.api_version();
+        copy.refresh();
+        apply_strategic(*target, copy, options, context);
+        resources.changed(*target);
+    }
+    for (const auto* target : targets) check_distinct(resources, *target);
+}
+
+void apply_operations(Resource& resource, const json::value& operations) {
+    json::value value = std::move(resource.object.fields());
+    try {
+        kube::apply_json_patch(value, operations);
+    } catch (const Error& error) {
+        resource.object = kube::Object{std::move(value.get_object())};
+        throw error.within(resource.describe());
+    }
+    if (!value.is_object()) throw Error{ErrorKind::invalid, resource.describe() + ": the patch leaves no object"};
+    resource.object = kube::Object{std::move(value.get_object())};
+}
+
+}  // namespace
+
+void apply_patch(ResourceMap& resources, const Patch& patch, const Root& root) {
+    const auto source = source_of(patch, root);
+    if (looks_like_operations(source.text)) {
+        if (!patch.target) throw Error{ErrorKind::invalid, "a JSON patch needs a `target`"};
+        const auto operations = read_operations(source);
+        if (operations.is_null()) return;
+        for (auto* resource : Matcher{*patch.target}.select(resources)) {
+            resource->store_previous_id();
+            apply_operations(*resource, operations);
+            resources.changed(*resource);
+        }
+        return;
+    }
+    auto documents = load_resources(source.text, source.file);
+    if (documents.empty()) return;
+    if (!patch.target) {
+        for (const auto& document : documents) apply_by_id(resources, *document, patch, root.context());
+        return;
+    }
+    if (documents.size() > 1) {
+        throw Error{ErrorKind::invalid, source.file + ": several patches cannot share one `target`"};
+    }
+    apply_to_selected(resources, *documents.front(), patch, root.context());
+}
+
+void apply_strategic_text(ResourceMap& resources, const std::string& text, const std::string& file, const Root& root) {
+    const auto documents = load_resources(text, file);
+    for (const auto& document : documents) {
+        const auto targets = resources.with_any_id(document->id);
+        apply_by_id(resources, *document, {}, root.context());
+        check_distinct(resources, *targets.front());
+    }
+}
+
+void apply_strategic_patches(ResourceMap& resources, const std::string& text_or_path, const Root& root) {
+    if (is_inline(text_or_path)) {
+        apply_strategic_text(resources, text_or_path, "patch", root);
+        return;
+    }
+    const auto path = root.find_file(text_or_path);
+    const auto& files = root.context().files;
+    apply_strategic_text(resources, files.read(path), files.display(path), root);
+}
+
+void apply_json_patch(ResourceMap& resources, const Patch& patch, const Root& root) {
+    if (!patch.target || patch.target->name.empty()) throw Error{ErrorKind::invalid, "target.name: a JSON patch needs it"};
+    const auto source = source_of(patch, root);
+    const auto operations = read_operations(source);
+    if (operations.is_null() || operations.get_array().empty()) {
+        throw Error{ErrorKind::invalid, source.file + ": no operations"};
+    }
+    for (auto* resource : Matcher{*patch.target}.select(resources)) {
+        apply_operations(*resource, operations);
+        resources.changed(*resource);
+    }
+}
+
+}  // namespace kled::kustomize

@@ -1,0 +1,318 @@
+#include "kustomize/plugins.h"
+
+#include "base/error.h"
+#include "kube/yaml.h"
+#include "kustomize/field_spec.h"
+#include "kustomize/scalar.h"
+#include "kustomize/selector.h"
+#include "kustomize/transformers.h"
+
+#include <array>
+#include <string_view>
+
+namespace kled::kustomize {
+
+namespace {
+
+/// A plugin's configuration on its way to a plain struct. Problems in it are thrown together.
+class Configured {
+public:
+    Configured(const Resource& resource, const Root& root)
+        : value_{resource.object.fields()},
+          document_{.origin = resource.origin, .problems = problems_, .strict = false},
+          root{root} {}
+
+    template <typename Read>
+    void read(Read read_fields) {
+        {
+            Fields fields{value_, "", document_};
+            read_fields(fields);
+        }
+        if (!problems_.empty()) throw Error{ErrorKind::invalid, problems_.text()};
+    }
+
+private:
+    json::value value_;
+    Problems problems_;
+    Document document_;
+
+public:
+    const Root& root;
+};
+
+FieldSpecs field_specs(Fields& fields) {
+    FieldSpecs specs;
+    fields.each("fieldSpecs", [&](Fields& spec) { specs.add(read_field_spec(spec)); });
+    return specs;
+}
+
+void annotations(ResourceMap& resources, Configured& c) {
+    c.read([&](Fields& f) { add_pairs(resources, f.pairs("annotations"), field_specs(f)); });
+}
+
+void labels(ResourceMap& resources, Configured& c) {
+    c.read([&](Fields& f) { add_pairs(resources, f.pairs("labels"), field_specs(f)); });
+}
+
+void hash(ResourceMap& resources, Configured&) { add_hashes(resources); }
+
+void image_tag(ResourceMap& resources, Configured& c) {
+    std::vector<Image> images;
+    FieldSpecs specs;
+    c.read([&](Fields& f) {
+        specs = field_specs(f);
+        f.inside("imageTag", [&](Fields& image) { images.push_back(read_image(image)); });
+    });
+    set_images(resources, images, specs);
+}
+
+Subjects subjects_of(const std::string& mode) {
+    if (mode.empty() || mode == "defaultOnly") return Subjects::named_default;
+    if (mode == "allServiceAccounts") return Subjects::all_service_accounts;
+    if (mode == "none") return Subjects::none;
+    throw Error{ErrorKind::invalid, "setRoleBindingSubjects: expected defaultOnly, allServiceAccounts or none, found " + mode};
+}
+
+void name_space(ResourceMap& resources, Configured& c) {
+    NamespaceChange change;
+    FieldSpecs specs;
+    c.read([&](Fields& f) {
+        f.inside("metadata", [&](Fields& metadata) { change.ns = metadata.text("namespace"); });
+        change.unset_only = f.flag("unsetOnly");
+        change.subjects = subjects_of(f.text("setRoleBindingSubjects"));
+        specs = field_specs(f);
+    });
+    set_namespace(resources, change, specs);
+}
+
+void json_patch(ResourceMap& resources, Configured& c) {
+    Patch patch;
+    c.read([&](Fields& f) {
+        patch.path = f.text("path");
+        patch.text = f.text("jsonOp");
+        f.inside("target", [&](Fields& target) { patch.target = read_selector(target); });
+    });
+    apply_json_patch(resources, patch, c.root);
+}
+
+void strategic_patches(ResourceMap& resources, Configured& c) {
+    std::vector<std::string> paths;
+    std::string text;
+    c.read([&](Fields& f) {
+        paths = f.texts("paths");
+        text = f.text("patches");
+    });
+    if (paths.empty() && text.empty()) throw Error{ErrorKind::invalid, "needs `paths` or `patches`"};
+    for (const auto& path : paths) apply_strategic_patches(resources, path, c.root);
+    if (!text.empty()) apply_strategic_text(resources, text, "patches", c.root);
+}
+
+void patch(ResourceMap& resources, Configured& c) {
+    Patch patch;
+    c.read([&](Fields& f) { patch = read_patch(f); });
+    apply_patch(resources, patch, c.root);
+}
+
+void prefix(ResourceMap& resources, Configured& c) {
+    c.read([&](Fields& f) { add_affix(resources, Affix::prefix, f.text("prefix"), field_specs(f)); });
+}
+
+void suffix(ResourceMap& resources, Configured& c) {
+    c.read([&](Fields& f) { add_affix(resources, Affix::suffix, f.text("suffix"), field_specs(f)); });
+}
+
+void prefix_and_suffix(ResourceMap& resources, Configured& c) {
+    prefix(resources, c);
+    suffix(resources, c);
+}
+
+void replacement(ResourceMap& resources, Configured& c) {
+    std::vector<Replacement> replacements;
+    c.read([&](Fields& f) {
+        f.each("replacements", [&](Fields& each) { replacements.push_back(read_replacement(each)); });
+    });
+    for (const auto& each : replacements) apply_replacement(resources, each, c.root);
+}
+
+void replica_count(ResourceMap& resources, Configured& c) {
+    Replica replica;
+    FieldSpecs specs;
+    c.read([&](Fields& f) {
+        f.inside("replica", [&](Fields& each) { replica = read_replica(each); });
+        specs = field_specs(f);
+    });
+    set_replicas(resources, replica, specs);
+}
+
+/// Puts `part` into a path: at `position`, counted without a leading '/'; behind the last when there
+/// are not as many.
+std::string insert_part(const std::string& path, std::size_t position, const std::string& part) {
+    if (path.empty()) return part;
+    const bool absolute = path.starts_with('/');
+    std::vector<std::string> parts;
+    for (const auto& each : split_path(absolute ? std::string_view{path}.substr(1) : std::string_view{path}, '/')) {
+        if (!each.empty()) parts.push_back(each);
+    }
+    parts.insert(parts.begin() + static_cast<std::ptrdiff_t>(std::min(position, parts.size())), part);
+    std::string joined;
+    for (std::size_t i = 0; i < parts.size(); ++i) joined += (i > 0 || absolute ? "/" : "") + parts[i];
+    return joined;
+}
+
+struct Addition {
+    std::optional<Selector> selector;
+    std::string field_path;
+    std::int64_t position = 0;
+};
+
+void read_additions(Fields& fields, std::vector<Addition>& additions) {
+    fields.each("targets", [&](Fields& f) {
+        Addition addition{.selector = std::nullopt, .field_path = f.text("fieldPath"), .position = f.integer("filePathPosition")};
+        f.inside("selector", [&](Fields& s) { addition.selector = read_selector(s); });
+        if (addition.field_path.empty()) f.problem("fieldPath: is empty");
+        if (addition.position < 0) f.problem("filePathPosition: is negative");
+        additions.push_back(std::move(addition));
+    });
+}
+
+void add_value(Resource& resource, const Addition& addition, const std::string& text) {
+    const FieldSpec spec{.gvk = {}, .path = addition.field_path, .create = true};
+    visit(resource, spec, Make::text, [&](json::value& field) {
+        if (field.is_object() || field.is_array()) {
+            throw Error{ErrorKind::invalid, addition.field_path + " is a " + std::string{type_name(field)} + ", not text"};
+        }
+        set_text(field, addition.position > 0
+                            ? insert_part(text_of(field), static_cast<std::size_t>(addition.position - 1), text)
+                            : text);
+    });
+}
+
+void value_add(ResourceMap& resources, Configured& c) {
+    std::string value;
+    std::string targets_file;
+    std::vector<Addition> additions;
+    c.read([&](Fields& f) {
+        value = f.text("value");
+        targets_file = f.text("targetFilePath");
+        read_additions(f, additions);
+    });
+    if (value.empty()) value = c.root.directory().substr(c.root.directory().rfind('/') + 1);
+    if (!targets_file.empty()) {
+        Resource file;
+        auto document = kube::parse_yaml(c.root.read_file(targets_file), {.dialect = kube::YamlDialect::configuration, .file = targets_file});
+        if (auto* map = document.if_object()) file.object = kube::Object{std::move(*map)};
+        Configured{file, c.root}.read([&](Fields& f) { read_additions(f, additions); });
+    }
+    if (additions.empty()) throw Error{ErrorKind::invalid, "needs `targets`"};
+    for (const auto& addition : additions) {
+        ResourceMap::Hits hits;
+        if (addition.selector) {
+            hits = Matcher{*addition.selector}.select(resources);
+        } else {
+            for (const auto& item : resources.items()) hits.push_back(item.get());
+        }
+        for (auto* resource : hits) {
+            if (addition.field_path == "metadata/namespace" && resource->id.cluster_scoped()) continue;
+            add_value(*resource, addition, value);
+            resources.changed(*resource);
+        }
+    }
+}
+
+struct Transformer {
+    std::string_view kind;
+    void (*run)(ResourceMap&, Configured&);
+};
+constexpr std::array<Transformer, 14> transformers{{
+    {"AnnotationsTransformer", annotations},
+    {"HashTransformer", hash},
+    {"ImageTagTransformer", image_tag},
+    {"LabelTransformer", labels},
+    {"NamespaceTransformer", name_space},
+    {"PatchJson6902Transformer", json_patch},
+    {"PatchStrategicMergeTransformer", strategic_patches},
+    {"PatchTransformer", patch},
+    {"PrefixSuffixTransformer", prefix_and_suffix},
+    {"PrefixTransformer", prefix},
+    {"ReplacementTransformer", replacement},
+    {"ReplicaCountTransformer", replica_count},
+    {"SuffixTransformer", suffix},
+    {"ValueAddTransformer", value_add},
+}};
+
+ResourceMap::Item generate_data(Configured& c, bool secret) {
+    Generator generator;
+    c.read([&](Fields& f) {
+        generator = read_generator(f, secret);
+        f.inside("metadata", [&](Fields& metadata) {
+            if (generator.name.empty()) generator.name = metadata.text("name");
+            if (generator.ns.empty()) generator.ns = metadata.text("namespace");
+        });
+    });
+    generator.at.clear();  // the caller says where
+    return generate(generator, c.root);
+}
+
+/// A service account bound to one of Google's.
+ResourceMap::Item generate_gke_account(Configured& c) {
+    std::string cloud, name, ns, account, project;
+    c.read([&](Fields& f) {
+        cloud = f.text("cloud");
+        f.inside("kubernetesService", [&](Fields& service) {
+            name = service.text("name");
+            ns = service.text("namespace");
+        });
+        f.inside("serviceAccount", [&](Fields& service) {
+            account = service.text("name");
+            project = service.text("projectId");
+        });
+    });
+    if (cloud != "gke") throw Error{ErrorKind::invalid, "cloud: expected gke, found " + cloud};
+    auto resource = std::make_unique<Resource>();
+    auto& fields = resource->object.fields();
+    fields["apiVersion"] = "v1";
+    fields["kind"] = "ServiceAccount";
+    auto& metadata = fields["metadata"].emplace_object();
+    metadata["name"] = name;
+    if (!ns.empty()) metadata["namespace"] = ns;
+    metadata["annotations"] = json::object{
+        {"iam.gke.io/gcp-service-account", account + "@" + project + ".iam.gserviceaccount.com"}};
+    resource->refresh();
+    return resource;
+}
+
+void require_builtin(const Resource& configuration, std::string_view what) {
+    if (configuration.id.gvk.group.empty() && configuration.id.gvk.version == "builtin") return;
+    throw Error{ErrorKind::denied, configuration.describe() + ": only `apiVersion: builtin` " + std::string{what} +
+                                       " are run; exec, container and Go plugins are not supported"};
+}
+
+}  // namespace
+
+void run_transformer(ResourceMap& resources, const Resource& configuration, const Root& root) {
+    require_builtin(configuration, "transformers");
+    for (const auto& transformer : transformers) {
+        if (transformer.kind != configuration.id.gvk.kind) continue;
+        Configured configured{configuration, root};
+        transformer.run(resources, configured);
+        return;
+    }
+    throw Error{ErrorKind::invalid, "there is no builtin transformer " + configuration.id.gvk.kind};
+}
+
+std::vector<ResourceMap::Item> run_generator(const Resource& configuration, const Root& root) {
+    require_builtin(configuration, "generators");
+    Configured configured{configuration, root};
+    std::vector<ResourceMap::Item> items;
+    const auto& kind = configuration.id.gvk.kind;
+    if (kind == "ConfigMapGenerator" || kind == "SecretGenerator") {
+        items.push_back(generate_data(configured, kind == "SecretGenerator"));
+    } else if (kind == "IAMPolicyGenerator") {
+        items.push_back(generate_gke_account(configured));
+    } else {
+        throw Error{ErrorKind::invalid, "there is no builtin generator " + kind};
+    }
+    return items;
+}
+
+}  // namespace kled::kustomize

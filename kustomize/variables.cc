@@ -1,0 +1,145 @@
+#include "base/error.h"
+#include "kustomize/field_path.h"
+#include "kustomize/scalar.h"
+#include "kustomize/transformers.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace kled::kustomize {
+
+namespace {
+
+/// "containers[0]" is two steps.
+FieldPath split_indices(const FieldPath& path) {
+    FieldPath steps;
+    for (const auto& part : path) {
+        const auto open = part.rfind('[');
+        const bool indexed = part.ends_with(']') && open != std::string::npos && open + 2 < part.size() &&
+                             part.find_first_not_of("0123456789", open + 1) == part.size() - 1;
+        if (!indexed) {
+            steps.push_back(part);
+            continue;
+        }
+        if (open > 0) steps.push_back(part.substr(0, open));
+        steps.push_back(part.substr(open + 1, part.size() - open - 2));
+    }
+    return steps;
+}
+
+class Expander {
+public:
+    void add(const std::string& name, json::value value) { values_[name] = std::move(value); }
+
+    void expand(json::value& field) {
+        if (auto* list = field.if_array()) {
+            for (auto& element : *list) {
+                if (!element.is_string()) {
+                    throw Error{ErrorKind::invalid, "a variable can stand in a list of texts, found a " +
+                                                        std::string{type_name(element)}};
+                }
+                expand_text(element);
+            }
+        } else if (auto* map = field.if_object()) {
+            for (auto& entry : *map) {
+                if (entry.value().is_string()) expand_text(entry.value());
+            }
+        } else if (field.is_string()) {
+            expand_text(field);
+        }
+    }
+
+    [[nodiscard]] const std::set<std::string>& used() const noexcept { return used_; }
+
+private:
+    void expand_text(json::value& field) {
+        const auto text = text_of(field);
+        if (text.find('$') == std::string::npos) return;
+        std::string out;
+        for (std::size_t i = 0; i < text.size(); ++i) {
+            if (text[i] != '$' || i + 1 == text.size()) {
+                out += text[i];
+                continue;
+            }
+            const auto close = text[i + 1] == '(' ? text.find(')', i) : std::string::npos;
+            if (text[i + 1] == '$') {  // "$$" is a '$' that starts nothing
+                out += '$';
+                ++i;
+            } else if (close == std::string::npos) {
+                out += text.substr(i, 2);
+                ++i;
+            } else {
+                const auto name = text.substr(i + 2, close - i - 2);
+                const auto value = values_.find(name);
+                const bool known = value != values_.end() && is_scalar(value->second);
+                if (known) used_.insert(name);
+                if (known && i == 0 && close + 1 == text.size()) {
+                    field = value->second;  // alone it keeps its type
+                    return;
+                }
+                out += known ? text_of(value->second) : text.substr(i, close - i + 1);
+                i = close;
+            }
+        }
+        field = json::value(out);
+    }
+
+    std::map<std::string, json::value> values_;
+    std::set<std::string> used_;
+};
+
+}  // namespace
+
+void find_variables(ResourceMap& resources, const std::vector<Variable>& variables) {
+    for (const auto& variable : variables) {
+        const auto& wanted = variable.object;
+        ResourceMap::Hits hits;
+        if (!wanted.ns.empty() || wanted.cluster_scoped()) {
+            hits = resources.with_any_id(wanted);
+        } else {
+            for (auto* resource : resources.named(wanted.name)) {
+                const auto matches = [&](const Id& id) { return id.name == wanted.name && id.gvk == wanted.gvk; };
+                bool any = matches(resource->id);
+                for (std::size_t i = 0; i < resource->previous.size(); ++i) any = any || matches(resource->previous_id(i));
+                if (any) hits.push_back(resource);
+            }
+        }
+        if (hits.size() > 1) {
+            throw Error{ErrorKind::invalid, "vars: " + variable.name + ": both " + hits[0]->describe() + " and " +
+                                                hits[1]->describe() + " match"};
+        }
+        if (hits.size() == 1) hits.front()->variables.push_back(variable.name);
+    }
+}
+
+void expand_variables(ResourceMap& resources, const std::vector<Variable>& variables, const FieldSpecs& fields,
+                      std::vector<std::string>& warnings) {
+    if (variables.empty()) return;
+    Expander expander;
+    for (const auto& variable : variables) {
+        const auto holder = std::find_if(resources.items().begin(), resources.items().end(), [&](const auto& item) {
+            return std::find(item->variables.begin(), item->variables.end(), variable.name) != item->variables.end();
+        });
+        if (holder == resources.items().end()) {
+            throw Error{ErrorKind::invalid, variable.at + "no resource is " + variable.object.to_string()};
+        }
+        const json::value object = (*holder)->object.fields();
+        const auto* value = look_up(object, split_indices(parse_field_path(variable.field_path)));
+        if (value == nullptr) {
+            throw Error{ErrorKind::invalid, variable.at + "there is no " + variable.field_path + " in " + (*holder)->describe()};
+        }
+        expander.add(variable.name, *value);
+    }
+    for (const auto& item : resources.items()) {
+        for (const auto& spec : fields) {
+            visit(*item, spec, Make::nothing, [&](json::value& field) { expander.expand(field); });
+        }
+        resources.changed(*item);
+    }
+    for (const auto& variable : variables) {
+        if (!expander.used().contains(variable.name)) warnings.push_back(variable.at + "the variable is used nowhere");
+    }
+}
+
+}  // namespace kled::kustomize
