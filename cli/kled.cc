@@ -34,6 +34,7 @@ int main_or_throw(int argc, char** argv) {
     app.add_option("--state", globals.state, "Directory of the kledd on this machine")
         ->envname("KLED_STATE")
         ->capture_default_str();
+    cli::add_build(app, globals);
     cli::add_server(app, globals);
     cli::add_version(app, globals);
     cli::add_completion(app, globals);

@@ -157,24 +157,13 @@ private:
             attempt(entry.at, [&] { configuration->merge(read_configuration(entry.text)); });
         }
         for (const auto& entry : k_.crds) {
-            attempt(entry.at, [&] { configuration->merge(configuration_of_crds(read_document(entry.text).value)); });
+            attempt(entry.at, [&] { configuration->merge(configuration_of_crds(read_document(root_, entry.text).value)); });
         }
         all.configuration = std::move(configuration);
     }
 
-    kube::YamlDocument read_document(const std::string& path) {
-        const auto file = root_.find_file(path);
-        const kube::YamlOptions options{.dialect = kube::YamlDialect::configuration,
-                                        .file = context_.files.display(file),
-                                        .with_lines = true,
-                                        .duplicate_keys_are_errors = false};
-        auto documents = kube::parse_yaml_stream(context_.files.read(file), options);
-        if (documents.empty()) return {.value = nullptr, .origin = {.file = options.file, .line = 1, .lines = nullptr}};
-        return std::move(documents.front());
-    }
-
     Configuration read_configuration(const std::string& path) {
-        auto read = read_document(path);
+        auto read = read_document(root_, path);
         Document document{.origin = std::move(read.origin), .problems = context_.problems};
         return Configuration::read(read.value, document);
     }
@@ -369,11 +358,7 @@ public:
         context.open_api_chosen = true;
         if (path == chosen.end()) return;
         try {
-            const auto text = target.root.read_file(path->second);
-            context.open_api = std::make_unique<OpenApi>(
-                text.starts_with('{') ? kube::parse_json(text)
-                                      : kube::parse_yaml(text, {.dialect = kube::YamlDialect::configuration,
-                                                                .duplicate_keys_are_errors = false}));
+            context.open_api = std::make_unique<OpenApi>(read_document(target.root, path->second).value);
         } catch (const Error& error) {
             throw Error{error.kind(), at + "path: " + path->second + ": " + error.what()};
         }

@@ -31,19 +31,25 @@ constexpr std::array<std::string_view, 19> internal_annotations{
 constexpr auto origin_annotation = "config.kubernetes.io/origin";
 constexpr auto transformations_annotation = "alpha.config.kubernetes.io/transformations";
 
-json::object to_object(const Provenance& provenance) {
-    json::object object;
+/// The YAML kustomize writes there, in its order of keys. `indent` is for all but the first line.
+std::string to_text(const Provenance& provenance, const std::string& indent) {
+    std::string text;
+    const auto line = [&](const char* key, const std::string& value) {
+        if (value.empty()) return;
+        if (!text.empty()) text += indent;
+        text += key + std::string{": "} + kube::to_yaml(json::value(value));
+    };
     if (!provenance.configured) {
-        object["path"] = provenance.path;
-        return object;
+        line("path", provenance.path);
+        return text;
     }
-    object["configuredIn"] = provenance.path;
-    auto& by = object["configuredBy"].emplace_object();
-    by["apiVersion"] = provenance.api_version;
-    by["kind"] = provenance.kind;
-    if (!provenance.name.empty()) by["name"] = provenance.name;
-    if (!provenance.ns.empty()) by["namespace"] = provenance.ns;
-    return object;
+    line("configuredIn", provenance.path);
+    text += indent + "configuredBy:\n";
+    line("  apiVersion", provenance.api_version);
+    line("  kind", provenance.kind);
+    line("  name", provenance.name);
+    line("  namespace", provenance.ns);
+    return text;
 }
 
 /// The annotations as they go out: text, without the internal ones, with what `buildMetadata` asks.
@@ -62,12 +68,12 @@ void finish_annotations(Resource& resource, const Kustomization& top) {
         }
     }
     if (top.origin_annotations && resource.provenance) {
-        annotations[origin_annotation] = kube::to_yaml(to_object(*resource.provenance));
+        annotations[origin_annotation] = to_text(*resource.provenance, "");
     }
     if (top.transformer_annotations && !resource.transformations.empty()) {
-        json::array list;
-        for (const auto& by : resource.transformations) list.push_back(to_object(by));
-        annotations[transformations_annotation] = kube::to_yaml(list);
+        std::string list;
+        for (const auto& by : resource.transformations) list += "- " + to_text(by, "  ");
+        annotations[transformations_annotation] = list;
     }
     const auto old = metadata.find("annotations");
     if (!annotations.empty()) {

@@ -32,7 +32,7 @@ struct BuildOptions {
 
     /// Called with the fields of the kustomization in `directory` before they are read, to set or
     /// extend some: how a Flux Kustomization's own targetNamespace, patches and images come in.
-    std::function<void(boost::json::object& kustomization)> amend;
+    std::function<void(boost::json::object& kustomization)> amend = {};
 };
 
 struct BuildResult {

@@ -1,7 +1,6 @@
 #include "kustomize/context.h"
 
 #include "base/error.h"
-#include "kube/yaml.h"
 #include "kustomize/scalar.h"
 
 #include <deque>
@@ -54,6 +53,18 @@ Root Root::enter(const std::string& path) const {
         }
     }
     return Root{context_, entry->path, this};
+}
+
+kube::YamlDocument read_document(const Root& root, const std::string& path) {
+    const auto& files = root.context().files;
+    const auto file = root.find_file(path);
+    const kube::YamlOptions options{.dialect = kube::YamlDialect::configuration,
+                                    .file = files.display(file),
+                                    .with_lines = true,
+                                    .duplicate_keys_are_errors = false};
+    auto documents = kube::parse_yaml_stream(files.read(file), options);
+    if (!documents.empty()) return std::move(documents.front());
+    return {.value = nullptr, .origin = {.file = options.file, .line = 1, .lines = nullptr}};
 }
 
 bool is_inline(std::string_view text_or_path) noexcept {

@@ -1,6 +1,7 @@
 /// What all parts of one build share, and how they reach files.
 #pragma once
 
+#include "kube/yaml.h"
 #include "kustomize/build.h"
 #include "kustomize/fields.h"
 #include "kustomize/files.h"
@@ -48,6 +49,10 @@ private:
     std::string directory_;
     const Root* parent_;
 };
+
+/// The first document of a file that configures the build, with lines for messages; null when it is
+/// empty. Error as Root::read_file, and Error(invalid) for broken YAML or JSON.
+[[nodiscard]] kube::YamlDocument read_document(const Root& root, const std::string& path);
 
 /// Whether an entry that may be a path or YAML is YAML: it has a line break or a "key: value".
 [[nodiscard]] bool is_inline(std::string_view text_or_path) noexcept;

@@ -110,7 +110,7 @@ std::vector<std::string> MergeSchema::keys() const {
     return keys;
 }
 
-OpenApi::OpenApi(json::value document) : document_{std::move(document)} {
+OpenApi::OpenApi(json::value document) : document_(std::move(document)) {
     if (!document_.is_object()) throw Error{ErrorKind::invalid, "an OpenAPI document is a map"};
     const auto* definitions = document_.get_object().if_contains("definitions");
     definitions_ = definitions == nullptr ? nullptr : definitions->if_object();

@@ -1,7 +1,6 @@
 #include "kustomize/plugins.h"
 
 #include "base/error.h"
-#include "kube/yaml.h"
 #include "kustomize/field_spec.h"
 #include "kustomize/scalar.h"
 #include "kustomize/selector.h"
@@ -14,30 +13,23 @@ namespace kled::kustomize {
 
 namespace {
 
-/// A plugin's configuration on its way to a plain struct. Problems in it are thrown together.
-class Configured {
-public:
-    Configured(const Resource& resource, const Root& root)
-        : value_{resource.object.fields()},
-          document_{.origin = resource.origin, .problems = problems_, .strict = false},
-          root{root} {}
+/// A plugin's configuration on its way to a plain struct.
+struct Configured {
+    json::value value;
+    kube::Origin origin;
+    const Root& root;
 
+    /// Error(invalid) with all that is wrong in it.
     template <typename Read>
-    void read(Read read_fields) {
+    void read(Read read_fields) const {
+        Problems problems;
+        Document document{.origin = origin, .problems = problems, .strict = false};
         {
-            Fields fields{value_, "", document_};
+            Fields fields{value, "", document};
             read_fields(fields);
         }
-        if (!problems_.empty()) throw Error{ErrorKind::invalid, problems_.text()};
+        if (!problems.empty()) throw Error{ErrorKind::invalid, problems.text()};
     }
-
-private:
-    json::value value_;
-    Problems problems_;
-    Document document_;
-
-public:
-    const Root& root;
 };
 
 FieldSpecs field_specs(Fields& fields) {
@@ -46,17 +38,17 @@ FieldSpecs field_specs(Fields& fields) {
     return specs;
 }
 
-void annotations(ResourceMap& resources, Configured& c) {
+void annotations(ResourceMap& resources, const Configured& c) {
     c.read([&](Fields& f) { add_pairs(resources, f.pairs("annotations"), field_specs(f)); });
 }
 
-void labels(ResourceMap& resources, Configured& c) {
+void labels(ResourceMap& resources, const Configured& c) {
     c.read([&](Fields& f) { add_pairs(resources, f.pairs("labels"), field_specs(f)); });
 }
 
-void hash(ResourceMap& resources, Configured&) { add_hashes(resources); }
+void hash(ResourceMap& resources, const Configured&) { add_hashes(resources); }
 
-void image_tag(ResourceMap& resources, Configured& c) {
+void image_tag(ResourceMap& resources, const Configured& c) {
     std::vector<Image> images;
     FieldSpecs specs;
     c.read([&](Fields& f) {
@@ -73,7 +65,7 @@ Subjects subjects_of(const std::string& mode) {
     throw Error{ErrorKind::invalid, "setRoleBindingSubjects: expected defaultOnly, allServiceAccounts or none, found " + mode};
 }
 
-void name_space(ResourceMap& resources, Configured& c) {
+void name_space(ResourceMap& resources, const Configured& c) {
     NamespaceChange change;
     FieldSpecs specs;
     c.read([&](Fields& f) {
@@ -85,7 +77,7 @@ void name_space(ResourceMap& resources, Configured& c) {
     set_namespace(resources, change, specs);
 }
 
-void json_patch(ResourceMap& resources, Configured& c) {
+void json_patch(ResourceMap& resources, const Configured& c) {
     Patch patch;
     c.read([&](Fields& f) {
         patch.path = f.text("path");
@@ -95,7 +87,7 @@ void json_patch(ResourceMap& resources, Configured& c) {
     apply_json_patch(resources, patch, c.root);
 }
 
-void strategic_patches(ResourceMap& resources, Configured& c) {
+void strategic_patches(ResourceMap& resources, const Configured& c) {
     std::vector<std::string> paths;
     std::string text;
     c.read([&](Fields& f) {
@@ -107,26 +99,26 @@ void strategic_patches(ResourceMap& resources, Configured& c) {
     if (!text.empty()) apply_strategic_text(resources, text, "patches", c.root);
 }
 
-void patch(ResourceMap& resources, Configured& c) {
+void patch(ResourceMap& resources, const Configured& c) {
     Patch patch;
     c.read([&](Fields& f) { patch = read_patch(f); });
     apply_patch(resources, patch, c.root);
 }
 
-void prefix(ResourceMap& resources, Configured& c) {
+void prefix(ResourceMap& resources, const Configured& c) {
     c.read([&](Fields& f) { add_affix(resources, Affix::prefix, f.text("prefix"), field_specs(f)); });
 }
 
-void suffix(ResourceMap& resources, Configured& c) {
+void suffix(ResourceMap& resources, const Configured& c) {
     c.read([&](Fields& f) { add_affix(resources, Affix::suffix, f.text("suffix"), field_specs(f)); });
 }
 
-void prefix_and_suffix(ResourceMap& resources, Configured& c) {
+void prefix_and_suffix(ResourceMap& resources, const Configured& c) {
     prefix(resources, c);
     suffix(resources, c);
 }
 
-void replacement(ResourceMap& resources, Configured& c) {
+void replacement(ResourceMap& resources, const Configured& c) {
     std::vector<Replacement> replacements;
     c.read([&](Fields& f) {
         f.each("replacements", [&](Fields& each) { replacements.push_back(read_replacement(each)); });
@@ -134,7 +126,7 @@ void replacement(ResourceMap& resources, Configured& c) {
     for (const auto& each : replacements) apply_replacement(resources, each, c.root);
 }
 
-void replica_count(ResourceMap& resources, Configured& c) {
+void replica_count(ResourceMap& resources, const Configured& c) {
     Replica replica;
     FieldSpecs specs;
     c.read([&](Fields& f) {
@@ -187,7 +179,7 @@ void add_value(Resource& resource, const Addition& addition, const std::string& 
     });
 }
 
-void value_add(ResourceMap& resources, Configured& c) {
+void value_add(ResourceMap& resources, const Configured& c) {
     std::string value;
     std::string targets_file;
     std::vector<Addition> additions;
@@ -198,10 +190,9 @@ void value_add(ResourceMap& resources, Configured& c) {
     });
     if (value.empty()) value = c.root.directory().substr(c.root.directory().rfind('/') + 1);
     if (!targets_file.empty()) {
-        Resource file;
-        auto document = kube::parse_yaml(c.root.read_file(targets_file), {.dialect = kube::YamlDialect::configuration, .file = targets_file});
-        if (auto* map = document.if_object()) file.object = kube::Object{std::move(*map)};
-        Configured{file, c.root}.read([&](Fields& f) { read_additions(f, additions); });
+        auto file = read_document(c.root, targets_file);
+        const Configured more{std::move(file.value), std::move(file.origin), c.root};
+        more.read([&](Fields& f) { read_additions(f, additions); });
     }
     if (additions.empty()) throw Error{ErrorKind::invalid, "needs `targets`"};
     for (const auto& addition : additions) {
@@ -221,7 +212,7 @@ void value_add(ResourceMap& resources, Configured& c) {
 
 struct Transformer {
     std::string_view kind;
-    void (*run)(ResourceMap&, Configured&);
+    void (*run)(ResourceMap&, const Configured&);
 };
 constexpr std::array<Transformer, 14> transformers{{
     {"AnnotationsTransformer", annotations},
@@ -240,7 +231,7 @@ constexpr std::array<Transformer, 14> transformers{{
     {"ValueAddTransformer", value_add},
 }};
 
-ResourceMap::Item generate_data(Configured& c, bool secret) {
+ResourceMap::Item generate_data(const Configured& c, bool secret) {
     Generator generator;
     c.read([&](Fields& f) {
         generator = read_generator(f, secret);
@@ -254,7 +245,7 @@ ResourceMap::Item generate_data(Configured& c, bool secret) {
 }
 
 /// A service account bound to one of Google's.
-ResourceMap::Item generate_gke_account(Configured& c) {
+ResourceMap::Item generate_gke_account(const Configured& c) {
     std::string cloud, name, ns, account, project;
     c.read([&](Fields& f) {
         cloud = f.text("cloud");
@@ -293,7 +284,7 @@ void run_transformer(ResourceMap& resources, const Resource& configuration, cons
     require_builtin(configuration, "transformers");
     for (const auto& transformer : transformers) {
         if (transformer.kind != configuration.id.gvk.kind) continue;
-        Configured configured{configuration, root};
+        const Configured configured{configuration.object.fields(), configuration.origin, root};
         transformer.run(resources, configured);
         return;
     }
@@ -302,7 +293,7 @@ void run_transformer(ResourceMap& resources, const Resource& configuration, cons
 
 std::vector<ResourceMap::Item> run_generator(const Resource& configuration, const Root& root) {
     require_builtin(configuration, "generators");
-    Configured configured{configuration, root};
+    const Configured configured{configuration.object.fields(), configuration.origin, root};
     std::vector<ResourceMap::Item> items;
     const auto& kind = configuration.id.gvk.kind;
     if (kind == "ConfigMapGenerator" || kind == "SecretGenerator") {

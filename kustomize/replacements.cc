@@ -15,7 +15,7 @@ constexpr std::string_view default_path = "metadata.name";
 
 /// An object lent as a value, so that paths can walk it.
 struct Lent {
-    explicit Lent(Resource& from) : value{std::move(from.object.fields())}, resource{from} {}
+    explicit Lent(Resource& from) : value(std::move(from.object.fields())), resource{from} {}
     ~Lent() {
         if (value.is_object()) resource.object = kube::Object{std::move(value.get_object())};
     }
@@ -266,17 +266,9 @@ void apply_one(ResourceMap& resources, const Replacement& replacement) {
 }
 
 std::vector<Replacement> read_file(const std::string& path, const Root& root) {
-    auto& context = root.context();
-    const auto file = root.find_file(path);
-    const kube::YamlOptions options{.dialect = kube::YamlDialect::configuration,
-                                    .file = context.files.display(file),
-                                    .with_lines = true,
-                                    .duplicate_keys_are_errors = false};
-    const auto documents = kube::parse_yaml_stream(context.files.read(file), options);
-    const json::value nothing;
-    const auto& value = documents.empty() ? nothing : documents.front().value;
-    Document document{.origin = {.file = options.file, .line = 1, .lines = nullptr}, .problems = context.problems, .strict = false};
-    if (!documents.empty()) document.origin = documents.front().origin;
+    auto read = read_document(root, path);
+    const auto& value = read.value;
+    Document document{.origin = std::move(read.origin), .problems = root.context().problems, .strict = false};
     std::vector<Replacement> replacements;
     if (const auto* list = value.if_array()) {
         for (std::size_t i = 0; i < list->size(); ++i) {
@@ -287,7 +279,7 @@ std::vector<Replacement> read_file(const std::string& path, const Root& root) {
         Fields fields{value, "", document};
         replacements.push_back(read_replacement(fields));
     } else {
-        throw Error{ErrorKind::invalid, options.file + ": expected a replacement or a list of them"};
+        throw Error{ErrorKind::invalid, path + ": expected a replacement or a list of them"};
     }
     return replacements;
 }
