@@ -44,7 +44,8 @@ std::string as_text(const kustomize::BuildResult& result, Output output) {
     if (output == Output::json) {
         kube::json::array items;
         for (const auto& loaded : result.objects) items.emplace_back(loaded.object.fields());
-        const kube::json::object list{{"apiVersion", "v1"}, {"kind", "List"}, {"items", std::move(items)}};
+        const kube::json::object list{
+            {"apiVersion", "v1"}, {"kind", "List"}, {"items", std::move(items)}};
         return kube::to_json(list) + "\n";
     }
     for (const auto& loaded : result.objects) text += loaded.object.id().to_string() + "\n";
@@ -73,20 +74,27 @@ void run_build(const Build& flags) {
 
 void add_build(CLI::App& app, Globals&) {
     auto flags = std::make_shared<Build>();
-    auto* build = app.add_subcommand("build", "Print the objects of a kustomization, as kustomize build does");
+    auto* build = app.add_subcommand(
+        "build", "Print the objects of a kustomization, as kustomize build does");
     build->footer(
         "Examples:\n"
         "  kled build overlays/dev\n"
         "  kled build overlays/dev -o name          which objects\n"
         "  kled build overlays/dev --reorder none   in the order the files name them");
-    build->add_option("directory", flags->directory, "Where kustomization.yaml is")->capture_default_str();
-    build->add_option("--reorder", flags->reorder, "Order of the objects: legacy (namespaces first) or none")
+    build->add_option("directory", flags->directory, "Where kustomization.yaml is")
+        ->capture_default_str();
+    build
+        ->add_option("--reorder", flags->reorder,
+                     "Order of the objects: legacy (namespaces first) or none")
         ->check(CLI::IsMember({"legacy", "none"}))
         ->capture_default_str();
-    build->add_option("--load-restrictor", flags->load_restrictor, "Whether files outside a kustomization's directory may be read")
+    build
+        ->add_option("--load-restrictor", flags->load_restrictor,
+                     "Whether files outside a kustomization's directory may be read")
         ->check(CLI::IsMember({"LoadRestrictionsRootOnly", "LoadRestrictionsNone"}))
         ->capture_default_str();
-    build->add_option("--output", flags->output_file, "Write to this file instead of standard output");
+    build->add_option("--output", flags->output_file,
+                      "Write to this file instead of standard output");
     build->add_option("-o", flags->output, "Form of the output: yaml, json or name")
         ->transform(CLI::CheckedTransformer(std::map<std::string, Output>{
             {"yaml", Output::yaml}, {"json", Output::json}, {"name", Output::name}}));

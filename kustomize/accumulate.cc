@@ -15,7 +15,8 @@ namespace kled::kustomize {
 
 namespace {
 
-constexpr std::array<std::string_view, 3> file_names{"kustomization.yaml", "kustomization.yml", "Kustomization"};
+constexpr std::array<std::string_view, 3> file_names{"kustomization.yaml", "kustomization.yml",
+                                                     "Kustomization"};
 
 bool has_kustomization(const Files& files, const std::string& directory) {
     return std::any_of(file_names.begin(), file_names.end(), [&](std::string_view name) {
@@ -42,9 +43,10 @@ std::string join_lexically(const std::string& base, const std::string& relative)
     return joined;
 }
 
-/// The manifests below a directory, as Flux finds them: in order of their names, a subdirectory with
-/// a kustomization of its own as one entry.
-void find_manifests(const Files& files, const std::string& directory, const std::string& relative, json::array& found) {
+/// The manifests below a directory, as Flux finds them: in order of their names, a subdirectory
+/// with a kustomization of its own as one entry.
+void find_manifests(const Files& files, const std::string& directory, const std::string& relative,
+                    json::array& found) {
     for (const auto& name : files.list(directory)) {
         if (name.starts_with(".git") && relative.empty()) continue;
         const auto entry = files.find(*resolve(directory, name));
@@ -69,7 +71,10 @@ bool is_default(const json::value& value) {
 class Accumulator {
 public:
     explicit Accumulator(const Target& target)
-        : target_{target}, k_{target.kustomization}, root_{target.root}, context_{root_.context()} {}
+        : target_{target},
+          k_{target.kustomization},
+          root_{target.root},
+          context_{root_.context()} {}
 
     /// Onto `all`: empty for a kustomization, the parent's for a component.
     void run(Accumulated& all) {
@@ -77,7 +82,8 @@ public:
         configure(all);
         if (!sound()) return;
         generate_all(all.resources);
-        for (const auto& entry : k_.components) attempt(entry.at, [&] { add_component(all, entry.text); });
+        for (const auto& entry : k_.components)
+            attempt(entry.at, [&] { add_component(all, entry.text); });
         if (!sound()) return;
         transform(all);
         if (!sound()) return;
@@ -96,7 +102,8 @@ public:
         }
         const auto file = root_.find_file(path);
         for (auto& item : load_resources(files.read(file), files.display(file))) {
-            if (target_.tracks_origin) item->provenance = Provenance{.path = join_lexically(target_.path, path)};
+            if (target_.tracks_origin)
+                item->provenance = Provenance{.path = join_lexically(target_.path, path)};
             all.resources.append(std::move(item));
         }
     }
@@ -120,8 +127,9 @@ private:
         auto below = load_target(root_.enter(path), false);
         if (!below) return;
         if (below->kustomization.component != component) {
-            throw Error{ErrorKind::invalid, component ? "not a component (kind: Component): " + path
-                                                      : "a component; name it in `components`: " + path};
+            throw Error{ErrorKind::invalid, component
+                                                ? "not a component (kind: Component): " + path
+                                                : "a component; name it in `components`: " + path};
         }
         below->path = join_lexically(target_.path, path);
         below->tracks_origin = target_.tracks_origin;
@@ -137,14 +145,16 @@ private:
         for (const auto& variable : theirs.variables) add_variable(all, variable);
     }
 
-    void add_component(Accumulated& all, const std::string& path) { add_directory(all, path, true); }
+    void add_component(Accumulated& all, const std::string& path) {
+        add_directory(all, path, true);
+    }
 
     void add_variable(Accumulated& all, const Variable& variable) {
         const auto there = std::find_if(all.variables.begin(), all.variables.end(),
                                         [&](const Variable& v) { return v.name == variable.name; });
         if (there != all.variables.end()) {
-            context_.problems.add(variable.at + "there is a variable " + variable.name + " already (" + there->at +
-                                  "name)");
+            context_.problems.add(variable.at + "there is a variable " + variable.name +
+                                  " already (" + there->at + "name)");
             return;
         }
         all.variables.push_back(variable);
@@ -157,7 +167,9 @@ private:
             attempt(entry.at, [&] { configuration->merge(read_configuration(entry.text)); });
         }
         for (const auto& entry : k_.crds) {
-            attempt(entry.at, [&] { configuration->merge(configuration_of_crds(read_document(root_, entry.text).value)); });
+            attempt(entry.at, [&] {
+                configuration->merge(configuration_of_crds(read_document(root_, entry.text).value));
+            });
         }
         all.configuration = std::move(configuration);
     }
@@ -180,9 +192,12 @@ private:
             for (const auto& generator : *generators) {
                 attempt(generator.at, [&] {
                     auto item = generate(generator, root_);
-                    item->origin = {.file = generator.at.substr(0, generator.at.find(": ")), .line = 0, .lines = nullptr};
+                    item->origin = {.file = generator.at.substr(0, generator.at.find(": ")),
+                                    .line = 0,
+                                    .lines = nullptr};
                     if (target_.tracks_origin) {
-                        item->provenance = configured_by(generator.secret ? "SecretGenerator" : "ConfigMapGenerator");
+                        item->provenance = configured_by(generator.secret ? "SecretGenerator"
+                                                                          : "ConfigMapGenerator");
                     }
                     resources.absorb(std::move(item));
                 });
@@ -211,7 +226,8 @@ private:
     }
 
     /// One transformer, if it has something to do.
-    void step(ResourceMap& resources, const char* kind, const std::string& at, const std::function<void()>& change) {
+    void step(ResourceMap& resources, const char* kind, const std::string& at,
+              const std::function<void()>& change) {
         if (!sound()) return;
         attempt(at, change);
         note(resources, target_.tracks_origin ? std::optional{configured_by(kind)} : std::nullopt);
@@ -236,33 +252,39 @@ private:
         if (!k_.strategic_patches.empty()) {
             step(resources, "PatchStrategicMergeTransformer", at, [&] {
                 for (const auto& entry : k_.strategic_patches) {
-                    attempt(entry.at, [&] { apply_strategic_patches(resources, entry.text, root_); });
+                    attempt(entry.at,
+                            [&] { apply_strategic_patches(resources, entry.text, root_); });
                 }
             });
         }
         for (const auto& patch : k_.patches) {
-            step(resources, "PatchTransformer", patch.at, [&] { apply_patch(resources, patch, root_); });
+            step(resources, "PatchTransformer", patch.at,
+                 [&] { apply_patch(resources, patch, root_); });
         }
         resources.sweep();
         if (!k_.ns.empty()) {
-            step(resources, "NamespaceTransformer", at + "namespace: ",
-                 [&] { set_namespace(resources, {.ns = k_.ns}, fields.ns); });
+            step(resources, "NamespaceTransformer",
+                 at + "namespace: ", [&] { set_namespace(resources, {.ns = k_.ns}, fields.ns); });
         }
         if (!k_.name_prefix.empty()) {
-            step(resources, "PrefixTransformer", at + "namePrefix: ",
-                 [&] { add_affix(resources, Affix::prefix, k_.name_prefix, fields.name_prefix); });
+            step(resources, "PrefixTransformer", at + "namePrefix: ", [&] {
+                add_affix(resources, Affix::prefix, k_.name_prefix, fields.name_prefix);
+            });
         }
         if (!k_.name_suffix.empty()) {
-            step(resources, "SuffixTransformer", at + "nameSuffix: ",
-                 [&] { add_affix(resources, Affix::suffix, k_.name_suffix, fields.name_suffix); });
+            step(resources, "SuffixTransformer", at + "nameSuffix: ", [&] {
+                add_affix(resources, Affix::suffix, k_.name_suffix, fields.name_suffix);
+            });
         }
         add_labels(resources, fields);
         if (!k_.common_annotations.empty()) {
-            step(resources, "AnnotationsTransformer", at + "commonAnnotations: ",
-                 [&] { add_pairs(resources, k_.common_annotations, fields.common_annotations); });
+            step(resources, "AnnotationsTransformer", at + "commonAnnotations: ", [&] {
+                add_pairs(resources, k_.common_annotations, fields.common_annotations);
+            });
         }
         for (const auto& patch : k_.json_patches) {
-            step(resources, "PatchJson6902Transformer", patch.at, [&] { apply_json_patch(resources, patch, root_); });
+            step(resources, "PatchJson6902Transformer", patch.at,
+                 [&] { apply_json_patch(resources, patch, root_); });
         }
         for (const auto& replica : k_.replicas) {
             step(resources, "ReplicaCountTransformer", replica.at,
@@ -277,7 +299,8 @@ private:
         if (!k_.replacements.empty()) {
             step(resources, "ReplacementTransformer", at, [&] {
                 for (const auto& replacement : k_.replacements) {
-                    attempt(replacement.at, [&] { apply_replacement(resources, replacement, root_); });
+                    attempt(replacement.at,
+                            [&] { apply_replacement(resources, replacement, root_); });
                 }
             });
         }
@@ -289,21 +312,23 @@ private:
         if (k_.labels.empty() && k_.common_labels.empty()) return;
         for (std::size_t i = 0; i < k_.labels.size(); ++i) {
             const auto& labels = k_.labels[i];
-            step(resources, "LabelTransformer", k_.file + ": labels[" + std::to_string(i) + "]: ", [&] {
-                auto specs = labels.fields;
-                specs.add_all(fields.labels);
-                if (labels.include_selectors) {
-                    specs.add_all(fields.common_labels);
-                } else {
-                    if (labels.include_templates) specs.add_all(fields.template_labels);
-                    if (labels.include_claims) specs.add_all(fields.claim_labels);
-                    specs.add({.gvk = {}, .path = "metadata/labels", .create = true});
-                }
-                add_pairs(resources, labels.pairs, specs);
-            });
+            step(resources, "LabelTransformer",
+                 k_.file + ": labels[" + std::to_string(i) + "]: ", [&] {
+                     auto specs = labels.fields;
+                     specs.add_all(fields.labels);
+                     if (labels.include_selectors) {
+                         specs.add_all(fields.common_labels);
+                     } else {
+                         if (labels.include_templates) specs.add_all(fields.template_labels);
+                         if (labels.include_claims) specs.add_all(fields.claim_labels);
+                         specs.add({.gvk = {}, .path = "metadata/labels", .create = true});
+                     }
+                     add_pairs(resources, labels.pairs, specs);
+                 });
         }
-        step(resources, "LabelTransformer", k_.file + ": commonLabels: ",
-             [&] { add_pairs(resources, k_.common_labels, fields.common_labels); });
+        step(resources, "LabelTransformer", k_.file + ": commonLabels: ", [&] {
+            add_pairs(resources, k_.common_labels, fields.common_labels);
+        });
     }
 
     void run_entry(ResourceMap& resources, const Entry& entry) {
@@ -329,12 +354,16 @@ private:
                 const auto configurations = load_entries({entry}, target_);
                 for (const auto& configuration : configurations.items()) {
                     ResourceMap copy;
-                    for (const auto& item : resources.items()) copy.append(std::make_unique<Resource>(*item));
+                    for (const auto& item : resources.items())
+                        copy.append(std::make_unique<Resource>(*item));
                     run_transformer(copy, *configuration, root_);
-                    const bool same = std::equal(
-                        copy.items().begin(), copy.items().end(), resources.items().begin(), resources.items().end(),
-                        [](const auto& a, const auto& b) { return !a->removed && a->object == b->object; });
-                    if (!same) throw Error{ErrorKind::invalid, "a validator must not change resources"};
+                    const bool same = std::equal(copy.items().begin(), copy.items().end(),
+                                                 resources.items().begin(), resources.items().end(),
+                                                 [](const auto& a, const auto& b) {
+                                                     return !a->removed && a->object == b->object;
+                                                 });
+                    if (!same)
+                        throw Error{ErrorKind::invalid, "a validator must not change resources"};
                 }
             });
         }
@@ -353,12 +382,14 @@ public:
             throw Error{ErrorKind::invalid, at + "`path` and `version` exclude each other"};
         }
         if (version != chosen.end() && version->second != "v1.21.2" && !version->second.empty()) {
-            throw Error{ErrorKind::invalid, at + "version: " + version->second + " is not built in (v1.21.2 is)"};
+            throw Error{ErrorKind::invalid,
+                        at + "version: " + version->second + " is not built in (v1.21.2 is)"};
         }
         context.open_api_chosen = true;
         if (path == chosen.end()) return;
         try {
-            context.open_api = std::make_unique<OpenApi>(read_document(target.root, path->second).value);
+            context.open_api =
+                std::make_unique<OpenApi>(read_document(target.root, path->second).value);
         } catch (const Error& error) {
             throw Error{error.kind(), at + "path: " + path->second + ": " + error.what()};
         }
@@ -382,18 +413,20 @@ std::optional<Target> load_target(Root root, bool top) {
         const auto entry = files.find(*resolve(root.directory(), name));
         if (!entry || entry->kind != Files::Kind::file) continue;
         if (!file.empty()) {
-            throw Error{ErrorKind::invalid, files.display(root.directory()) + ": both " + file_name + " and " +
-                                                std::string{name} + " are there"};
+            throw Error{ErrorKind::invalid, files.display(root.directory()) + ": both " +
+                                                file_name + " and " + std::string{name} +
+                                                " are there"};
         }
         file = entry->path;
         file_name = name;
     }
     kube::YamlDocument read{.value = nullptr, .origin = {}};
     if (!file.empty()) {
-        const kube::YamlOptions options{.dialect = kube::YamlDialect::configuration,
-                                        .file = files.display(*resolve(root.directory(), file_name)),
-                                        .with_lines = true,
-                                        .duplicate_keys_are_errors = false};
+        const kube::YamlOptions options{
+            .dialect = kube::YamlDialect::configuration,
+            .file = files.display(*resolve(root.directory(), file_name)),
+            .with_lines = true,
+            .duplicate_keys_are_errors = false};
         auto documents = kube::parse_yaml_stream(files.read(file), options);
         if (!documents.empty()) read = std::move(documents.front());
         read.origin.file = options.file;
@@ -404,8 +437,9 @@ std::optional<Target> load_target(Root root, bool top) {
         read.value = json::object{{"resources", std::move(manifests)}};
         read.origin.file = files.display(root.directory());
     } else {
-        throw Error{ErrorKind::not_found, files.display(root.directory()) +
-                                              ": no kustomization.yaml, kustomization.yml or Kustomization in it"};
+        throw Error{ErrorKind::not_found,
+                    files.display(root.directory()) +
+                        ": no kustomization.yaml, kustomization.yml or Kustomization in it"};
     }
     if (top && context.options.amend) {
         if (read.value.is_null()) read.value.emplace_object();
@@ -414,12 +448,14 @@ std::optional<Target> load_target(Root root, bool top) {
     const auto problems_before = context.problems.size();
     Document document{.origin = std::move(read.origin), .problems = context.problems};
     const auto* map = read.value.if_object();
-    const bool says_something = map == nullptr ? !read.value.is_null()
-                                               : std::any_of(map->begin(), map->end(), [](const auto& field) {
-                                                     return field.key() != "apiVersion" && field.key() != "kind" &&
-                                                            !is_default(field.value());
-                                                 });
-    if (!says_something) context.problems.add(document.origin.file + ": the kustomization is empty");
+    const bool says_something =
+        map == nullptr ? !read.value.is_null()
+                       : std::any_of(map->begin(), map->end(), [](const auto& field) {
+                             return field.key() != "apiVersion" && field.key() != "kind" &&
+                                    !is_default(field.value());
+                         });
+    if (!says_something)
+        context.problems.add(document.origin.file + ": the kustomization is empty");
     auto kustomization = read_kustomization(read.value, document, context.warnings);
     if (context.problems.size() != problems_before) return std::nullopt;
     kustomization.directory = root.directory();
@@ -446,7 +482,8 @@ ResourceMap load_entries(const std::vector<Entry>& entries, const Target& target
             continue;
         }
         for (auto& item : load_resources(entry.text, entry.at.substr(0, entry.at.find(": ")))) {
-            item->provenance = Provenance{.path = join_lexically(target.path, target.kustomization.file_name)};
+            item->provenance =
+                Provenance{.path = join_lexically(target.path, target.kustomization.file_name)};
             all.resources.append(std::move(item));
         }
     }

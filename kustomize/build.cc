@@ -18,15 +18,25 @@ using Clock = std::chrono::steady_clock;
 
 /// Annotations kustomize and its functions keep for themselves: not part of the result.
 constexpr std::array<std::string_view, 19> internal_annotations{
-    "internal.config.kubernetes.io/previousKinds", "internal.config.kubernetes.io/previousNames",
-    "internal.config.kubernetes.io/prefixes", "internal.config.kubernetes.io/suffixes",
-    "internal.config.kubernetes.io/previousNamespaces", "internal.config.kubernetes.io/allowNameChange",
-    "internal.config.kubernetes.io/allowKindChange", "internal.config.kubernetes.io/refBy",
-    "internal.config.kubernetes.io/generatorBehavior", "internal.config.kubernetes.io/needsHashSuffix",
-    "internal.config.kubernetes.io/path", "internal.config.kubernetes.io/index",
-    "internal.config.kubernetes.io/seqindent", "internal.config.kubernetes.io/id",
-    "internal.config.kubernetes.io/annotations-migration-resource-id", "config.kubernetes.io/path",
-    "config.kubernetes.io/index", "config.k8s.io/id", "internal.config.kubernetes.io/helm-generated"};
+    "internal.config.kubernetes.io/previousKinds",
+    "internal.config.kubernetes.io/previousNames",
+    "internal.config.kubernetes.io/prefixes",
+    "internal.config.kubernetes.io/suffixes",
+    "internal.config.kubernetes.io/previousNamespaces",
+    "internal.config.kubernetes.io/allowNameChange",
+    "internal.config.kubernetes.io/allowKindChange",
+    "internal.config.kubernetes.io/refBy",
+    "internal.config.kubernetes.io/generatorBehavior",
+    "internal.config.kubernetes.io/needsHashSuffix",
+    "internal.config.kubernetes.io/path",
+    "internal.config.kubernetes.io/index",
+    "internal.config.kubernetes.io/seqindent",
+    "internal.config.kubernetes.io/id",
+    "internal.config.kubernetes.io/annotations-migration-resource-id",
+    "config.kubernetes.io/path",
+    "config.kubernetes.io/index",
+    "config.k8s.io/id",
+    "internal.config.kubernetes.io/helm-generated"};
 
 constexpr auto origin_annotation = "config.kubernetes.io/origin";
 constexpr auto transformations_annotation = "alpha.config.kubernetes.io/transformations";
@@ -58,13 +68,16 @@ void finish_annotations(Resource& resource, const Kustomization& top) {
     json::object annotations;
     if (const auto* given = resource.metadata_map("annotations")) {
         for (const auto& annotation : *given) {
-            const bool internal = std::find(internal_annotations.begin(), internal_annotations.end(),
-                                            std::string_view{annotation.key()}) != internal_annotations.end();
-            if (internal || annotation.key() == origin_annotation || annotation.key() == transformations_annotation) {
+            const bool internal =
+                std::find(internal_annotations.begin(), internal_annotations.end(),
+                          std::string_view{annotation.key()}) != internal_annotations.end();
+            if (internal || annotation.key() == origin_annotation ||
+                annotation.key() == transformations_annotation) {
                 continue;
             }
-            annotations[annotation.key()] = annotation.value().is_string() ? annotation.value()
-                                                                           : json::value(text_of(annotation.value()));
+            annotations[annotation.key()] = annotation.value().is_string()
+                                                ? annotation.value()
+                                                : json::value(text_of(annotation.value()));
         }
     }
     if (top.origin_annotations && resource.provenance) {
@@ -85,7 +98,9 @@ void finish_annotations(Resource& resource, const Kustomization& top) {
 
 bool is_local(const Resource& resource) {
     const auto* annotations = resource.metadata_map("annotations");
-    const auto* local = annotations == nullptr ? nullptr : annotations->if_contains("config.kubernetes.io/local-config");
+    const auto* local = annotations == nullptr
+                            ? nullptr
+                            : annotations->if_contains("config.kubernetes.io/local-config");
     return local != nullptr && !text_equals(*local, "false");
 }
 
@@ -147,7 +162,8 @@ BuildResult build(const Files& files, const std::string& directory, const BuildO
     }
     for (auto& item : std::move(all.resources).take()) {
         finish_annotations(*item, top);
-        result.objects.push_back({.object = std::move(item->object), .origin = std::move(item->origin)});
+        result.objects.push_back(
+            {.object = std::move(item->object), .origin = std::move(item->origin)});
     }
     result.warnings = std::move(context.warnings);
     time.phase("order");

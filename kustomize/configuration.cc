@@ -17,7 +17,9 @@ constexpr std::string_view rbac = "rbac.authorization.k8s.io";
 
 FieldSpec spec(std::string_view kind, std::string_view path, bool create = false,
                std::string_view group = {}, std::string_view version = {}) {
-    return {.gvk = {.group = std::string{group}, .version = std::string{version}, .kind = std::string{kind}},
+    return {.gvk = {.group = std::string{group},
+                    .version = std::string{version},
+                    .kind = std::string{kind}},
             .path = std::string{path},
             .create = create};
 }
@@ -34,7 +36,8 @@ constexpr PodOwner cron_job{"CronJob", "spec/jobTemplate/spec/template/spec/"};
 constexpr PodOwner owner(std::string_view kind) { return {kind, "spec/template/spec/"}; }
 
 FieldSpec spec(const PodOwner& owner, std::string_view path) {
-    return spec(owner.kind, std::string{owner.pod_spec} + std::string{path}, false, {}, owner.version);
+    return spec(owner.kind, std::string{owner.pod_spec} + std::string{path}, false, {},
+                owner.version);
 }
 
 FieldSpecs metadata_labels() {
@@ -63,16 +66,26 @@ FieldSpecs common_labels() {
                      spec("Job", "spec/selector/matchLabels", false, batch),
                      spec("CronJob", "spec/jobTemplate/spec/selector/matchLabels", false, batch),
                      spec("PodDisruptionBudget", "spec/selector/matchLabels", false, "policy")};
-    for (const auto* path : {"spec/podSelector/", "spec/ingress/from/podSelector/", "spec/egress/to/podSelector/"}) {
-        specs.add(spec("NetworkPolicy", std::string{path} + "matchLabels", false, "networking.k8s.io"));
+    for (const auto* path :
+         {"spec/podSelector/", "spec/ingress/from/podSelector/", "spec/egress/to/podSelector/"}) {
+        specs.add(
+            spec("NetworkPolicy", std::string{path} + "matchLabels", false, "networking.k8s.io"));
     }
     for (const auto* kind : {"Deployment", "StatefulSet"}) {
         for (const std::string affinity : {"podAffinity", "podAntiAffinity"}) {
             const auto path = "spec/template/spec/affinity/" + affinity;
-            specs.add(spec(kind, path + "/preferredDuringSchedulingIgnoredDuringExecution/podAffinityTerm/labelSelector/matchLabels", false, apps));
-            specs.add(spec(kind, path + "/requiredDuringSchedulingIgnoredDuringExecution/labelSelector/matchLabels", false, apps));
+            specs.add(spec(kind,
+                           path + "/preferredDuringSchedulingIgnoredDuringExecution/"
+                                  "podAffinityTerm/labelSelector/matchLabels",
+                           false, apps));
+            specs.add(spec(
+                kind,
+                path + "/requiredDuringSchedulingIgnoredDuringExecution/labelSelector/matchLabels",
+                false, apps));
         }
-        specs.add(spec(kind, "spec/template/spec/topologySpreadConstraints/labelSelector/matchLabels", false, apps));
+        specs.add(spec(kind,
+                       "spec/template/spec/topologySpreadConstraints/labelSelector/matchLabels",
+                       false, apps));
     }
     specs.add_all(metadata_labels());
     specs.add_all(claim_labels());
@@ -110,7 +123,8 @@ FieldSpecs variables() {
                 specs.add(spec(pods, containers + field));
             }
         }
-        if (pods.kind != "CronJob" && pods.kind != "StatefulSet") specs.add(spec(pods, "volumes/nfs/server"));
+        if (pods.kind != "CronJob" && pods.kind != "StatefulSet")
+            specs.add(spec(pods, "volumes/nfs/server"));
     }
     specs.add(spec("CronJob", "spec/jobTemplate/spec/template/volumes/nfs/server"));
     specs.add(spec("StatefulSet", "spec/volumeClaimTemplates/spec/nfs/server"));
@@ -118,7 +132,8 @@ FieldSpecs variables() {
     for (const auto* path : {"spec/rules/host", "spec/tls/hosts", "spec/tls/secretName"}) {
         specs.add(spec("Ingress", path));
     }
-    for (const auto* path : {"spec/ports/port", "spec/ports/targetPort"}) specs.add(spec("Service", path));
+    for (const auto* path : {"spec/ports/port", "spec/ports/targetPort"})
+        specs.add(spec("Service", path));
     specs.add(spec("PersistentVolume", "spec/nfs/server"));
     specs.add(spec("", "metadata/labels"));
     specs.add(spec("", "metadata/annotations"));
@@ -127,8 +142,8 @@ FieldSpecs variables() {
 
 FieldSpecs in_pods(std::initializer_list<std::string_view> paths) {
     FieldSpecs specs;
-    for (const auto& pods : {pod, pod_template, owner("Deployment"), owner("ReplicaSet"), owner("DaemonSet"),
-                             owner("StatefulSet"), owner("Job"), cron_job}) {
+    for (const auto& pods : {pod, pod_template, owner("Deployment"), owner("ReplicaSet"),
+                             owner("DaemonSet"), owner("StatefulSet"), owner("Job"), cron_job}) {
         for (const auto path : paths) specs.add(spec(pods, path));
     }
     return specs;
@@ -137,87 +152,109 @@ FieldSpecs in_pods(std::initializer_list<std::string_view> paths) {
 /// For fields of which kustomize knows neither PodTemplate nor ReplicaSet.
 FieldSpecs in_running_pods(std::string_view path) {
     FieldSpecs specs;
-    for (const auto& pods : {PodOwner{"Pod", "spec/"}, owner("StatefulSet"), owner("Deployment"),
-                             owner("ReplicationController"), cron_job, owner("Job"), owner("DaemonSet")}) {
+    for (const auto& pods :
+         {PodOwner{"Pod", "spec/"}, owner("StatefulSet"), owner("Deployment"),
+          owner("ReplicationController"), cron_job, owner("Job"), owner("DaemonSet")}) {
         specs.add(spec(pods, path));
     }
     return specs;
 }
 
 FieldSpecs to_config_maps() {
-    auto specs = in_pods({"volumes/configMap/name", "containers/env/valueFrom/configMapKeyRef/name",
-                          "initContainers/env/valueFrom/configMapKeyRef/name",
-                          "containers/envFrom/configMapRef/name", "initContainers/envFrom/configMapRef/name",
-                          "volumes/projected/sources/configMap/name"});
-    specs.add_all({spec("Node", "spec/configSource/configMap"), spec("Role", "rules/resourceNames"),
-                   spec("ClusterRole", "rules/resourceNames"),
-                   spec("Ingress", "metadata/annotations/nginx.ingress.kubernetes.io\\/fastcgi-params-configmap")});
+    auto specs =
+        in_pods({"volumes/configMap/name", "containers/env/valueFrom/configMapKeyRef/name",
+                 "initContainers/env/valueFrom/configMapKeyRef/name",
+                 "containers/envFrom/configMapRef/name", "initContainers/envFrom/configMapRef/name",
+                 "volumes/projected/sources/configMap/name"});
+    specs.add_all(
+        {spec("Node", "spec/configSource/configMap"), spec("Role", "rules/resourceNames"),
+         spec("ClusterRole", "rules/resourceNames"),
+         spec("Ingress",
+              "metadata/annotations/nginx.ingress.kubernetes.io\\/fastcgi-params-configmap")});
     return specs;
 }
 
 FieldSpecs to_secrets() {
-    auto specs = in_pods({"volumes/secret/secretName", "containers/env/valueFrom/secretKeyRef/name",
-                          "initContainers/env/valueFrom/secretKeyRef/name", "containers/envFrom/secretRef/name",
-                          "initContainers/envFrom/secretRef/name", "imagePullSecrets/name",
-                          "volumes/projected/sources/secret/name"});
-    specs.add_all({spec("Ingress", "spec/tls/secretName"),
-                   spec("Ingress", "metadata/annotations/ingress.kubernetes.io\\/auth-secret"),
-                   spec("Ingress", "metadata/annotations/nginx.ingress.kubernetes.io\\/auth-secret"),
-                   spec("Ingress", "metadata/annotations/nginx.ingress.kubernetes.io\\/auth-tls-secret"),
-                   spec("ServiceAccount", "imagePullSecrets/name"), spec("StorageClass", "parameters/secretName"),
-                   spec("StorageClass", "parameters/adminSecretName"),
-                   spec("StorageClass", "parameters/userSecretName"), spec("StorageClass", "parameters/secretRef"),
-                   spec("Role", "rules/resourceNames"), spec("ClusterRole", "rules/resourceNames"),
-                   spec("Service", "spec/template/spec/containers/env/valueFrom/secretKeyRef/name", false,
-                        "serving.knative.dev", "v1"),
-                   spec("PersistentVolume", "spec/azureFile/secretName")});
+    auto specs =
+        in_pods({"volumes/secret/secretName", "containers/env/valueFrom/secretKeyRef/name",
+                 "initContainers/env/valueFrom/secretKeyRef/name",
+                 "containers/envFrom/secretRef/name", "initContainers/envFrom/secretRef/name",
+                 "imagePullSecrets/name", "volumes/projected/sources/secret/name"});
+    specs.add_all(
+        {spec("Ingress", "spec/tls/secretName"),
+         spec("Ingress", "metadata/annotations/ingress.kubernetes.io\\/auth-secret"),
+         spec("Ingress", "metadata/annotations/nginx.ingress.kubernetes.io\\/auth-secret"),
+         spec("Ingress", "metadata/annotations/nginx.ingress.kubernetes.io\\/auth-tls-secret"),
+         spec("ServiceAccount", "imagePullSecrets/name"),
+         spec("StorageClass", "parameters/secretName"),
+         spec("StorageClass", "parameters/adminSecretName"),
+         spec("StorageClass", "parameters/userSecretName"),
+         spec("StorageClass", "parameters/secretRef"), spec("Role", "rules/resourceNames"),
+         spec("ClusterRole", "rules/resourceNames"),
+         spec("Service", "spec/template/spec/containers/env/valueFrom/secretKeyRef/name", false,
+              "serving.knative.dev", "v1"),
+         spec("PersistentVolume", "spec/azureFile/secretName")});
     return specs;
 }
 
 FieldSpecs to_services() {
     FieldSpecs specs{spec("StatefulSet", "spec/serviceName", false, apps),
                      spec("APIService", "spec/service/name", false, "apiregistration.k8s.io")};
-    for (const auto* path : {"spec/rules/http/paths/backend/serviceName", "spec/backend/serviceName",
-                             "spec/rules/http/paths/backend/service/name", "spec/defaultBackend/service/name"}) {
+    for (const auto* path :
+         {"spec/rules/http/paths/backend/serviceName", "spec/backend/serviceName",
+          "spec/rules/http/paths/backend/service/name", "spec/defaultBackend/service/name"}) {
         specs.add(spec("Ingress", path));
     }
     for (const auto* kind : {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}) {
-        specs.add(spec(kind, "webhooks/clientConfig/service", false, "admissionregistration.k8s.io"));
+        specs.add(
+            spec(kind, "webhooks/clientConfig/service", false, "admissionregistration.k8s.io"));
     }
     return specs;
 }
 
 FieldSpecs to_service_accounts() {
-    FieldSpecs specs{spec("RoleBinding", "subjects", false, rbac), spec("ClusterRoleBinding", "subjects", false, rbac)};
+    FieldSpecs specs{spec("RoleBinding", "subjects", false, rbac),
+                     spec("ClusterRoleBinding", "subjects", false, rbac)};
     specs.add_all(in_running_pods("serviceAccountName"));
     return specs;
 }
 
 std::vector<NameReference> name_references() {
-    const auto target = [](std::string_view kind, std::string_view version = {}, std::string_view group = {}) {
-        return Gvk{.group = std::string{group}, .version = std::string{version}, .kind = std::string{kind}};
+    const auto target = [](std::string_view kind, std::string_view version = {},
+                           std::string_view group = {}) {
+        return Gvk{.group = std::string{group},
+                   .version = std::string{version},
+                   .kind = std::string{kind}};
     };
-    const auto role_ref = [](std::string_view kind) { return spec(kind, "roleRef/name", false, rbac); };
+    const auto role_ref = [](std::string_view kind) {
+        return spec(kind, "roleRef/name", false, rbac);
+    };
     std::vector<NameReference> all;
     for (const auto* kind : {"Deployment", "ReplicationController", "ReplicaSet", "StatefulSet"}) {
-        all.push_back({target(kind), {spec("HorizontalPodAutoscaler", "spec/scaleTargetRef/name")}});
+        all.push_back(
+            {target(kind), {spec("HorizontalPodAutoscaler", "spec/scaleTargetRef/name")}});
     }
     all.push_back({target("ConfigMap", "v1"), to_config_maps()});
     all.push_back({target("Secret", "v1"), to_secrets()});
     all.push_back({target("Service", "v1"), to_services()});
     all.push_back({target("Role", "", rbac), {role_ref("RoleBinding")}});
-    all.push_back({target("ClusterRole", "", rbac), {role_ref("RoleBinding"), role_ref("ClusterRoleBinding")}});
+    all.push_back({target("ClusterRole", "", rbac),
+                   {role_ref("RoleBinding"), role_ref("ClusterRoleBinding")}});
     all.push_back({target("ServiceAccount", "v1"), to_service_accounts()});
-    all.push_back({target("PersistentVolumeClaim", "v1"), in_running_pods("volumes/persistentVolumeClaim/claimName")});
+    all.push_back({target("PersistentVolumeClaim", "v1"),
+                   in_running_pods("volumes/persistentVolumeClaim/claimName")});
     all.push_back({target("PersistentVolume", "v1"),
-                   {spec("PersistentVolumeClaim", "spec/volumeName"), spec("ClusterRole", "rules/resourceNames")}});
+                   {spec("PersistentVolumeClaim", "spec/volumeName"),
+                    spec("ClusterRole", "rules/resourceNames")}});
     all.push_back({target("StorageClass", "v1", "storage.k8s.io"),
                    {spec("PersistentVolume", "spec/storageClassName"),
                     spec("PersistentVolumeClaim", "spec/storageClassName"),
                     spec("StatefulSet", "spec/volumeClaimTemplates/spec/storageClassName")}});
-    all.push_back({target("PriorityClass", "v1", "scheduling.k8s.io"), in_running_pods("priorityClassName")});
+    all.push_back(
+        {target("PriorityClass", "v1", "scheduling.k8s.io"), in_running_pods("priorityClassName")});
     // The group with a slash is kustomize's: nothing has it, and so nothing is renamed there.
-    all.push_back({target("IngressClass", "v1", "networking.k8s.io/v1"), {spec("Ingress", "spec/ingressClassName")}});
+    all.push_back({target("IngressClass", "v1", "networking.k8s.io/v1"),
+                   {spec("Ingress", "spec/ingressClassName")}});
     all.push_back({target("ValidatingAdmissionPolicy", "", "admissionregistration.k8s.io"),
                    {spec("ValidatingAdmissionPolicyBinding", "spec/policyName", false,
                          "admissionregistration.k8s.io")}});
@@ -228,10 +265,11 @@ Configuration make_standard() {
     Configuration standard;
     standard.name_prefix = {spec("", "metadata/name")};
     standard.name_suffix = {spec("", "metadata/name")};
-    standard.ns = {spec("Namespace", "metadata/name", true),
-                   spec("APIService", "spec/service/namespace", true, "apiregistration.k8s.io"),
-                   spec("CustomResourceDefinition", "spec/conversion/webhook/clientConfig/service/namespace", false,
-                        "apiextensions.k8s.io")};
+    standard.ns = {
+        spec("Namespace", "metadata/name", true),
+        spec("APIService", "spec/service/namespace", true, "apiregistration.k8s.io"),
+        spec("CustomResourceDefinition", "spec/conversion/webhook/clientConfig/service/namespace",
+             false, "apiextensions.k8s.io")};
     standard.common_labels = common_labels();
     standard.template_labels = metadata_labels();
     standard.claim_labels = claim_labels();
@@ -268,7 +306,9 @@ const std::shared_ptr<const Configuration>& Configuration::standard() {
 }
 
 Gvk read_gvk(Fields& fields) {
-    return {.group = fields.text("group"), .version = fields.text("version"), .kind = fields.text("kind")};
+    return {.group = fields.text("group"),
+            .version = fields.text("version"),
+            .kind = fields.text("kind")};
 }
 
 FieldSpec read_field_spec(Fields& fields) {
@@ -279,11 +319,13 @@ Configuration Configuration::read(const json::value& value, Document& document) 
     Configuration configuration;
     Fields fields{value, "", document};
     for (const auto& [name, table] : tables) {
-        fields.each(name, [&](Fields& entry) { (configuration.*table).add(read_field_spec(entry)); });
+        fields.each(name,
+                    [&](Fields& entry) { (configuration.*table).add(read_field_spec(entry)); });
     }
     fields.each("nameReference", [&](Fields& entry) {
         NameReference reference{.target = read_gvk(entry), .referrers = {}};
-        entry.each("fieldSpecs", [&](Fields& referrer) { reference.referrers.add(read_field_spec(referrer)); });
+        entry.each("fieldSpecs",
+                   [&](Fields& referrer) { reference.referrers.add(read_field_spec(referrer)); });
         configuration.name_references.push_back(std::move(reference));
     });
     return configuration;
@@ -306,7 +348,9 @@ void Configuration::merge(const Configuration& other) {
     }
     for (const auto& reference : other.name_references) add_name_reference(reference);
     std::stable_sort(name_references.begin(), name_references.end(),
-                     [](const NameReference& a, const NameReference& b) { return legacy_less(a.target, b.target); });
+                     [](const NameReference& a, const NameReference& b) {
+                         return legacy_less(a.target, b.target);
+                     });
 }
 
 std::shared_ptr<const Configuration> merged(std::shared_ptr<const Configuration> a,

@@ -41,8 +41,8 @@ struct Configuration {
 };
 
 /// `a` with `b`; cheap where they are the same.
-[[nodiscard]] std::shared_ptr<const Configuration> merged(std::shared_ptr<const Configuration> a,
-                                                          const std::shared_ptr<const Configuration>& b);
+[[nodiscard]] std::shared_ptr<const Configuration> merged(
+    std::shared_ptr<const Configuration> a, const std::shared_ptr<const Configuration>& b);
 
 /// {group, version, kind, path, create} as configuration files write them.
 [[nodiscard]] FieldSpec read_field_spec(Fields& fields);

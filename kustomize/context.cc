@@ -10,8 +10,8 @@ namespace kled::kustomize {
 namespace {
 
 bool is_below(std::string_view path, std::string_view directory) {
-    return directory.empty() || (path.starts_with(directory) &&
-                                 (path.size() == directory.size() || path[directory.size()] == '/'));
+    return directory.empty() || (path.starts_with(directory) && (path.size() == directory.size() ||
+                                                                 path[directory.size()] == '/'));
 }
 
 bool is_url(std::string_view path) {
@@ -31,7 +31,8 @@ std::string Root::find_file(const std::string& path) const {
     const auto target = resolve(directory_, path);
     const auto entry = target ? files.find(*target) : std::nullopt;
     if (!entry) throw Error{ErrorKind::not_found, "no such file: " + path};
-    if (entry->kind == Files::Kind::directory) throw Error{ErrorKind::not_found, "a directory, not a file: " + path};
+    if (entry->kind == Files::Kind::directory)
+        throw Error{ErrorKind::not_found, "a directory, not a file: " + path};
     if (!context_.options.load_anywhere && !is_below(parent_of(entry->path), directory_)) {
         throw Error{ErrorKind::denied, "outside the kustomization's directory: " + path};
     }
@@ -45,7 +46,8 @@ Root Root::enter(const std::string& path) const {
     const auto target = resolve(directory_, path);
     const auto entry = target ? context_.files.find(*target) : std::nullopt;
     if (!entry) throw Error{ErrorKind::not_found, "no such file or directory: " + path};
-    if (entry->kind == Files::Kind::file) throw Error{ErrorKind::not_found, "a file, not a directory: " + path};
+    if (entry->kind == Files::Kind::file)
+        throw Error{ErrorKind::not_found, "a file, not a directory: " + path};
     for (const auto* root = this; root != nullptr; root = root->parent_) {
         if (is_below(root->directory_, entry->path)) {
             throw Error{ErrorKind::invalid, "a cycle: " + path + " leads back to " +
@@ -68,14 +70,15 @@ kube::YamlDocument read_document(const Root& root, const std::string& path) {
 }
 
 bool is_inline(std::string_view text_or_path) noexcept {
-    return text_or_path.find('\n') != text_or_path.npos || text_or_path.find(": ") != text_or_path.npos ||
-           text_or_path.starts_with('{');
+    return text_or_path.find('\n') != text_or_path.npos ||
+           text_or_path.find(": ") != text_or_path.npos || text_or_path.starts_with('{');
 }
 
 std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::string& file) {
     std::vector<ResourceMap::Item> resources;
     std::deque<kube::YamlDocument> queue;
-    for (auto& document : kube::parse_yaml_stream(text, {.file = file})) queue.push_back(std::move(document));
+    for (auto& document : kube::parse_yaml_stream(text, {.file = file}))
+        queue.push_back(std::move(document));
     while (!queue.empty()) {
         auto document = std::move(queue.front());
         queue.pop_front();
@@ -84,7 +87,8 @@ std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::
             throw Error{ErrorKind::invalid, document.origin.at("") + ": " + what};
         };
         auto* map = document.value.if_object();
-        if (map == nullptr) fail("expected a Kubernetes object, found a " + std::string{type_name(document.value)});
+        if (map == nullptr)
+            fail("expected a Kubernetes object, found a " + std::string{type_name(document.value)});
         auto resource = std::make_unique<Resource>();
         const auto* kind = map->if_contains("kind");
         const auto kind_name = kind == nullptr ? std::string{} : text_of(*kind);
@@ -94,14 +98,16 @@ std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::
             if (auto* items = map->if_contains("items")) {
                 if (!items->is_array() && !items->is_null()) fail("`items` of a list is no list");
                 if (items->is_null()) continue;
-                for (auto& item : items->get_array()) queue.push_back({std::move(item), document.origin});
+                for (auto& item : items->get_array())
+                    queue.push_back({std::move(item), document.origin});
                 continue;
             }
         }
         resource->object = kube::Object{std::move(*map)};
         resource->origin = std::move(document.origin);
         resource->refresh();
-        if (resource->id.name.empty() && !kind_name.ends_with("List")) fail(kind_name + " has no `metadata.name`");
+        if (resource->id.name.empty() && !kind_name.ends_with("List"))
+            fail(kind_name + " has no `metadata.name`");
         resources.push_back(std::move(resource));
     }
     return resources;

@@ -33,8 +33,8 @@ public:
     [[nodiscard]] const std::string& directory() const noexcept { return directory_; }
     [[nodiscard]] Context& context() const noexcept { return context_; }
 
-    /// A file, links resolved. Error(not_found): there is none, or it is a directory; Error(denied):
-    /// it lies outside this directory and BuildOptions::load_anywhere is off.
+    /// A file, links resolved. Error(not_found): there is none, or it is a directory;
+    /// Error(denied): it lies outside this directory and BuildOptions::load_anywhere is off.
     [[nodiscard]] std::string find_file(const std::string& path) const;
     [[nodiscard]] std::string read_file(const std::string& path) const {
         return context_.files.read(find_file(path));
@@ -57,8 +57,10 @@ private:
 /// Whether an entry that may be a path or YAML is YAML: it has a line break or a "key: value".
 [[nodiscard]] bool is_inline(std::string_view text_or_path) noexcept;
 
-/// The objects of a manifest's text as kustomize reads them: Lists are replaced by their items, each
-/// object has a kind and a name. Error(invalid) names `file`, as the user knows it, and a line.
-[[nodiscard]] std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::string& file);
+/// The objects of a manifest's text as kustomize reads them: Lists are replaced by their items,
+/// each object has a kind and a name. Error(invalid) names `file`, as the user knows it, and a
+/// line.
+[[nodiscard]] std::vector<ResourceMap::Item> load_resources(std::string_view text,
+                                                            const std::string& file);
 
 }  // namespace kled::kustomize

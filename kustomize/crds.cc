@@ -23,7 +23,8 @@ public:
         for (const auto& definition : definitions_) {
             const auto* properties = properties_of(definition.key());
             const bool is_kind = properties != nullptr && properties->contains("kind") &&
-                                 properties->contains("apiVersion") && properties->contains("metadata");
+                                 properties->contains("apiVersion") &&
+                                 properties->contains("metadata");
             if (!is_kind) continue;
             const std::string name = definition.key();
             kind_ = {.group = {}, .version = {}, .kind = name.substr(name.rfind('.') + 1)};
@@ -35,7 +36,8 @@ public:
 private:
     const json::object* properties_of(std::string_view type) const {
         const auto* definition = definitions_.if_contains(type);
-        const auto* properties = definition == nullptr ? nullptr : kube::find(*definition, {"Schema", "properties"});
+        const auto* properties =
+            definition == nullptr ? nullptr : kube::find(*definition, {"Schema", "properties"});
         return properties == nullptr ? nullptr : properties->if_object();
     }
 
@@ -48,15 +50,20 @@ private:
         for (const auto& entry : *properties) {
             const auto& property = entry.value();
             const auto here = (path.empty() ? "" : path + "/") + std::string{entry.key()};
-            if (text_at(property, "x-kubernetes-annotation")) configuration_.common_annotations.add(field(here));
-            if (text_at(property, "x-kubernetes-label-selector")) configuration_.common_labels.add(field(here));
-            if (text_at(property, "x-kubernetes-identity")) configuration_.name_prefix.add(field(here));
+            if (text_at(property, "x-kubernetes-annotation"))
+                configuration_.common_annotations.add(field(here));
+            if (text_at(property, "x-kubernetes-label-selector"))
+                configuration_.common_labels.add(field(here));
+            if (text_at(property, "x-kubernetes-identity"))
+                configuration_.name_prefix.add(field(here));
             const auto version = text_at(property, "x-kubernetes-object-ref-api-version");
             const auto kind = text_at(property, "x-kubernetes-object-ref-kind");
             if (version && kind) {
-                const auto name = text_at(property, "x-kubernetes-object-ref-name-key").value_or("name");
+                const auto name =
+                    text_at(property, "x-kubernetes-object-ref-name-key").value_or("name");
                 configuration_.add_name_reference(
-                    {.target = {.group = {}, .version = *version, .kind = *kind}, .referrers = {field(here + "/" + name)}});
+                    {.target = {.group = {}, .version = *version, .kind = *kind},
+                     .referrers = {field(here + "/" + name)}});
             }
             if (const auto reference = text_at(property, "$ref")) walk(*reference, here);
         }

@@ -19,7 +19,8 @@ using Path = std::span<const std::string>;
 [[noreturn]] void fail(const std::string& what) { throw Error{ErrorKind::invalid, what}; }
 
 std::optional<std::size_t> index_of(std::string_view part) {
-    if (part.empty() || part.size() > 9 || part.find_first_not_of("0123456789") != part.npos) return std::nullopt;
+    if (part.empty() || part.size() > 9 || part.find_first_not_of("0123456789") != part.npos)
+        return std::nullopt;
     return std::stoul(std::string{part});
 }
 
@@ -40,7 +41,9 @@ KeyValue parse_element(std::string_view part) {
 
 json::array* elements_of(json::value& value, std::string_view part) {
     if (value.is_null()) return nullptr;
-    if (!value.is_array()) fail("`" + std::string{part} + "`: expected a list, found a " + std::string{type_name(value)});
+    if (!value.is_array())
+        fail("`" + std::string{part} + "`: expected a list, found a " +
+             std::string{type_name(value)});
     return &value.get_array();
 }
 
@@ -63,7 +66,9 @@ json::value* find_element(json::value& value, std::string_view part) {
 json::value* find_field(json::value& value, std::string_view part) {
     if (value.is_null()) return nullptr;
     auto* map = value.if_object();
-    if (map == nullptr) fail("`" + std::string{part} + "`: expected a map, found a " + std::string{type_name(value)});
+    if (map == nullptr)
+        fail("`" + std::string{part} + "`: expected a map, found a " +
+             std::string{type_name(value)});
     return map->if_contains(part);
 }
 
@@ -109,14 +114,16 @@ private:
             if (create_ == Create::nothing) return;
             field = &(value.get_object()[path[0]] = made_for(rest));
         }
-        if (is_scalar(*field) && !rest.empty()) return;  // a document inside text is no place in this one
+        if (is_scalar(*field) && !rest.empty())
+            return;  // a document inside text is no place in this one
         walk(*field, rest);
     }
 
     void walk_index(json::value& value, std::size_t index, Path path) {
         auto* list = elements_of(value, path[0]);
         const auto size = list == nullptr ? 0 : list->size();
-        if (list != nullptr && index == size && create_ != Create::nothing) list->push_back(made_for(path.subspan(1)));
+        if (list != nullptr && index == size && create_ != Create::nothing)
+            list->push_back(made_for(path.subspan(1)));
         if (list == nullptr || index >= list->size()) {
             fail("index " + path[0] + " of a list of " + std::to_string(size));
         }
@@ -128,17 +135,20 @@ private:
         if (list == nullptr) return;
         const auto wanted = parse_element(path[0]);
         const re2::RE2 pattern{wanted.value, re2::RE2::Quiet};
-        if (!pattern.ok()) fail("`" + wanted.value + "` is no regular expression: " + pattern.error());
+        if (!pattern.ok())
+            fail("`" + wanted.value + "` is no regular expression: " + pattern.error());
         const auto before = found.size();
         const auto visit_all = [&] {
             for (auto& element : *list) {
                 if (wanted.key.empty()) {
-                    if (re2::RE2::PartialMatch(text_of(element), pattern)) found.push_back(&element);
+                    if (re2::RE2::PartialMatch(text_of(element), pattern))
+                        found.push_back(&element);
                     continue;
                 }
                 auto* map = element.if_object();
                 const auto* field = map == nullptr ? nullptr : map->if_contains(wanted.key);
-                if (field != nullptr && re2::RE2::PartialMatch(text_of(*field), pattern)) walk(element, path.subspan(1));
+                if (field != nullptr && re2::RE2::PartialMatch(text_of(*field), pattern))
+                    walk(element, path.subspan(1));
             }
         };
         visit_all();
@@ -186,7 +196,8 @@ json::value* look_up(json::value& root, const FieldPath& path) {
     for (const auto& step : path) {
         const auto first = step.find_first_not_of(" \t");
         if (first == std::string::npos) continue;
-        const auto part = std::string_view{step}.substr(first, step.find_last_not_of(" \t") - first + 1);
+        const auto part =
+            std::string_view{step}.substr(first, step.find_last_not_of(" \t") - first + 1);
         if (const auto index = index_of(part)) {
             auto* list = elements_of(*value, part);
             value = list != nullptr && *index < list->size() ? &(*list)[*index] : nullptr;

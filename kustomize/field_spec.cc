@@ -84,7 +84,8 @@ struct Walk {
         } else if (auto* map = value.if_object()) {
             step(*map, path);
         } else if (!value.is_null()) {
-            fail("expected a map or a list before `" + std::string{path} + "`, found a " + std::string{type_name(value)});
+            fail("expected a map or a list before `" + std::string{path} + "`, found a " +
+                 std::string{type_name(value)});
         }
     }
 
@@ -120,7 +121,8 @@ struct Walk {
 
 }  // namespace
 
-void visit(Resource& resource, const FieldSpec& spec, Make make, const std::function<void(json::value&)>& change) {
+void visit(Resource& resource, const FieldSpec& spec, Make make,
+           const std::function<void(json::value&)>& change) {
     if (!selects(spec.gvk, resource.id.gvk)) return;
     auto path = std::string_view{spec.path};
     if (path.starts_with('/')) path.remove_prefix(1);

@@ -11,8 +11,9 @@
 namespace kled::kustomize {
 
 struct FieldSpec {
-    Gvk gvk;           ///< parts left empty match any
-    std::string path;  ///< "spec/template/metadata/labels"; a "[]" says list, a "\/" is no separator
+    Gvk gvk;  ///< parts left empty match any
+    std::string
+        path;  ///< "spec/template/metadata/labels"; a "[]" says list, a "\/" is no separator
     bool create = false;
 };
 
@@ -40,9 +41,9 @@ private:
 /// What a missing field is made as.
 enum class Make { nothing, text, map };
 
-/// Calls `change` for each value at the spec's path, through all elements of lists on the way; makes
-/// a missing one if the spec says `create`. Does nothing for other kinds. Error(invalid): there is a
-/// scalar on the way.
+/// Calls `change` for each value at the spec's path, through all elements of lists on the way;
+/// makes a missing one if the spec says `create`. Does nothing for other kinds. Error(invalid):
+/// there is a scalar on the way.
 void visit(Resource& resource, const FieldSpec& spec, Make make,
            const std::function<void(json::value&)>& change);
 

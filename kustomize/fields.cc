@@ -90,7 +90,8 @@ const json::value* Fields::raw(std::string_view name) {
 
 bool Fields::has(std::string_view name) { return raw(name) != nullptr; }
 
-void Fields::mistyped(std::string_view name, std::string_view wanted, const json::value& value) const {
+void Fields::mistyped(std::string_view name, std::string_view wanted,
+                      const json::value& value) const {
     document_.problems.add(document_.at(pointer_of(name)) + "expected " + std::string{wanted} +
                            ", found a " + std::string{type_name(value)});
 }
@@ -155,7 +156,8 @@ std::map<std::string, std::string> Fields::pairs(std::string_view name) {
         return all;
     }
     for (const auto& pair : *object) {
-        all.emplace(pair.key(), scalar(pair.value(), std::string{name} + "/" + std::string{pair.key()}));
+        all.emplace(pair.key(),
+                    scalar(pair.value(), std::string{name} + "/" + std::string{pair.key()}));
     }
     return all;
 }

@@ -86,7 +86,9 @@ public:
 private:
     const json::value* find(std::string_view name);
     const json::array* array(std::string_view name);
-    std::string pointer_of(std::string_view name) const { return pointer_ + "/" + std::string{name}; }
+    std::string pointer_of(std::string_view name) const {
+        return pointer_ + "/" + std::string{name};
+    }
     void mistyped(std::string_view name, std::string_view wanted, const json::value& value) const;
     std::string scalar(const json::value& value, std::string_view name);
 

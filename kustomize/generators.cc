@@ -37,7 +37,8 @@ public:
         }
         const auto path = source.substr(equals + 1);
         if (equals == 0 || path.empty() || path.find('=') != std::string::npos) {
-            throw Error{ErrorKind::invalid, "files: expected path or key=path, found `" + source + "`"};
+            throw Error{ErrorKind::invalid,
+                        "files: expected path or key=path, found `" + source + "`"};
         }
         add(source.substr(0, equals), root.read_file(path));
     }
@@ -56,7 +57,8 @@ public:
             if (line.empty() || line.front() == '#') continue;
             const auto equals = std::min(line.find('='), line.size());
             if (equals == 0) continue;
-            add(std::string{line.substr(0, equals)}, std::string{line.substr(std::min(equals + 1, line.size()))});
+            add(std::string{line.substr(0, equals)},
+                std::string{line.substr(std::min(equals + 1, line.size()))});
         }
     }
 
@@ -66,7 +68,8 @@ private:
     Pairs pairs_;
 };
 
-/// kustomize cuts base64 into lines of 70 characters, each with its line break, once it has that many.
+/// kustomize cuts base64 into lines of 70 characters, each with its line break, once it has that
+/// many.
 std::string base64_lines(std::string_view bytes) {
     constexpr std::size_t width = 70;
     const auto text = to_base64(bytes);

@@ -18,7 +18,8 @@ void write_go_json(std::string& out, const json::value& value) {
             out += "\\u003e";
         } else if (c == '&') {
             out += "\\u0026";
-        } else if (canonical.compare(i, 3, "\xE2\x80\xA8") == 0 || canonical.compare(i, 3, "\xE2\x80\xA9") == 0) {
+        } else if (canonical.compare(i, 3, "\xE2\x80\xA8") == 0 ||
+                   canonical.compare(i, 3, "\xE2\x80\xA9") == 0) {
             out += canonical[i + 2] == '\xA8' ? "\\u2028" : "\\u2029";
             i += 2;
         } else {
@@ -42,10 +43,12 @@ std::string content_hash(const Resource& resource) {
     json::value content;
     if (kind == "ConfigMap" || kind == "Secret") {
         // kustomize looks for the name at a wrong path: it is always empty.
-        json::object parts{{"data", field_or_empty_text(object, "data")}, {"kind", kind}, {"name", ""}};
+        json::object parts{
+            {"data", field_or_empty_text(object, "data")}, {"kind", kind}, {"name", ""}};
         const auto* more = kind == "Secret" ? "stringData" : "binaryData";
         if (kind == "Secret") parts["type"] = field_or_empty_text(object, "type");
-        if (const auto* value = object.if_contains(more); value != nullptr && value->is_object()) parts[more] = *value;
+        if (const auto* value = object.if_contains(more); value != nullptr && value->is_object())
+            parts[more] = *value;
         content = std::move(parts);
     } else {
         content = object;

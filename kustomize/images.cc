@@ -42,9 +42,11 @@ public:
     explicit Change(const Image& image)
         : image_{image},
           pattern_{std::make_unique<re2::RE2>(
-              "^" + image.name + "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?$", re2::RE2::Quiet)} {
+              "^" + image.name + "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?$",
+              re2::RE2::Quiet)} {
         if (!pattern_->ok()) {
-            throw Error{ErrorKind::invalid, image.at + "name: `" + image.name + "` is no regular expression: " + pattern_->error()};
+            throw Error{ErrorKind::invalid, image.at + "name: `" + image.name +
+                                                "` is no regular expression: " + pattern_->error()};
         }
     }
 
@@ -93,7 +95,8 @@ void collect(json::value& value, std::vector<json::value*>& images) {
 
 }  // namespace
 
-void set_images(ResourceMap& resources, const std::vector<Image>& images, const FieldSpecs& fields) {
+void set_images(ResourceMap& resources, const std::vector<Image>& images,
+                const FieldSpecs& fields) {
     if (images.empty()) return;
     std::vector<Change> changes;
     changes.reserve(images.size());
@@ -107,7 +110,8 @@ void set_images(ResourceMap& resources, const std::vector<Image>& images, const 
         }
         std::vector<json::value*> others;
         for (const auto& spec : fields) {
-            visit(resource, spec, Make::nothing, [&](json::value& field) { others.push_back(&field); });
+            visit(resource, spec, Make::nothing,
+                  [&](json::value& field) { others.push_back(&field); });
         }
         // Two entries may name one image, and a field may be found both ways: in kustomize's order.
         for (const auto& change : changes) {

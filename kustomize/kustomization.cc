@@ -112,8 +112,10 @@ private:
     }
 
     void read_generators(Kustomization& k) {
-        k.config_maps = all<Generator>("configMapGenerator", [](Fields& f) { return read_generator(f, false); });
-        k.secrets = all<Generator>("secretGenerator", [](Fields& f) { return read_generator(f, true); });
+        k.config_maps = all<Generator>("configMapGenerator",
+                                       [](Fields& f) { return read_generator(f, false); });
+        k.secrets =
+            all<Generator>("secretGenerator", [](Fields& f) { return read_generator(f, true); });
         GeneratorOptions global;
         fields_.inside("generatorOptions", [&](Fields& f) { global = read_options(f); });
         for (auto& generator : k.config_maps) merge_options(generator.options, global);
@@ -122,7 +124,10 @@ private:
 
     void read_variables(Kustomization& k) {
         fields_.each("vars", [&](Fields& item) {
-            Variable variable{.name = item.text("name"), .object = {}, .field_path = "metadata.name", .at = item.at()};
+            Variable variable{.name = item.text("name"),
+                              .object = {},
+                              .field_path = "metadata.name",
+                              .at = item.at()};
             item.inside("objref", [&](Fields& ref) {
                 variable.object.gvk = read_gvk(ref);
                 if (const auto version = ref.text("apiVersion"); !version.empty()) {
@@ -133,7 +138,8 @@ private:
                 variable.object.ns = ref.text("namespace");
             });
             item.inside("fieldref", [&](Fields& ref) {
-                if (auto path = ref.text("fieldPath"); !path.empty()) variable.field_path = std::move(path);
+                if (auto path = ref.text("fieldPath"); !path.empty())
+                    variable.field_path = std::move(path);
             });
             k.variables.push_back(std::move(variable));
         });
@@ -175,7 +181,9 @@ private:
 FieldOptions read_field_options(Fields& fields) {
     FieldOptions options;
     fields.inside("options", [&](Fields& f) {
-        options = {.delimiter = f.text("delimiter"), .index = f.integer("index"), .create = f.flag("create")};
+        options = {.delimiter = f.text("delimiter"),
+                   .index = f.integer("index"),
+                   .create = f.flag("create")};
         (void)f.text("encoding");
     });
     return options;
@@ -192,7 +200,10 @@ Selector read_selector(Fields& fields) {
 }
 
 Patch read_patch(Fields& fields) {
-    Patch patch{.path = fields.text("path"), .text = fields.text("patch"), .target = std::nullopt, .at = fields.at()};
+    Patch patch{.path = fields.text("path"),
+                .text = fields.text("patch"),
+                .target = std::nullopt,
+                .at = fields.at()};
     fields.inside("target", [&](Fields& f) { patch.target = read_selector(f); });
     fields.inside("options", [&](Fields& f) {
         patch.allow_name_change = f.flag("allowNameChange");
@@ -260,9 +271,11 @@ std::optional<SortOptions> read_sort_options(Fields& fields) {
         options.emplace();
         const auto order = f.text("order");
         options->legacy = order == "legacy";
-        if (order != "legacy" && order != "fifo") f.problem("order: expected legacy or fifo, found `" + order + "`");
+        if (order != "legacy" && order != "fifo")
+            f.problem("order: expected legacy or fifo, found `" + order + "`");
         f.inside("legacySortOptions", [&](Fields& legacy) {
-            options->order = LegacyOrder{.first = legacy.texts("orderFirst"), .last = legacy.texts("orderLast")};
+            options->order =
+                LegacyOrder{.first = legacy.texts("orderFirst"), .last = legacy.texts("orderLast")};
             if (!options->legacy) legacy.problem("only with `order: legacy`");
         });
     });
@@ -272,11 +285,13 @@ std::optional<SortOptions> read_sort_options(Fields& fields) {
 void merge_options(GeneratorOptions& options, const GeneratorOptions& global) {
     options.labels.insert(global.labels.begin(), global.labels.end());
     options.annotations.insert(global.annotations.begin(), global.annotations.end());
-    options.disable_name_suffix_hash = options.disable_name_suffix_hash || global.disable_name_suffix_hash;
+    options.disable_name_suffix_hash =
+        options.disable_name_suffix_hash || global.disable_name_suffix_hash;
     options.immutable = options.immutable || global.immutable;
 }
 
-Kustomization read_kustomization(const json::value& value, Document& document, std::vector<std::string>& warnings) {
+Kustomization read_kustomization(const json::value& value, Document& document,
+                                 std::vector<std::string>& warnings) {
     return Reader{value, document, warnings}.read();
 }
 

@@ -12,8 +12,9 @@ void add_pairs(ResourceMap& resources, const Pairs& pairs, const FieldSpecs& fie
                 if (field.is_null()) return;
                 auto* map = field.if_object();
                 if (map == nullptr) {
-                    throw Error{ErrorKind::invalid,
-                                "field " + spec.path + ": expected a map, found a " + std::string{type_name(field)}};
+                    throw Error{ErrorKind::invalid, "field " + spec.path +
+                                                        ": expected a map, found a " +
+                                                        std::string{type_name(field)}};
                 }
                 for (const auto& [key, value] : pairs) (*map)[key] = value;
             });

@@ -90,7 +90,8 @@ bool is_nothing(const json::value& value) {
 /// kyaml's ElementSetter: every match is replaced by `element`, or dropped when that is nullptr; an
 /// `element` without a match is appended. Empty elements are dropped on the way.
 void set_element(Elements& list, const Texts& keys, const Texts& values, json::value* element) {
-    const bool by_field = !keys.empty() && !keys[0].empty() && !values.empty() && !values[0].empty();
+    const bool by_field =
+        !keys.empty() && !keys[0].empty() && !values.empty() && !values[0].empty();
     Elements kept;
     bool matched = false;
     for (auto* there : list) {
@@ -184,14 +185,16 @@ public:
     }
 
 private:
-    void require(const json::value* dest, const json::value* patch, const json::value* shape) const {
+    void require(const json::value* dest, const json::value* patch,
+                 const json::value* shape) const {
         if (shape == nullptr) return;
         for (const auto* value : {dest, patch}) {
             if (absent(value)) continue;
-            const bool same_shape = value->is_object() == shape->is_object() && value->is_array() == shape->is_array();
+            const bool same_shape =
+                value->is_object() == shape->is_object() && value->is_array() == shape->is_array();
             if (!same_shape) {
-                fail(path_, "the patch has a " + std::string{type_name(*patch)} + " where there is a " +
-                                std::string{type_name(*dest)});
+                fail(path_, "the patch has a " + std::string{type_name(*patch)} +
+                                " where there is a " + std::string{type_name(*dest)});
             }
         }
     }
@@ -231,7 +234,8 @@ private:
             auto* to = &dest == patch ? from : dest.if_contains(name);
             const auto below = schema ? schema->field(name) : std::nullopt;
             const auto result = walk(to, from, below);
-            const bool clear = result.value == nullptr || (result.value->is_null() && !result.keep_null);
+            const bool clear =
+                result.value == nullptr || (result.value->is_null() && !result.keep_null);
             if (clear) {
                 const auto entry = dest.find(name);
                 if (entry != dest.end()) dest.stable_erase(entry);
@@ -277,7 +281,8 @@ private:
     }
 
     /// The key values of every element, the patch's first; "" for a key an element does not have.
-    static std::vector<Texts> key_values(const Texts& keys, const Elements& from, const Elements& to) {
+    static std::vector<Texts> key_values(const Texts& keys, const Elements& from,
+                                         const Elements& to) {
         std::vector<Texts> all;
         all.reserve(from.size() + to.size());
         for (const auto* list : {&from, &to}) {
@@ -302,11 +307,12 @@ private:
         return once;
     }
 
-    /// `all` without the keys no element has, which also leave `keys`; nullopt when an element lacks
-    /// a key others have.
+    /// `all` without the keys no element has, which also leave `keys`; nullopt when an element
+    /// lacks a key others have.
     static std::optional<std::vector<Texts>> complete(const std::vector<Texts>& all, Texts& keys) {
         const auto used = [&](std::size_t key) {
-            return std::any_of(all.begin(), all.end(), [&](const Texts& values) { return !values[key].empty(); });
+            return std::any_of(all.begin(), all.end(),
+                               [&](const Texts& values) { return !values[key].empty(); });
         };
         std::vector<std::size_t> columns;
         for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -331,8 +337,8 @@ private:
 
     /// Every element has all keys: the patch's elements, merged with the target's where that has
     /// them, then the rest of the target. Of equal elements in the target, the last is left.
-    Elements merge_complete(const std::vector<Texts>& tuples, const Elements& from, const Elements& to,
-                            const Schema& schema) {
+    Elements merge_complete(const std::vector<Texts>& tuples, const Elements& from,
+                            const Elements& to, const Schema& schema) {
         struct Pair {
             json::value* patch = nullptr;
             json::value* first = nullptr;
@@ -362,10 +368,11 @@ private:
     }
 
     /// Some elements lack a key: kyaml's rules for them, step by step.
-    Elements merge_incomplete(std::vector<Texts> all, const Texts& keys, const Elements& from, Elements to,
-                              const Schema& schema) {
+    Elements merge_incomplete(std::vector<Texts> all, const Texts& keys, const Elements& from,
+                              Elements to, const Schema& schema) {
         constexpr std::size_t limit = 2000;
-        if (all.size() > limit) fail(path_, "a merged list this long needs " + keys[0] + " in each element");
+        if (all.size() > limit)
+            fail(path_, "a merged list this long needs " + keys[0] + " in each element");
         if (keys.size() > 1) unify(all);
         Elements merged;
         Texts used_keys = keys;

@@ -12,6 +12,7 @@ namespace kled::kustomize {
 
 /// Merges `patch`, which is used up, into `target`. False: the patch deletes the whole object.
 /// Error(invalid): a list meets a map, or a `$patch` is unknown.
-[[nodiscard]] bool merge(json::object& target, json::object patch, const std::optional<MergeSchema>& schema);
+[[nodiscard]] bool merge(json::object& target, json::object patch,
+                         const std::optional<MergeSchema>& schema);
 
 }  // namespace kled::kustomize

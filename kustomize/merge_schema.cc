@@ -100,13 +100,15 @@ std::vector<std::string> MergeSchema::keys() const {
             for (const auto& key : list->get_array()) {
                 if (key.is_string()) keys.emplace_back(key.get_string());
             }
-        } else if (const auto key = string_field(*custom_, "x-kubernetes-patch-merge-key"); !key.empty()) {
+        } else if (const auto key = string_field(*custom_, "x-kubernetes-patch-merge-key");
+                   !key.empty()) {
             keys.emplace_back(key);
         }
         return keys;
     }
     for (const auto key : type_->map_keys()) keys.emplace_back(key);
-    if (keys.empty() && field_ && !field_->patch_merge_key.empty()) keys.emplace_back(field_->patch_merge_key);
+    if (keys.empty() && field_ && !field_->patch_merge_key.empty())
+        keys.emplace_back(field_->patch_merge_key);
     return keys;
 }
 

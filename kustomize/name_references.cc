@@ -25,14 +25,16 @@ bool had_gvk(const Resource& resource, const Gvk& selector) {
 
 /// Whether the shorter list is the end of the longer one; an empty one only of itself, unless
 /// `empty_matches`.
-bool same_ending(const std::vector<std::string>& a, const std::vector<std::string>& b, bool empty_matches) {
+bool same_ending(const std::vector<std::string>& a, const std::vector<std::string>& b,
+                 bool empty_matches) {
     if (a.empty() || b.empty()) return empty_matches || a.size() == b.size();
     const auto common = static_cast<std::ptrdiff_t>(std::min(a.size(), b.size()));
     return std::equal(a.rbegin(), a.rbegin() + common, b.rbegin());
 }
 
 bool same_affixes(const Resource& a, const Resource& b, bool empty_matches) {
-    return same_ending(a.prefixes, b.prefixes, empty_matches) && same_ending(a.suffixes, b.suffixes, empty_matches);
+    return same_ending(a.prefixes, b.prefixes, empty_matches) &&
+           same_ending(a.suffixes, b.suffixes, empty_matches);
 }
 
 /// Who had which name.
@@ -56,7 +58,8 @@ public:
     [[nodiscard]] bool nothing_was_renamed() const noexcept { return by_name_.empty(); }
 
     /// What `name` may have meant for an object in these namespaces; no namespace: everywhere.
-    [[nodiscard]] Candidates candidates(const std::string& name, const std::set<std::string>& namespaces) const {
+    [[nodiscard]] Candidates candidates(const std::string& name,
+                                        const std::set<std::string>& namespaces) const {
         const auto had = by_name_.find(name);
         if (had == by_name_.end()) return {};
         if (namespaces.empty()) return had->second.all;
@@ -72,7 +75,8 @@ public:
     }
 
     /// Whether an object now in one of `namespaces` was in `original` when it was read.
-    [[nodiscard]] bool any_from(const std::string& original, const std::set<std::string>& namespaces) const {
+    [[nodiscard]] bool any_from(const std::string& original,
+                                const std::set<std::string>& namespaces) const {
         if (original == any_namespace) return false;
         if (namespaces.empty()) {
             return std::any_of(by_present_.begin(), by_present_.end(),
@@ -127,7 +131,8 @@ private:
             const auto* referral = choose(names_.candidates(old, namespaces_), false);
             if (referral != nullptr && referral->id.name != old) set_text(value, referral->id.name);
         } else if (!value.is_null()) {
-            throw Error{ErrorKind::invalid, "a reference is text or a map, found a " + std::string{type_name(value)}};
+            throw Error{ErrorKind::invalid,
+                        "a reference is text or a map, found a " + std::string{type_name(value)}};
         }
     }
 
@@ -155,7 +160,8 @@ private:
 
     const Resource* choose(Candidates candidates, bool same_namespace) const {
         std::erase_if(candidates, [&](const Resource* candidate) {
-            return !had_gvk(*candidate, *target_) || (!role_.kind.empty() && !had_gvk(*candidate, role_)) ||
+            return !had_gvk(*candidate, *target_) ||
+                   (!role_.kind.empty() && !had_gvk(*candidate, role_)) ||
                    !is_reachable(*candidate);
         });
         for (const bool empty_matches : {true, false}) {
@@ -167,8 +173,11 @@ private:
         if (candidates.empty()) return nullptr;
         const auto* first = candidates.front();
         for (const auto* other : candidates) {
-            if (other->id.name == first->id.name && (!same_namespace || other->id.ns == first->id.ns)) continue;
-            throw Error{ErrorKind::invalid, "it could mean " + first->describe() + " or " + other->describe()};
+            if (other->id.name == first->id.name &&
+                (!same_namespace || other->id.ns == first->id.ns))
+                continue;
+            throw Error{ErrorKind::invalid,
+                        "it could mean " + first->describe() + " or " + other->describe()};
         }
         return first;
     }
@@ -188,7 +197,9 @@ private:
             const auto* kind = map == nullptr ? nullptr : map->if_contains("kind");
             const auto* ns = map == nullptr ? nullptr : map->if_contains("namespace");
             if (kind == nullptr || ns == nullptr || !text_equals(*kind, "ServiceAccount")) continue;
-            if (!ns->is_string()) throw Error{ErrorKind::invalid, resource_.describe() + ": a subject's namespace is empty"};
+            if (!ns->is_string())
+                throw Error{ErrorKind::invalid,
+                            resource_.describe() + ": a subject's namespace is empty"};
             namespaces_.insert(text_of(*ns));
         }
     }
@@ -216,14 +227,16 @@ public:
         const Gvk* target;
     };
 
-    explicit ReferenceFields(const std::vector<NameReference>& references) : references_{references} {}
+    explicit ReferenceFields(const std::vector<NameReference>& references)
+        : references_{references} {}
 
     const std::vector<Field>& of(const Gvk& gvk) {
         const auto [entry, added] = by_kind_.try_emplace(gvk.to_string());
         if (added) {
             for (const auto& reference : references_) {
                 for (const auto& field : reference.referrers) {
-                    if (selects(field.gvk, gvk)) entry->second.push_back({&field, &reference.target});
+                    if (selects(field.gvk, gvk))
+                        entry->second.push_back({&field, &reference.target});
                 }
             }
         }
@@ -243,7 +256,8 @@ void fix_name_references(ResourceMap& resources, const std::vector<NameReference
     ReferenceFields fields{references};
     for (const auto& item : resources.items()) {
         Referrer referrer{*item, names};
-        for (const auto& [field, target] : fields.of(item->original_id().gvk)) referrer.fix(*field, *target);
+        for (const auto& [field, target] : fields.of(item->original_id().gvk))
+            referrer.fix(*field, *target);
         resources.changed(*item);
     }
 }

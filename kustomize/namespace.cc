@@ -6,7 +6,9 @@ namespace kled::kustomize {
 
 namespace {
 
-bool is_role_binding(std::string_view kind) { return kind == "RoleBinding" || kind == "ClusterRoleBinding"; }
+bool is_role_binding(std::string_view kind) {
+    return kind == "RoleBinding" || kind == "ClusterRoleBinding";
+}
 
 class Setter {
 public:
@@ -14,7 +16,8 @@ public:
 
     void operator()(json::value& field) const {
         if (field.is_object() || field.is_array()) {
-            throw Error{ErrorKind::invalid, "a namespace is text, found a " + std::string{type_name(field)}};
+            throw Error{ErrorKind::invalid,
+                        "a namespace is text, found a " + std::string{type_name(field)}};
         }
         if (change_.unset_only && !text_of(field).empty()) return;
         field = json::value(change_.ns);
@@ -22,11 +25,13 @@ public:
 
     void set_subjects(Resource& resource) const {
         auto* subjects = resource.object.fields().if_contains("subjects");
-        if (change_.subjects == Subjects::none || subjects == nullptr || !subjects->is_array()) return;
+        if (change_.subjects == Subjects::none || subjects == nullptr || !subjects->is_array())
+            return;
         const bool by_kind = change_.subjects == Subjects::all_service_accounts;
         for (auto& subject : subjects->get_array()) {
             auto* map = subject.if_object();
-            const auto* field = map == nullptr ? nullptr : map->if_contains(by_kind ? "kind" : "name");
+            const auto* field =
+                map == nullptr ? nullptr : map->if_contains(by_kind ? "kind" : "name");
             if (field != nullptr && text_equals(*field, by_kind ? "ServiceAccount" : "default")) {
                 (*this)((*map)["namespace"]);
             }
@@ -39,7 +44,8 @@ private:
 
 }  // namespace
 
-void set_namespace(ResourceMap& resources, const NamespaceChange& change, const FieldSpecs& fields) {
+void set_namespace(ResourceMap& resources, const NamespaceChange& change,
+                   const FieldSpecs& fields) {
     if (change.ns.empty()) return;
     const Setter set{change};
     for (const auto& item : resources.items()) {
@@ -57,13 +63,15 @@ void set_namespace(ResourceMap& resources, const NamespaceChange& change, const 
         for (const auto& spec : fields) {
             if (spec.path == "metadata/namespace") continue;  // that was done, and knows scopes
             if (spec.path == "metadata/name" && resource.id.gvk.api_version() != "v1") continue;
-            if (role_binding && is_role_binding(spec.gvk.kind) && spec.path == "subjects/namespace") continue;
+            if (role_binding && is_role_binding(spec.gvk.kind) && spec.path == "subjects/namespace")
+                continue;
             visit(resource, spec, Make::text, set);
         }
         resources.changed(resource);
         const auto same_id = resources.with_current_id(resource.id);
         if (same_id.size() > 1) {
-            throw Error{ErrorKind::conflict, "in namespace " + change.ns + ", " + same_id[0]->describe() + " and " +
+            throw Error{ErrorKind::conflict, "in namespace " + change.ns + ", " +
+                                                 same_id[0]->describe() + " and " +
                                                  same_id[1]->describe() + " are the same object"};
         }
     }

@@ -10,7 +10,8 @@ namespace {
 
 using Ranks = std::unordered_map<std::string_view, int>;
 
-/// Below zero for kinds that come first, above for those that come last. A kind in both lists is last.
+/// Below zero for kinds that come first, above for those that come last. A kind in both lists is
+/// last.
 Ranks ranks_of(const LegacyOrder& order) {
     Ranks ranks;
     const auto before = static_cast<int>(order.first.size());
@@ -28,7 +29,9 @@ int rank_of(const Ranks& ranks, std::string_view kind) {
 
 /// kustomize's sort key; '~' stands after every letter, so the core group follows the others.
 std::string sort_key(const Gvk& gvk) {
-    const auto part = [](const std::string& text, const char* none) { return text.empty() ? none : text; };
+    const auto part = [](const std::string& text, const char* none) {
+        return text.empty() ? none : text;
+    };
     return part(gvk.group, "~G") + "_" + part(gvk.version, "~V") + "_" + part(gvk.kind, "~K");
 }
 
@@ -36,11 +39,28 @@ std::string sort_key(const Gvk& gvk) {
 
 const LegacyOrder& LegacyOrder::standard() {
     static const LegacyOrder order{
-        .first = {"Namespace", "ResourceQuota", "StorageClass", "CustomResourceDefinition",
-                  "ServiceAccount", "PodSecurityPolicy", "Role", "ClusterRole", "RoleBinding",
-                  "ClusterRoleBinding", "ConfigMap", "Secret", "Endpoints", "Service", "LimitRange",
-                  "PriorityClass", "PersistentVolume", "PersistentVolumeClaim", "Deployment",
-                  "StatefulSet", "CronJob", "PodDisruptionBudget"},
+        .first = {"Namespace",
+                  "ResourceQuota",
+                  "StorageClass",
+                  "CustomResourceDefinition",
+                  "ServiceAccount",
+                  "PodSecurityPolicy",
+                  "Role",
+                  "ClusterRole",
+                  "RoleBinding",
+                  "ClusterRoleBinding",
+                  "ConfigMap",
+                  "Secret",
+                  "Endpoints",
+                  "Service",
+                  "LimitRange",
+                  "PriorityClass",
+                  "PersistentVolume",
+                  "PersistentVolumeClaim",
+                  "Deployment",
+                  "StatefulSet",
+                  "CronJob",
+                  "PodDisruptionBudget"},
         .last = {"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}};
     return order;
 }
@@ -66,10 +86,11 @@ void sort_legacy(ResourceMap& resources, const LegacyOrder& order) {
     entries.reserve(resources.items().size());
     for (const auto& item : resources.items()) {
         const auto& id = item->id;
-        entries.push_back({rank_of(ranks, id.gvk.kind),
-                           id.gvk.kind == "Namespace" && id.gvk.group.empty(), sort_key(id.gvk),
-                           (id.ns.empty() ? "~X" : id.ns) + "|" + (id.name.empty() ? "~N" : id.name),
-                           item.get()});
+        entries.push_back(
+            {rank_of(ranks, id.gvk.kind), id.gvk.kind == "Namespace" && id.gvk.group.empty(),
+             sort_key(id.gvk),
+             (id.ns.empty() ? "~X" : id.ns) + "|" + (id.name.empty() ? "~N" : id.name),
+             item.get()});
     }
     std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
         if (a.rank != b.rank) return a.rank < b.rank;

@@ -1,12 +1,10 @@
-#include "kube/patch.h"
-
 #include "base/error.h"
+#include "kube/patch.h"
 #include "kube/yaml.h"
 #include "kustomize/merge.h"
 #include "kustomize/scalar.h"
 #include "kustomize/selector.h"
 #include "kustomize/transformers.h"
-
 
 namespace kled::kustomize {
 
@@ -28,7 +26,8 @@ struct Source {
 Source source_of(const Patch& patch, const Root& root) {
     auto text = trimmed(patch.text);
     if (text.empty() == patch.path.empty()) {
-        throw Error{ErrorKind::invalid, text.empty() ? "needs a `path` or a `patch`" : "has a `path` and a `patch`"};
+        throw Error{ErrorKind::invalid,
+                    text.empty() ? "needs a `path` or a `patch`" : "has a `path` and a `patch`"};
     }
     if (!text.empty()) return {std::move(text), "patch"};
     const auto path = root.find_file(patch.path);
@@ -39,15 +38,19 @@ Source source_of(const Patch& patch, const Root& root) {
 json::value read_operations(const Source& source) {
     json::value operations;
     try {
-        operations = source.text.starts_with('[')
-                         ? kube::parse_json(source.text)
-                         : kube::parse_yaml(source.text, {.dialect = kube::YamlDialect::configuration, .file = source.file, .duplicate_keys_are_errors = false});
+        operations =
+            source.text.starts_with('[')
+                ? kube::parse_json(source.text)
+                : kube::parse_yaml(source.text, {.dialect = kube::YamlDialect::configuration,
+                                                 .file = source.file,
+                                                 .duplicate_keys_are_errors = false});
     } catch (const Error& error) {
         throw error.within(source.file);
     }
     const auto* list = operations.if_array();
     if (list == nullptr && !operations.is_null()) {
-        throw Error{ErrorKind::invalid, source.file + ": expected a list of operations, found a " + std::string{type_name(operations)}};
+        throw Error{ErrorKind::invalid, source.file + ": expected a list of operations, found a " +
+                                            std::string{type_name(operations)}};
     }
     return operations;
 }
@@ -65,10 +68,12 @@ bool looks_like_operations(std::string_view text) {
     return false;
 }
 
-void apply_strategic(Resource& target, const Resource& patch, const Patch& options, const Context& context) {
+void apply_strategic(Resource& target, const Resource& patch, const Patch& options,
+                     const Context& context) {
     const auto before = target.id;
     if (options.allow_name_change || options.allow_kind_change) target.store_previous_id();
-    const auto schema = MergeSchema::of(before.gvk.kind.empty() ? patch.id.gvk : before.gvk, context.open_api.get());
+    const auto schema = MergeSchema::of(before.gvk.kind.empty() ? patch.id.gvk : before.gvk,
+                                        context.open_api.get());
     try {
         if (!merge(target.object.fields(), patch.object.fields(), schema)) {
             target.removed = true;
@@ -84,12 +89,15 @@ void apply_strategic(Resource& target, const Resource& patch, const Patch& optio
 }
 
 /// To one the patch's own id names.
-void apply_by_id(ResourceMap& resources, const Resource& patch, const Patch& options, const Context& context) {
+void apply_by_id(ResourceMap& resources, const Resource& patch, const Patch& options,
+                 const Context& context) {
     const auto targets = resources.with_any_id(patch.id);
-    if (targets.empty()) throw Error{ErrorKind::not_found, "nothing to patch is named " + patch.id.to_string()};
+    if (targets.empty())
+        throw Error{ErrorKind::not_found, "nothing to patch is named " + patch.id.to_string()};
     if (targets.size() > 1) {
-        throw Error{ErrorKind::invalid, "both " + targets[0]->describe() + " and " + targets[1]->describe() +
-                                            " are or were named " + patch.id.to_string()};
+        throw Error{ErrorKind::invalid, "both " + targets[0]->describe() + " and " +
+                                            targets[1]->describe() + " are or were named " +
+                                            patch.id.to_string()};
     }
     apply_strategic(*targets[0], patch, options, context);
     resources.changed(*targets[0]);
@@ -104,7 +112,8 @@ void check_distinct(const ResourceMap& resources, const Resource& resource) {
     }
 }
 
-void apply_to_selected(ResourceMap& resources, Resource& patch, const Patch& options, const Context& context) {
+void apply_to_selected(ResourceMap& resources, Resource& patch, const Patch& options,
+                       const Context& context) {
     const auto targets = Matcher{*options.target}.select(resources);
     for (auto* target : targets) {
         Resource copy;
@@ -125,7 +134,8 @@ void apply_operations(Resource& resource, const json::value& operations) {
         resource.object = kube::Object{std::move(value.get_object())};
         throw error.within(resource.describe());
     }
-    if (!value.is_object()) throw Error{ErrorKind::invalid, resource.describe() + ": the patch leaves no object"};
+    if (!value.is_object())
+        throw Error{ErrorKind::invalid, resource.describe() + ": the patch leaves no object"};
     resource.object = kube::Object{std::move(value.get_object())};
 }
 
@@ -147,16 +157,19 @@ void apply_patch(ResourceMap& resources, const Patch& patch, const Root& root) {
     auto documents = load_resources(source.text, source.file);
     if (documents.empty()) return;
     if (!patch.target) {
-        for (const auto& document : documents) apply_by_id(resources, *document, patch, root.context());
+        for (const auto& document : documents)
+            apply_by_id(resources, *document, patch, root.context());
         return;
     }
     if (documents.size() > 1) {
-        throw Error{ErrorKind::invalid, source.file + ": several patches cannot share one `target`"};
+        throw Error{ErrorKind::invalid,
+                    source.file + ": several patches cannot share one `target`"};
     }
     apply_to_selected(resources, *documents.front(), patch, root.context());
 }
 
-void apply_strategic_text(ResourceMap& resources, const std::string& text, const std::string& file, const Root& root) {
+void apply_strategic_text(ResourceMap& resources, const std::string& text, const std::string& file,
+                          const Root& root) {
     const auto documents = load_resources(text, file);
     for (const auto& document : documents) {
         const auto targets = resources.with_any_id(document->id);
@@ -165,7 +178,8 @@ void apply_strategic_text(ResourceMap& resources, const std::string& text, const
     }
 }
 
-void apply_strategic_patches(ResourceMap& resources, const std::string& text_or_path, const Root& root) {
+void apply_strategic_patches(ResourceMap& resources, const std::string& text_or_path,
+                             const Root& root) {
     if (is_inline(text_or_path)) {
         apply_strategic_text(resources, text_or_path, "patch", root);
         return;
@@ -176,7 +190,8 @@ void apply_strategic_patches(ResourceMap& resources, const std::string& text_or_
 }
 
 void apply_json_patch(ResourceMap& resources, const Patch& patch, const Root& root) {
-    if (!patch.target || patch.target->name.empty()) throw Error{ErrorKind::invalid, "target.name: a JSON patch needs it"};
+    if (!patch.target || patch.target->name.empty())
+        throw Error{ErrorKind::invalid, "target.name: a JSON patch needs it"};
     const auto source = source_of(patch, root);
     const auto operations = read_operations(source);
     if (operations.is_null() || operations.get_array().empty()) {

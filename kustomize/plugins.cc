@@ -62,7 +62,9 @@ Subjects subjects_of(const std::string& mode) {
     if (mode.empty() || mode == "defaultOnly") return Subjects::named_default;
     if (mode == "allServiceAccounts") return Subjects::all_service_accounts;
     if (mode == "none") return Subjects::none;
-    throw Error{ErrorKind::invalid, "setRoleBindingSubjects: expected defaultOnly, allServiceAccounts or none, found " + mode};
+    throw Error{
+        ErrorKind::invalid,
+        "setRoleBindingSubjects: expected defaultOnly, allServiceAccounts or none, found " + mode};
 }
 
 void name_space(ResourceMap& resources, const Configured& c) {
@@ -94,7 +96,8 @@ void strategic_patches(ResourceMap& resources, const Configured& c) {
         paths = f.texts("paths");
         text = f.text("patches");
     });
-    if (paths.empty() && text.empty()) throw Error{ErrorKind::invalid, "needs `paths` or `patches`"};
+    if (paths.empty() && text.empty())
+        throw Error{ErrorKind::invalid, "needs `paths` or `patches`"};
     for (const auto& path : paths) apply_strategic_patches(resources, path, c.root);
     if (!text.empty()) apply_strategic_text(resources, text, "patches", c.root);
 }
@@ -106,11 +109,13 @@ void patch(ResourceMap& resources, const Configured& c) {
 }
 
 void prefix(ResourceMap& resources, const Configured& c) {
-    c.read([&](Fields& f) { add_affix(resources, Affix::prefix, f.text("prefix"), field_specs(f)); });
+    c.read(
+        [&](Fields& f) { add_affix(resources, Affix::prefix, f.text("prefix"), field_specs(f)); });
 }
 
 void suffix(ResourceMap& resources, const Configured& c) {
-    c.read([&](Fields& f) { add_affix(resources, Affix::suffix, f.text("suffix"), field_specs(f)); });
+    c.read(
+        [&](Fields& f) { add_affix(resources, Affix::suffix, f.text("suffix"), field_specs(f)); });
 }
 
 void prefix_and_suffix(ResourceMap& resources, const Configured& c) {
@@ -121,7 +126,8 @@ void prefix_and_suffix(ResourceMap& resources, const Configured& c) {
 void replacement(ResourceMap& resources, const Configured& c) {
     std::vector<Replacement> replacements;
     c.read([&](Fields& f) {
-        f.each("replacements", [&](Fields& each) { replacements.push_back(read_replacement(each)); });
+        f.each("replacements",
+               [&](Fields& each) { replacements.push_back(read_replacement(each)); });
     });
     for (const auto& each : replacements) apply_replacement(resources, each, c.root);
 }
@@ -136,18 +142,21 @@ void replica_count(ResourceMap& resources, const Configured& c) {
     set_replicas(resources, replica, specs);
 }
 
-/// Puts `part` into a path: at `position`, counted without a leading '/'; behind the last when there
-/// are not as many.
+/// Puts `part` into a path: at `position`, counted without a leading '/'; behind the last when
+/// there are not as many.
 std::string insert_part(const std::string& path, std::size_t position, const std::string& part) {
     if (path.empty()) return part;
     const bool absolute = path.starts_with('/');
     std::vector<std::string> parts;
-    for (const auto& each : split_path(absolute ? std::string_view{path}.substr(1) : std::string_view{path}, '/')) {
+    for (const auto& each :
+         split_path(absolute ? std::string_view{path}.substr(1) : std::string_view{path}, '/')) {
         if (!each.empty()) parts.push_back(each);
     }
-    parts.insert(parts.begin() + static_cast<std::ptrdiff_t>(std::min(position, parts.size())), part);
+    parts.insert(parts.begin() + static_cast<std::ptrdiff_t>(std::min(position, parts.size())),
+                 part);
     std::string joined;
-    for (std::size_t i = 0; i < parts.size(); ++i) joined += (i > 0 || absolute ? "/" : "") + parts[i];
+    for (std::size_t i = 0; i < parts.size(); ++i)
+        joined += (i > 0 || absolute ? "/" : "") + parts[i];
     return joined;
 }
 
@@ -159,7 +168,9 @@ struct Addition {
 
 void read_additions(Fields& fields, std::vector<Addition>& additions) {
     fields.each("targets", [&](Fields& f) {
-        Addition addition{.selector = std::nullopt, .field_path = f.text("fieldPath"), .position = f.integer("filePathPosition")};
+        Addition addition{.selector = std::nullopt,
+                          .field_path = f.text("fieldPath"),
+                          .position = f.integer("filePathPosition")};
         f.inside("selector", [&](Fields& s) { addition.selector = read_selector(s); });
         if (addition.field_path.empty()) f.problem("fieldPath: is empty");
         if (addition.position < 0) f.problem("filePathPosition: is negative");
@@ -171,10 +182,12 @@ void add_value(Resource& resource, const Addition& addition, const std::string& 
     const FieldSpec spec{.gvk = {}, .path = addition.field_path, .create = true};
     visit(resource, spec, Make::text, [&](json::value& field) {
         if (field.is_object() || field.is_array()) {
-            throw Error{ErrorKind::invalid, addition.field_path + " is a " + std::string{type_name(field)} + ", not text"};
+            throw Error{ErrorKind::invalid, addition.field_path + " is a " +
+                                                std::string{type_name(field)} + ", not text"};
         }
         set_text(field, addition.position > 0
-                            ? insert_part(text_of(field), static_cast<std::size_t>(addition.position - 1), text)
+                            ? insert_part(text_of(field),
+                                          static_cast<std::size_t>(addition.position - 1), text)
                             : text);
     });
 }
@@ -203,7 +216,8 @@ void value_add(ResourceMap& resources, const Configured& c) {
             for (const auto& item : resources.items()) hits.push_back(item.get());
         }
         for (auto* resource : hits) {
-            if (addition.field_path == "metadata/namespace" && resource->id.cluster_scoped()) continue;
+            if (addition.field_path == "metadata/namespace" && resource->id.cluster_scoped())
+                continue;
             add_value(*resource, addition, value);
             resources.changed(*resource);
         }
@@ -274,8 +288,9 @@ ResourceMap::Item generate_gke_account(const Configured& c) {
 
 void require_builtin(const Resource& configuration, std::string_view what) {
     if (configuration.id.gvk.group.empty() && configuration.id.gvk.version == "builtin") return;
-    throw Error{ErrorKind::denied, configuration.describe() + ": only `apiVersion: builtin` " + std::string{what} +
-                                       " are run; exec, container and Go plugins are not supported"};
+    throw Error{ErrorKind::denied,
+                configuration.describe() + ": only `apiVersion: builtin` " + std::string{what} +
+                    " are run; exec, container and Go plugins are not supported"};
 }
 
 }  // namespace

@@ -14,7 +14,8 @@ bool keeps_its_name(const Gvk& gvk) {
 
 }  // namespace
 
-void add_affix(ResourceMap& resources, Affix affix, const std::string& text, const FieldSpecs& fields) {
+void add_affix(ResourceMap& resources, Affix affix, const std::string& text,
+               const FieldSpecs& fields) {
     for (const auto& item : resources.items()) {
         auto& resource = *item;
         const auto original = resource.original_id().gvk;
@@ -27,8 +28,9 @@ void add_affix(ResourceMap& resources, Affix affix, const std::string& text, con
             }
             visit(resource, spec, Make::text, [&](json::value& field) {
                 if (field.is_object() || field.is_array()) {
-                    throw Error{ErrorKind::invalid, resource.describe() + ": field " + spec.path + " is a " +
-                                                        std::string{type_name(field)} + ", not text"};
+                    throw Error{ErrorKind::invalid, resource.describe() + ": field " + spec.path +
+                                                        " is a " + std::string{type_name(field)} +
+                                                        ", not text"};
                 }
                 const auto old = text_of(field);
                 set_text(field, affix == Affix::prefix ? text + old : old + text);

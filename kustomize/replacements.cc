@@ -46,23 +46,30 @@ std::string join(const std::vector<std::string>& parts, const std::string& delim
 /// All ids, the present one first. Here no kind is outside namespaces.
 std::vector<Id> ids_of(const Resource& resource) {
     std::vector<Id> ids{resource.id};
-    for (std::size_t i = 0; i < resource.previous.size(); ++i) ids.push_back(resource.previous_id(i));
+    for (std::size_t i = 0; i < resource.previous.size(); ++i)
+        ids.push_back(resource.previous_id(i));
     return ids;
 }
 
 bool is_meant(const Id& wanted, const Id& id) {
-    const auto effective = [](const std::string& ns) { return ns.empty() ? std::string_view{"default"} : std::string_view{ns}; };
+    const auto effective = [](const std::string& ns) {
+        return ns.empty() ? std::string_view{"default"} : std::string_view{ns};
+    };
     return (wanted.name.empty() || wanted.name == id.name) &&
-           (wanted.ns.empty() || effective(wanted.ns) == effective(id.ns)) && selects(wanted.gvk, id.gvk);
+           (wanted.ns.empty() || effective(wanted.ns) == effective(id.ns)) &&
+           selects(wanted.gvk, id.gvk);
 }
 
 Resource& find_source(const ResourceMap& resources, const Id& wanted) {
     Resource* found = nullptr;
     const auto consider = [&](Resource& resource) {
         const auto ids = ids_of(resource);
-        if (std::none_of(ids.begin(), ids.end(), [&](const Id& id) { return is_meant(wanted, id); })) return;
+        if (std::none_of(ids.begin(), ids.end(),
+                         [&](const Id& id) { return is_meant(wanted, id); }))
+            return;
         if (found != nullptr) {
-            throw Error{ErrorKind::invalid, "source: both " + found->describe() + " and " + resource.describe() + " match"};
+            throw Error{ErrorKind::invalid, "source: both " + found->describe() + " and " +
+                                                resource.describe() + " match"};
         }
         found = &resource;
     };
@@ -71,7 +78,8 @@ Resource& find_source(const ResourceMap& resources, const Id& wanted) {
     } else {
         for (const auto& item : resources.items()) consider(*item);
     }
-    if (found == nullptr) throw Error{ErrorKind::not_found, "source: nothing is " + wanted.to_string()};
+    if (found == nullptr)
+        throw Error{ErrorKind::not_found, "source: nothing is " + wanted.to_string()};
     return *found;
 }
 
@@ -83,13 +91,18 @@ json::value source_value(const ResourceMap& resources, const Replacement& replac
     const Lent object{resource};
     const auto* field = look_up(object.value, parse_field_path(path));
     if (field == nullptr || is_null_or_empty(*field)) {
-        throw Error{ErrorKind::not_found, "source: there is no " + path + " in " + resource.id.to_string()};
+        throw Error{ErrorKind::not_found,
+                    "source: there is no " + path + " in " + resource.id.to_string()};
     }
     if (source.options.delimiter.empty()) return *field;
-    if (!is_scalar(*field)) throw Error{ErrorKind::invalid, "source: a delimiter needs text, " + path + " is a " + std::string{type_name(*field)}};
+    if (!is_scalar(*field))
+        throw Error{ErrorKind::invalid, "source: a delimiter needs text, " + path + " is a " +
+                                            std::string{type_name(*field)}};
     const auto parts = split(text_of(*field), source.options.delimiter);
-    if (source.options.index < 0 || static_cast<std::size_t>(source.options.index) >= parts.size()) {
-        throw Error{ErrorKind::invalid, "source: there is no part " + std::to_string(source.options.index) + " in `" +
+    if (source.options.index < 0 ||
+        static_cast<std::size_t>(source.options.index) >= parts.size()) {
+        throw Error{ErrorKind::invalid, "source: there is no part " +
+                                            std::to_string(source.options.index) + " in `" +
                                             text_of(*field) + "`"};
     }
     const auto& part = parts[static_cast<std::size_t>(source.options.index)];
@@ -107,7 +120,8 @@ void set(json::value& field, const Value& value, const FieldOptions& options) {
     auto text = value.text;
     if (!options.delimiter.empty()) {
         if (field.is_object() || field.is_array()) {
-            throw Error{ErrorKind::invalid, "a delimiter needs text, found a " + std::string{type_name(field)}};
+            throw Error{ErrorKind::invalid,
+                        "a delimiter needs text, found a " + std::string{type_name(field)}};
         }
         auto parts = split(text_of(field), options.delimiter);
         if (options.index < 0) {
@@ -119,7 +133,8 @@ void set(json::value& field, const Value& value, const FieldOptions& options) {
         }
         text = join(parts, options.delimiter);
     }
-    if (field.is_object() || field.is_array() || value.value.is_object() || value.value.is_array()) {
+    if (field.is_object() || field.is_array() || value.value.is_object() ||
+        value.value.is_array()) {
         field = value.value;
     } else if (field.is_null()) {
         field = plain(text);
@@ -152,7 +167,8 @@ void write_pretty(std::string& out, const json::value& value, const std::string&
     if (object != nullptr) {
         std::vector<const json::key_value_pair*> fields;
         for (const auto& field : *object) fields.push_back(&field);
-        std::sort(fields.begin(), fields.end(), [](const auto* a, const auto* b) { return a->key() < b->key(); });
+        std::sort(fields.begin(), fields.end(),
+                  [](const auto* a, const auto* b) { return a->key() < b->key(); });
         for (const auto* field : fields) {
             separate();
             out += kube::to_json(json::value(field->key())) + ": ";
@@ -170,7 +186,8 @@ void write_pretty(std::string& out, const json::value& value, const std::string&
 /// The document in the notation `original` had.
 std::string write_document(const json::value& document, const std::string& original) {
     const auto first = original.find_first_not_of(" \t\r\n");
-    const bool is_json = first != std::string::npos && (original[first] == '{' || original[first] == '[');
+    const bool is_json =
+        first != std::string::npos && (original[first] == '{' || original[first] == '[');
     if (!is_json) {
         auto text = kube::to_yaml(document);
         while (!text.empty() && text.back() == '\n') text.pop_back();
@@ -185,7 +202,8 @@ std::string write_document(const json::value& document, const std::string& origi
 }
 
 /// A path that goes on inside a text, which holds YAML or JSON: "data.config\.json.server.port".
-bool set_inside_text(json::value& object, const FieldPath& path, const Value& value, Create create) {
+bool set_inside_text(json::value& object, const FieldPath& path, const Value& value,
+                     Create create) {
     for (std::size_t length = 1; length < path.size(); ++length) {
         const FieldPath outer{path.begin(), path.begin() + static_cast<std::ptrdiff_t>(length)};
         const FieldPath inner{path.begin() + static_cast<std::ptrdiff_t>(length), path.end()};
@@ -237,12 +255,15 @@ void apply_target(ResourceMap& resources, Replacement::Target target, const Valu
     for (const auto& item : resources.items()) {
         const auto ids = ids_of(*item);
         const auto matches_any = [&](const Matcher& matcher) {
-            return std::any_of(ids.begin(), ids.end(), [&](const Id& id) { return matcher.matches_id(id); });
+            return std::any_of(ids.begin(), ids.end(),
+                               [&](const Id& id) { return matcher.matches_id(id); });
         };
         if (!matches_any(select) || !select.matches_labels(*item)) continue;
-        const bool rejected = std::any_of(reject.begin(), reject.end(), [&](const Matcher& matcher) {
-            return (matcher.has_labels() && matcher.matches_labels(*item)) || (matcher.has_id() && matches_any(matcher));
-        });
+        const bool rejected =
+            std::any_of(reject.begin(), reject.end(), [&](const Matcher& matcher) {
+                return (matcher.has_labels() && matcher.matches_labels(*item)) ||
+                       (matcher.has_id() && matches_any(matcher));
+            });
         if (rejected) continue;
         try {
             set_target(*item, target, value);
@@ -268,7 +289,8 @@ void apply_one(ResourceMap& resources, const Replacement& replacement) {
 std::vector<Replacement> read_file(const std::string& path, const Root& root) {
     auto read = read_document(root, path);
     const auto& value = read.value;
-    Document document{.origin = std::move(read.origin), .problems = root.context().problems, .strict = false};
+    Document document{
+        .origin = std::move(read.origin), .problems = root.context().problems, .strict = false};
     std::vector<Replacement> replacements;
     if (const auto* list = value.if_array()) {
         for (std::size_t i = 0; i < list->size(); ++i) {

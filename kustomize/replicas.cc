@@ -29,7 +29,8 @@ void set_replicas(ResourceMap& resources, const Replica& replica, const FieldSpe
             found = true;
             visit(*resource, spec, Make::text, [&](json::value& field) {
                 if (field.is_object() || field.is_array()) {
-                    throw Error{ErrorKind::invalid, "field " + spec.path + " is a " + std::string{type_name(field)}};
+                    throw Error{ErrorKind::invalid,
+                                "field " + spec.path + " is a " + std::string{type_name(field)}};
                 }
                 field = replica.count;
             });

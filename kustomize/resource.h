@@ -42,8 +42,8 @@ struct Id {
 
 /// Where an object, a generator or a transformer came from, for `buildMetadata`.
 struct Provenance {
-    std::string path;           ///< of the file; for what is configured: of the file that does it
-    bool configured = false;    ///< made or changed by `kind` in `path`
+    std::string path;         ///< of the file; for what is configured: of the file that does it
+    bool configured = false;  ///< made or changed by `kind` in `path`
     std::string api_version = {};
     std::string kind = {};
     std::string name = {};
@@ -63,12 +63,12 @@ struct Resource {
     kube::Object object;
     kube::Origin origin;
     Id id;  ///< of `object`; `refresh` after every change that may touch it
-    std::vector<PreviousId> previous;  ///< oldest first
+    std::vector<PreviousId> previous;   ///< oldest first
     std::vector<std::string> prefixes;  ///< in the order they were added
     std::vector<std::string> suffixes;
     Behavior behavior = Behavior::unspecified;
-    bool needs_hash = false;  ///< the name gets a hash of the content at the end
-    bool removed = false;     ///< deleted by a patch; leaves the map with the next sweep
+    bool needs_hash = false;             ///< the name gets a hash of the content at the end
+    bool removed = false;                ///< deleted by a patch; leaves the map with the next sweep
     std::vector<std::string> variables;  ///< names of `vars` whose value is here
     std::optional<Provenance> provenance;
     std::vector<Provenance> transformations;

@@ -48,7 +48,8 @@ void merge_map(json::object& fields, std::string_view name, const json::value* b
 
 void merge_metadata(Resource& fresh, const Resource& old) {
     for (const auto* field : {"labels", "annotations"}) {
-        merge_map(fresh.object.metadata(), field, kube::find(old.object.fields(), {"metadata", field}));
+        merge_map(fresh.object.metadata(), field,
+                  kube::find(old.object.fields(), {"metadata", field}));
     }
     fresh.set_name(old.id.name);
     fresh.set_namespace(old.id.ns);
@@ -65,8 +66,8 @@ void merge_metadata(Resource& fresh, const Resource& old) {
 Resource& ResourceMap::append(Item item) {
     const auto taken = with_current_id(item->id);
     if (!taken.empty()) {
-        throw Error{ErrorKind::conflict, item->describe() + ": there is one already, " +
-                                             taken.front()->describe()};
+        throw Error{ErrorKind::conflict,
+                    item->describe() + ": there is one already, " + taken.front()->describe()};
     }
     item->position = items_.size();
     items_.push_back(std::move(item));
@@ -173,7 +174,8 @@ void ResourceMap::add_to_index(Resource& resource) {
 void ResourceMap::changed(Resource& resource) {
     const auto before = resource.id;
     resource.refresh();
-    if (resource.id.gvk.group != before.gvk.group || resource.id.gvk.version != before.gvk.version) {
+    if (resource.id.gvk.group != before.gvk.group ||
+        resource.id.gvk.version != before.gvk.version) {
         add_to_index(resource);  // its previous ids have got the new group and version too
         return;
     }

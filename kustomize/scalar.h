@@ -22,8 +22,8 @@ namespace json = boost::json;
 /// null, {} or [].
 [[nodiscard]] bool is_null_or_empty(const json::value& value) noexcept;
 
-/// Gives a scalar another text. Its type stays what the old one's notation implies: a string stays a
-/// string, in place of a number or a boolean the text is read as YAML would.
+/// Gives a scalar another text. Its type stays what the old one's notation implies: a string stays
+/// a string, in place of a number or a boolean the text is read as YAML would.
 void set_text(json::value& value, std::string_view text);
 
 /// `text` as a plain YAML scalar: 8080 is a number, true a boolean, the rest strings.

@@ -7,11 +7,13 @@
 namespace kled::kustomize {
 
 Pattern::Pattern(const std::string& expression)
-    : expression_{expression}, literal_{expression.find_first_of("\\.+*?()|[]{}^$") == std::string::npos} {
+    : expression_{expression},
+      literal_{expression.find_first_of("\\.+*?()|[]{}^$") == std::string::npos} {
     if (literal_) return;
     compiled_ = std::make_unique<re2::RE2>(expression, re2::RE2::Quiet);
     if (!compiled_->ok()) {
-        throw Error{ErrorKind::invalid, "`" + expression + "` is no regular expression: " + compiled_->error()};
+        throw Error{ErrorKind::invalid,
+                    "`" + expression + "` is no regular expression: " + compiled_->error()};
     }
 }
 
@@ -60,7 +62,8 @@ ResourceMap::Hits Matcher::select(const ResourceMap& resources) const {
     const auto consider = [&](Resource& resource) {
         if (resource.removed || !matches_gvk(resource.id.gvk)) return;
         const auto original = resource.original_id();
-        const bool ns = ns_.matches(original.effective_namespace()) || ns_.matches(resource.id.effective_namespace());
+        const bool ns = ns_.matches(original.effective_namespace()) ||
+                        ns_.matches(resource.id.effective_namespace());
         const bool name = name_.matches(original.name) || name_.matches(resource.id.name);
         if (ns && name && matches_labels(resource)) hits.push_back(&resource);
     };

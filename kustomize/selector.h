@@ -45,7 +45,9 @@ public:
     [[nodiscard]] bool matches_id(const Id& id) const;
     [[nodiscard]] bool matches_labels(const Resource& resource) const;
     [[nodiscard]] bool has_id() const noexcept;
-    [[nodiscard]] bool has_labels() const noexcept { return !labels_.empty() || !annotations_.empty(); }
+    [[nodiscard]] bool has_labels() const noexcept {
+        return !labels_.empty() || !annotations_.empty();
+    }
 
     /// As a patch's `target`: names and namespaces also by the original id.
     [[nodiscard]] ResourceMap::Hits select(const ResourceMap& resources) const;

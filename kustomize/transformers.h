@@ -24,7 +24,8 @@ void set_namespace(ResourceMap& resources, const NamespaceChange& change, const 
 
 // ---- prefix_suffix.cc
 enum class Affix { prefix, suffix };
-void add_affix(ResourceMap& resources, Affix affix, const std::string& text, const FieldSpecs& fields);
+void add_affix(ResourceMap& resources, Affix affix, const std::string& text,
+               const FieldSpecs& fields);
 
 // ---- labels.cc
 /// Labels or annotations: puts the pairs into each field.
@@ -41,9 +42,11 @@ void set_replicas(ResourceMap& resources, const Replica& replica, const FieldSpe
 /// A `patches` entry: strategic or JSON, by what it looks like.
 void apply_patch(ResourceMap& resources, const Patch& patch, const Root& root);
 /// A `patchesStrategicMerge` entry: the patch itself or the path of one.
-void apply_strategic_patches(ResourceMap& resources, const std::string& text_or_path, const Root& root);
+void apply_strategic_patches(ResourceMap& resources, const std::string& text_or_path,
+                             const Root& root);
 /// The documents of a text.
-void apply_strategic_text(ResourceMap& resources, const std::string& text, const std::string& file, const Root& root);
+void apply_strategic_text(ResourceMap& resources, const std::string& text, const std::string& file,
+                          const Root& root);
 /// A `patchesJson6902` entry.
 void apply_json_patch(ResourceMap& resources, const Patch& patch, const Root& root);
 
@@ -66,7 +69,7 @@ void apply_replacement(ResourceMap& resources, const Replacement& replacement, c
 /// Notes which resources hold the values. Error(invalid): several could be meant.
 void find_variables(ResourceMap& resources, const std::vector<Variable>& variables);
 /// Puts the values where "$(NAME)" stands.
-void expand_variables(ResourceMap& resources, const std::vector<Variable>& variables, const FieldSpecs& fields,
-                      std::vector<std::string>& warnings);
+void expand_variables(ResourceMap& resources, const std::vector<Variable>& variables,
+                      const FieldSpecs& fields, std::vector<std::string>& warnings);
 
 }  // namespace kled::kustomize

@@ -16,7 +16,8 @@ FieldPath split_indices(const FieldPath& path) {
     FieldPath steps;
     for (const auto& part : path) {
         const auto open = part.rfind('[');
-        const bool indexed = part.ends_with(']') && open != std::string::npos && open + 2 < part.size() &&
+        const bool indexed = part.ends_with(']') && open != std::string::npos &&
+                             open + 2 < part.size() &&
                              part.find_first_not_of("0123456789", open + 1) == part.size() - 1;
         if (!indexed) {
             steps.push_back(part);
@@ -36,8 +37,9 @@ public:
         if (auto* list = field.if_array()) {
             for (auto& element : *list) {
                 if (!element.is_string()) {
-                    throw Error{ErrorKind::invalid, "a variable can stand in a list of texts, found a " +
-                                                        std::string{type_name(element)}};
+                    throw Error{ErrorKind::invalid,
+                                "a variable can stand in a list of texts, found a " +
+                                    std::string{type_name(element)}};
                 }
                 expand_text(element);
             }
@@ -99,35 +101,43 @@ void find_variables(ResourceMap& resources, const std::vector<Variable>& variabl
             hits = resources.with_any_id(wanted);
         } else {
             for (auto* resource : resources.named(wanted.name)) {
-                const auto matches = [&](const Id& id) { return id.name == wanted.name && id.gvk == wanted.gvk; };
+                const auto matches = [&](const Id& id) {
+                    return id.name == wanted.name && id.gvk == wanted.gvk;
+                };
                 bool any = matches(resource->id);
-                for (std::size_t i = 0; i < resource->previous.size(); ++i) any = any || matches(resource->previous_id(i));
+                for (std::size_t i = 0; i < resource->previous.size(); ++i)
+                    any = any || matches(resource->previous_id(i));
                 if (any) hits.push_back(resource);
             }
         }
         if (hits.size() > 1) {
-            throw Error{ErrorKind::invalid, "vars: " + variable.name + ": both " + hits[0]->describe() + " and " +
+            throw Error{ErrorKind::invalid, "vars: " + variable.name + ": both " +
+                                                hits[0]->describe() + " and " +
                                                 hits[1]->describe() + " match"};
         }
         if (hits.size() == 1) hits.front()->variables.push_back(variable.name);
     }
 }
 
-void expand_variables(ResourceMap& resources, const std::vector<Variable>& variables, const FieldSpecs& fields,
-                      std::vector<std::string>& warnings) {
+void expand_variables(ResourceMap& resources, const std::vector<Variable>& variables,
+                      const FieldSpecs& fields, std::vector<std::string>& warnings) {
     if (variables.empty()) return;
     Expander expander;
     for (const auto& variable : variables) {
-        const auto holder = std::find_if(resources.items().begin(), resources.items().end(), [&](const auto& item) {
-            return std::find(item->variables.begin(), item->variables.end(), variable.name) != item->variables.end();
-        });
+        const auto holder =
+            std::find_if(resources.items().begin(), resources.items().end(), [&](const auto& item) {
+                return std::find(item->variables.begin(), item->variables.end(), variable.name) !=
+                       item->variables.end();
+            });
         if (holder == resources.items().end()) {
-            throw Error{ErrorKind::invalid, variable.at + "no resource is " + variable.object.to_string()};
+            throw Error{ErrorKind::invalid,
+                        variable.at + "no resource is " + variable.object.to_string()};
         }
         const json::value object = (*holder)->object.fields();
         const auto* value = look_up(object, split_indices(parse_field_path(variable.field_path)));
         if (value == nullptr) {
-            throw Error{ErrorKind::invalid, variable.at + "there is no " + variable.field_path + " in " + (*holder)->describe()};
+            throw Error{ErrorKind::invalid, variable.at + "there is no " + variable.field_path +
+                                                " in " + (*holder)->describe()};
         }
         expander.add(variable.name, *value);
     }
@@ -138,7 +148,8 @@ void expand_variables(ResourceMap& resources, const std::vector<Variable>& varia
         resources.changed(*item);
     }
     for (const auto& variable : variables) {
-        if (!expander.used().contains(variable.name)) warnings.push_back(variable.at + "the variable is used nowhere");
+        if (!expander.used().contains(variable.name))
+            warnings.push_back(variable.at + "the variable is used nowhere");
     }
 }
 
