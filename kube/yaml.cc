@@ -137,10 +137,10 @@ private:
         json::value value;
         bool flow = false;
         Key key_kind = Key::none;
-        std::string key;
+        std::string key = {};
         bool has_merge = false;
-        std::vector<json::value> merges;  ///< `manifest`: what goes in under the explicit keys
-        std::vector<int> key_lines;       ///< by position; 0: not written here (merged)
+        std::vector<json::value> merges = {};  ///< `manifest`: what goes in under the explicit keys
+        std::vector<int> key_lines = {};       ///< by position; 0: not written here (merged)
         std::string anchor;
         std::size_t nodes_before = 0;
         std::size_t bytes_before = 0;
@@ -151,7 +151,7 @@ private:
     struct Anchor {
         json::value value;
         ScalarKind kind = ScalarKind::string;
-        std::string text;  ///< of a scalar, for use as a key
+        std::string text = {};  ///< of a scalar, for use as a key
         bool scalar = false;
         std::size_t nodes = 0;
         std::size_t bytes = 0;
@@ -180,14 +180,27 @@ private:
         }
         met_json_escape_ = problem == "found invalid Unicode character escape code";
         std::string what = problem;
-        if (parser_.context != nullptr) {
-            what.append(" ").append(parser_.context);
+        if (const std::string_view context = parser_.context == nullptr ? "" : parser_.context;
+            context == "while scanning for the next token") {
+            if (is_tab(parser_.problem_mark)) what += ": a tab, where YAML wants spaces";
+        } else if (!context.empty()) {
+            what.append(" ").append(context);
             if (parser_.context_mark.line != parser_.problem_mark.line) {
                 what.append(" that starts in line ")
                     .append(std::to_string(line_of(parser_.context_mark)));
             }
         }
         fail(parser_.problem_mark, what);
+    }
+
+    [[nodiscard]] bool is_tab(const yaml_mark_t& mark) const noexcept {
+        auto rest = text_;
+        for (auto line = mark.line; line > 0; --line) {
+            const auto end = rest.find('\n');
+            if (end == std::string_view::npos) return false;
+            rest.remove_prefix(end + 1);
+        }
+        return rest.substr(0, mark.column + 1).ends_with('\t');
     }
 
     [[nodiscard]] int line_of(const yaml_mark_t& mark) const noexcept {
@@ -212,10 +225,6 @@ private:
         count(1, 0, event.start_mark);
         frames_.push_back(Frame{.value = std::move(empty),
                                 .flow = flow || (!frames_.empty() && frames_.back().flow),
-                                .key_kind = {},
-                                .key = {},
-                                .merges = {},
-                                .key_lines = {},
                                 .anchor = std::string{anchor},
                                 .nodes_before = nodes_ - 1,
                                 .bytes_before = bytes_,
@@ -235,7 +244,6 @@ private:
         }
         if (!frame.anchor.empty()) {
             anchors_[frame.anchor] = Anchor{.value = frame.value,
-                                            .text = {},
                                             .nodes = nodes_ - frame.nodes_before,
                                             .bytes = bytes_ - frame.bytes_before,
                                             .height = frame.height};

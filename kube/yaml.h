@@ -17,7 +17,7 @@ enum class YamlDialect {
 
 struct YamlOptions {
     YamlDialect dialect = YamlDialect::manifest;
-    std::string file;         ///< for messages and origins
+    std::string file = {};    ///< for messages and origins
     bool with_lines = false;  ///< fill Origin::lines
     bool duplicate_keys_are_errors = true;
     std::size_t max_depth = 512;

@@ -210,7 +210,7 @@ bool resolves_to_text(std::string_view text) {
 }
 
 /// The emitter of libyaml 0.2.5, and so of Go's port of it, in block style with indent 2 and width
-/// 80. libyaml itself takes four times as long and differs in corners (docs/yaml.md).
+/// 80. Why not libyaml's: docs/decisions/010-yaml.md.
 class Emitter {
 public:
     explicit Emitter(std::string& out) : out_{out} {}
@@ -352,7 +352,8 @@ private:
     void plain(std::string_view text, std::size_t indent, bool simple_key) {
         if (simple_key || column_ + text.size() <= width) {  // bytes are at least columns
             out_ += text;
-            column_ += text.size();
+            column_ += static_cast<std::size_t>(std::ranges::count_if(
+                text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80; }));
             return;
         }
         bool after_space = false;
