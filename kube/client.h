@@ -21,18 +21,25 @@ namespace kled::kube {
 class StatusError : public Error {
 public:
     struct Cause {
-        std::string type;   ///< "FieldManagerConflict", "FieldValueInvalid"
+        std::string type;  ///< "FieldManagerConflict", "FieldValueInvalid"
         std::string field;
         std::string message;
     };
     StatusError(ErrorKind kind, const std::string& message, int code, std::string reason,
                 std::vector<Cause> causes)
-        : Error{kind, message}, code_{code}, reason_{std::move(reason)}, causes_{std::move(causes)} {}
+        : Error{kind, message},
+          code_{code},
+          reason_{std::move(reason)},
+          causes_{std::move(causes)} {}
     [[nodiscard]] int code() const noexcept { return code_; }
-    [[nodiscard]] const std::string& reason() const noexcept { return reason_; }  ///< "AlreadyExists"
+    [[nodiscard]] const std::string& reason() const noexcept {
+        return reason_;
+    }  ///< "AlreadyExists"
     [[nodiscard]] const std::vector<Cause>& causes() const noexcept { return causes_; }
     /// From an answer of status >= 400, whatever its body.
     static StatusError from_response(const net::Response& response);
+    /// From a `Status` object; `code` where it has none.
+    static StatusError from_status(const json::object& status, int code);
 
 private:
     int code_;
@@ -68,8 +75,10 @@ struct DeleteOptions {
 
 enum class PatchType { json, merge, strategic };
 
-/// Used from one loop. What the server refuses is StatusError; what does not reach it is
-/// Error(unavailable). `ns` is ignored for cluster-scoped kinds.
+/// Used from one loop; reference arguments outlive the task. What the server refuses is StatusError
+/// (when it says Retry-After, first tried again a few times); what does not reach it is
+/// Error(unavailable); a kind it does not serve is Error(not_found). `ns` is ignored for
+/// cluster-scoped kinds.
 class Client {
 public:
     explicit Client(std::shared_ptr<Transport> transport);
@@ -81,7 +90,8 @@ public:
     boost::asio::awaitable<std::optional<Mapping>> map(const ObjectId& id);
 
     boost::asio::awaitable<std::optional<Object>> get(const GroupVersionKind& gvk,
-                                                      const std::string& ns, const std::string& name);
+                                                      const std::string& ns,
+                                                      const std::string& name);
     /// All pages; `resource_version` of the list is returned with them.
     struct List {
         std::vector<Object> items;
@@ -106,6 +116,7 @@ public:
     Transport& transport() noexcept;
 
 private:
+    boost::asio::awaitable<Object> put(Object object, std::string subresource);
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };

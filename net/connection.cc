@@ -57,7 +57,8 @@ asio::awaitable<void> Connection::read_body(MessageParser& parser, std::size_t e
         const auto used = parser.put(unread());
         consume(used);
         if (used > 0 || parser.done()) continue;
-        if (co_await read_more(deadline)) continue;
+        const bool more = co_await read_more(deadline);
+        if (more) continue;
         if (stream.truncated())
             throw Error{ErrorKind::unavailable, "the connection ended inside a message"};
         parser.put_end();
@@ -66,7 +67,8 @@ asio::awaitable<void> Connection::read_body(MessageParser& parser, std::size_t e
 
 asio::awaitable<void> Connection::wait_for_close(std::size_t limit) {
     while (end_ - begin_ < limit) {
-        if (!co_await read_more(SteadyTime::max())) co_return;
+        const bool more = co_await read_more(SteadyTime::max());
+        if (!more) co_return;
     }
     // The peer sends without listening; only a failing write will tell that it went.
     asio::steady_timer never{co_await asio::this_coro::executor, SteadyTime::max()};

@@ -286,7 +286,8 @@ struct HttpServer::Impl {
             const auto peer = stream.peer();
             Connection connection{std::move(stream)};
             auto patience = options.header_timeout;
-            while (co_await exchange(connection, peer, patience)) patience = options.idle_timeout;
+            for (bool alive = true; alive; patience = options.idle_timeout)
+                alive = co_await exchange(connection, peer, patience);
         } catch (const Error& error) {
             log::debug("net", "connection ended", {{"address", name}, {"error", error.what()}});
         } catch (const boost::system::system_error& error) {
@@ -317,7 +318,8 @@ struct HttpServer::Impl {
     /// One request and its answer; false: the connection is over.
     asio::awaitable<bool> exchange(Connection& connection, const Peer& peer,
                                    milliseconds patience) {
-        if (!co_await wait_idle(connection, patience)) co_return false;
+        const bool came = co_await wait_idle(connection, patience);
+        if (!came) co_return false;
         MessageParser::Limits limits;
         limits.header_bytes = options.header_limit;
         limits.body_bytes = options.body_limit;
