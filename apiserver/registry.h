@@ -67,6 +67,9 @@ struct Resource {
 };
 using ResourcePtr = std::shared_ptr<const Resource>;
 
+/// Whether version `a` is preferred to `b`: v2, v1, v1beta2, v1alpha1, anything else.
+[[nodiscard]] bool version_precedes(std::string_view a, std::string_view b);
+
 class Registry {
 public:
     /// With the built-in kinds.

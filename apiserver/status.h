@@ -68,8 +68,6 @@ struct Subject {
 [[nodiscard]] Refusal too_large_version(std::uint64_t asked, std::uint64_t current);
 [[nodiscard]] Refusal unsupported_media_type(const std::string& message);
 [[nodiscard]] Refusal not_acceptable(const std::string& accepted);
-/// Server-side apply: one cause per field that others own.
-[[nodiscard]] Refusal apply_conflict(std::vector<Refusal::Cause> causes);
 
 /// One thing that is wrong in an object (apimachinery util/validation/field).
 struct FieldError {

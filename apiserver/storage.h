@@ -48,6 +48,7 @@ struct Change {
     Key key;
     Bytes object;    ///< after the write; for a removal the last state with the removal's version
     Bytes previous;  ///< null: it was added
+    Version previous_version = 0;
     bool removed = false;
 };
 using ChangePtr = std::shared_ptr<const Change>;
@@ -61,7 +62,7 @@ public:
     Storage(boost::asio::any_io_executor executor, Options options);
     ~Storage();
 
-    /// Commits until cancelled; what was submitted before is still committed.
+    /// Commits until cancelled; a write not answered by then fails, but may be stored.
     boost::asio::awaitable<void> run();
 
     // Committed state. A reference is good until the next suspension.
@@ -83,21 +84,20 @@ public:
         std::shared_ptr<Held> held_;
     };
     boost::asio::awaitable<Lock> lock(std::string collection, Key key);
-    /// Whether someone holds the lock of an object in `ns`.
-    [[nodiscard]] bool writing_in(std::string_view ns) const;
+    /// Whether someone holds the lock of an object of `collection` in `ns`; empty: of any, in any.
+    [[nodiscard]] bool writing(std::string_view collection, std::string_view ns) const;
     /// Completes when that ends for at least one.
     boost::asio::awaitable<void> any_unlocked();
 
     /// Makes the bytes for the version they will have.
     using Encode = std::function<std::string(Version)>;
-    /// Completes when durable and visible. Nothing suspends between the call and the assignment of
-    /// the version, so what was checked just before still holds. Error(exhausted) on a full disk,
-    /// Error(unavailable) for an I/O failure: then nothing is stored.
-    boost::asio::awaitable<Stored> put(Lock lock, Encode encode);
-    boost::asio::awaitable<Stored> remove(Lock lock, Encode encode);
+    /// Stores or removes the locked object; completes when that is durable and visible. Nothing
+    /// suspends between the call and the assignment of the version, so what was checked just before
+    /// still holds. Error(exhausted) on a full disk, Error(unavailable) for an I/O failure: then
+    /// nothing is stored.
+    boost::asio::awaitable<Stored> write(Lock lock, Encode encode, bool removed);
 
-    /// Changes after `version`, oldest first. nullopt: older than what is kept, list again.
-    /// `cursor` semantics: pass the version of the last change seen.
+    /// Whether all changes after `version` are still in `history`; if not, a client lists again.
     [[nodiscard]] bool remembers(Version version) const noexcept { return version >= forgotten_; }
     [[nodiscard]] const std::deque<ChangePtr>& history() const noexcept { return history_; }
     /// Index in `history` of the first change after `version`, which must be remembered.
@@ -125,7 +125,6 @@ public:
 
 private:
     struct Pending;
-    boost::asio::awaitable<Stored> submit(Lock lock, Encode encode, bool removed);
     boost::asio::awaitable<void> commit(std::vector<std::shared_ptr<Pending>> batch);
     void publish(const ChangePtr& change);
     void load(store::Database& database);
