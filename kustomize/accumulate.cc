@@ -133,7 +133,7 @@ private:
         }
         below->path = join_lexically(target_.path, path);
         below->tracks_origin = target_.tracks_origin;
-        choose_open_api(*below);
+        choose_open_api(*below, false);
         if (component) {
             Accumulator{*below}.run(all);
             return;
@@ -161,17 +161,22 @@ private:
     }
 
     void configure(Accumulated& all) {
-        if (k_.configurations.empty() && k_.crds.empty()) return;
-        auto configuration = std::make_shared<Configuration>(*all.configuration);
-        for (const auto& entry : k_.configurations) {
-            attempt(entry.at, [&] { configuration->merge(read_configuration(entry.text)); });
+        auto own = Configuration::standard();
+        if (!k_.configurations.empty()) {
+            Configuration files;
+            for (const auto& entry : k_.configurations) {
+                attempt(entry.at, [&] { files.merge(read_configuration(entry.text)); });
+            }
+            own = merged(own, std::make_shared<const Configuration>(std::move(files)));
         }
+        all.configuration = merged(all.configuration, own);
         for (const auto& entry : k_.crds) {
             attempt(entry.at, [&] {
-                configuration->merge(configuration_of_crds(read_document(root_, entry.text).value));
+                auto crds = configuration_of_crds(read_document(root_, entry.text).value);
+                all.configuration = merged(all.configuration,
+                                           std::make_shared<const Configuration>(std::move(crds)));
             });
         }
-        all.configuration = std::move(configuration);
     }
 
     Configuration read_configuration(const std::string& path) {
@@ -250,11 +255,15 @@ private:
         const auto& fields = *all.configuration;
         const auto at = k_.file + ": ";
         if (!k_.strategic_patches.empty()) {
-            step(resources, "PatchStrategicMergeTransformer", at, [&] {
+            step(resources, "PatchStrategicMergeTransformer", at + "patchesStrategicMerge: ", [&] {
+                std::size_t applied = 0;
                 for (const auto& entry : k_.strategic_patches) {
-                    attempt(entry.at,
-                            [&] { apply_strategic_patches(resources, entry.text, root_); });
+                    attempt(entry.at, [&] {
+                        applied += apply_strategic_patches(resources, entry.text, root_);
+                    });
                 }
+                if (applied == 0 && sound())
+                    throw Error{ErrorKind::invalid, "there is no patch in it"};
             });
         }
         for (const auto& patch : k_.patches) {
@@ -370,8 +379,9 @@ private:
     }
 
 public:
-    /// The first OpenAPI document named, from the top down, is the build's.
-    static void choose_open_api(const Target& target) {
+    /// The first OpenAPI document named, from the top down, is the build's. Named at the top it
+    /// takes the place of Kubernetes' own; named further down it comes beside that.
+    static void choose_open_api(const Target& target, bool top) {
         auto& context = target.root.context();
         const auto& chosen = target.kustomization.open_api;
         if (context.open_api_chosen || chosen.empty()) return;
@@ -389,7 +399,7 @@ public:
         if (path == chosen.end()) return;
         try {
             context.open_api =
-                std::make_unique<OpenApi>(read_document(target.root, path->second).value);
+                std::make_unique<OpenApi>(read_document(target.root, path->second).value, !top);
         } catch (const Error& error) {
             throw Error{error.kind(), at + "path: " + path->second + ": " + error.what()};
         }
@@ -463,7 +473,7 @@ std::optional<Target> load_target(Root root, bool top) {
     Target target{.root = std::move(root), .kustomization = std::move(kustomization), .path = {}};
     if (top) {
         target.tracks_origin = target.kustomization.build_metadata();
-        Accumulator::choose_open_api(target);
+        Accumulator::choose_open_api(target, true);
     }
     return target;
 }

@@ -16,7 +16,8 @@ namespace kled::kustomize {
 /// fixed once, at the end.
 struct Accumulated {
     ResourceMap resources;
-    std::shared_ptr<const Configuration> configuration = Configuration::standard();
+    std::shared_ptr<const Configuration> configuration =
+        {};  ///< nullptr until the first one is read
     std::vector<Variable> variables;
 };
 

@@ -280,18 +280,20 @@ Configuration make_standard() {
     }
     standard.variables = variables();
     standard.name_references = name_references();
-    standard.merge({});  // sorts
-    return standard;
+    Configuration merged;
+    merged.merge(standard);
+    return merged;
 }
 
 /// The tables by their names in configuration files.
-constexpr std::array<std::pair<std::string_view, FieldSpecs Configuration::*>, 10> tables{{
+constexpr std::array<std::pair<std::string_view, FieldSpecs Configuration::*>, 11> tables{{
     {"namePrefix", &Configuration::name_prefix},
     {"nameSuffix", &Configuration::name_suffix},
     {"namespace", &Configuration::ns},
     {"commonLabels", &Configuration::common_labels},
     {"labels", &Configuration::labels},
     {"templateLabels", &Configuration::template_labels},
+    {"volumeClaimTemplateLabels", &Configuration::claim_labels},
     {"commonAnnotations", &Configuration::common_annotations},
     {"images", &Configuration::images},
     {"replicas", &Configuration::replicas},
@@ -355,8 +357,10 @@ void Configuration::merge(const Configuration& other) {
 
 std::shared_ptr<const Configuration> merged(std::shared_ptr<const Configuration> a,
                                             const std::shared_ptr<const Configuration>& b) {
-    if (a == b) return a;
-    auto both = std::make_shared<Configuration>(*a);
+    const auto& standard = Configuration::standard();
+    if (a == b || (a == nullptr && b == standard)) return b;
+    auto both =
+        a == nullptr ? std::make_shared<Configuration>() : std::make_shared<Configuration>(*a);
     both->merge(*b);
     return both;
 }

@@ -19,6 +19,33 @@ bool is_url(std::string_view path) {
            path.starts_with("github.com/") || path.starts_with("github.com:");
 }
 
+/// "a,b" of an annotation; empty when it is absent.
+std::vector<std::string> annotation_list(const Resource& resource, std::string_view key) {
+    const auto* annotations = resource.metadata_map("annotations");
+    const auto* value = annotations == nullptr ? nullptr : annotations->if_contains(key);
+    if (value == nullptr) return {};
+    std::vector<std::string> parts{""};
+    for (const auto c : text_of(*value)) {
+        if (c == ',') {
+            parts.emplace_back();
+        } else {
+            parts.back() += c;
+        }
+    }
+    return parts;
+}
+
+/// Names from an earlier build, which kustomize keeps in annotations while it works.
+void take_previous_ids(Resource& resource) {
+    const auto names = annotation_list(resource, "internal.config.kubernetes.io/previousNames");
+    const auto kinds = annotation_list(resource, "internal.config.kubernetes.io/previousKinds");
+    const auto namespaces =
+        annotation_list(resource, "internal.config.kubernetes.io/previousNamespaces");
+    if (names.size() != kinds.size() || names.size() != namespaces.size()) return;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        resource.previous.push_back({kinds[i], names[i], namespaces[i]});
+}
+
 void refuse_url(const std::string& path) {
     if (is_url(path)) throw Error{ErrorKind::denied, path + ": remote resources are not supported"};
 }
@@ -108,6 +135,7 @@ std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::
         resource->refresh();
         if (resource->id.name.empty() && !kind_name.ends_with("List"))
             fail(kind_name + " has no `metadata.name`");
+        take_previous_ids(*resource);
         resources.push_back(std::move(resource));
     }
     return resources;

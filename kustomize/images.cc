@@ -39,15 +39,9 @@ struct Reference {
 
 class Change {
 public:
-    explicit Change(const Image& image)
-        : image_{image},
-          pattern_{std::make_unique<re2::RE2>(
-              "^" + image.name + "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?$",
-              re2::RE2::Quiet)} {
-        if (!pattern_->ok()) {
-            throw Error{ErrorKind::invalid, image.at + "name: `" + image.name +
-                                                "` is no regular expression: " + pattern_->error()};
-        }
+    explicit Change(const Image& image) : image_{image}, pattern_{compile(image.name)} {
+        // A name that is no regular expression can only mean itself.
+        if (!pattern_->ok()) pattern_ = compile(re2::RE2::QuoteMeta(image.name));
     }
 
     void apply(json::value& field) const {
@@ -68,6 +62,13 @@ public:
     }
 
 private:
+    static std::unique_ptr<re2::RE2> compile(const std::string& name) {
+        constexpr auto characters = "[a-zA-Z0-9_.{}-]*";
+        const auto tag_and_digest =
+            "(:" + std::string{characters} + ")?(@sha256:" + characters + ")?";
+        return std::make_unique<re2::RE2>("^" + name + tag_and_digest + "$", re2::RE2::Quiet);
+    }
+
     const Image& image_;
     std::unique_ptr<re2::RE2> pattern_;
 };

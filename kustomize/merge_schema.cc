@@ -45,6 +45,28 @@ std::string_view string_field(const json::object& object, std::string_view name)
     return string == nullptr ? std::string_view{} : std::string_view{*string};
 }
 
+using Types = std::map<std::string_view, kube::TypeSchema, std::less<>>;
+
+void collect(Types& types, kube::TypeSchema type) {
+    if (type.kind() == kube::TypeSchema::Kind::list || type.kind() == kube::TypeSchema::Kind::map) {
+        collect(types, type.element());
+    } else if (type.is_object() && types.emplace(type.name(), type).second) {
+        for (std::size_t i = 0; i < type.field_count(); ++i) collect(types, type.field_at(i).type);
+    }
+}
+
+/// "io.k8s.api.core.v1.PodSpec" → its type.
+const Types& builtin_types() {
+    static const auto all = [] {
+        Types types;
+        for (const auto& kind : kube::builtin_kinds()) {
+            if (const auto type = kube::schema_of(kind.gvk)) collect(types, *type);
+        }
+        return types;
+    }();
+    return all;
+}
+
 }  // namespace
 
 std::optional<MergeSchema> MergeSchema::of(const Gvk& gvk, const OpenApi* custom) {
@@ -63,9 +85,7 @@ std::optional<MergeSchema> MergeSchema::field(std::string_view name) const {
             schema = properties->get_object().if_contains(name);
         }
         if (schema == nullptr) schema = custom_->if_contains("additionalProperties");
-        const auto* found = document_->dereference(schema);
-        if (found == nullptr) return std::nullopt;
-        return MergeSchema{*document_, *found};
+        return document_->dereference(schema);
     }
     if (type_->kind() == kube::TypeSchema::Kind::map) return MergeSchema{type_->element()};
     if (!type_->is_object()) return std::nullopt;
@@ -79,9 +99,7 @@ std::optional<MergeSchema> MergeSchema::field(std::string_view name) const {
 std::optional<MergeSchema> MergeSchema::elements() const {
     if (custom_ != nullptr) {
         if (string_field(*custom_, "type") != "array") return std::nullopt;
-        const auto* found = document_->dereference(custom_->if_contains("items"));
-        if (found == nullptr) return std::nullopt;
-        return MergeSchema{*document_, *found};
+        return document_->dereference(custom_->if_contains("items"));
     }
     if (type_->kind() != kube::TypeSchema::Kind::list) return std::nullopt;
     return MergeSchema{type_->element()};
@@ -112,7 +130,8 @@ std::vector<std::string> MergeSchema::keys() const {
     return keys;
 }
 
-OpenApi::OpenApi(json::value document) : document_(std::move(document)) {
+OpenApi::OpenApi(json::value document, bool with_builtin)
+    : document_(std::move(document)), with_builtin_{with_builtin} {
     if (!document_.is_object()) throw Error{ErrorKind::invalid, "an OpenAPI document is a map"};
     const auto* definitions = document_.get_object().if_contains("definitions");
     definitions_ = definitions == nullptr ? nullptr : definitions->if_object();
@@ -132,21 +151,26 @@ OpenApi::OpenApi(json::value document) : document_(std::move(document)) {
 
 std::optional<MergeSchema> OpenApi::of(const Gvk& gvk) const {
     const auto found = by_kind_.find(gvk.to_string());
-    if (found == by_kind_.end() || found->second == nullptr) return std::nullopt;
-    return MergeSchema{*this, *found->second};
+    if (found != by_kind_.end() && found->second != nullptr)
+        return MergeSchema{*this, *found->second};
+    return with_builtin_ ? MergeSchema::of(gvk, nullptr) : std::nullopt;
 }
 
-const json::object* OpenApi::dereference(const json::value* schema) const {
+std::optional<MergeSchema> OpenApi::dereference(const json::value* schema) const {
     // A reference to itself must end somewhere.
     for (int steps = 0; schema != nullptr && schema->is_object() && steps < 64; ++steps) {
         const auto& object = schema->get_object();
         auto reference = string_field(object, "$ref");
-        if (reference.empty()) return &object;
+        if (reference.empty()) return MergeSchema{*this, object};
         constexpr std::string_view prefix = "#/definitions/";
-        if (!reference.starts_with(prefix) || definitions_ == nullptr) return nullptr;
-        schema = definitions_->if_contains(reference.substr(prefix.size()));
+        if (!reference.starts_with(prefix)) return std::nullopt;
+        reference.remove_prefix(prefix.size());
+        schema = definitions_ == nullptr ? nullptr : definitions_->if_contains(reference);
+        if (schema != nullptr || !with_builtin_) continue;
+        const auto builtin = builtin_types().find(reference);
+        if (builtin != builtin_types().end()) return MergeSchema{builtin->second};
     }
-    return nullptr;
+    return std::nullopt;
 }
 
 }  // namespace kled::kustomize

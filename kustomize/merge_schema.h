@@ -21,7 +21,7 @@ class OpenApi;
 /// The type of one value; cheap to copy, lives as long as its OpenApi.
 class MergeSchema {
 public:
-    /// Of a kind; nullopt: unknown, its lists are replaced. With `custom` only that one is asked.
+    /// Of a kind; nullopt: unknown, its lists are replaced.
     static std::optional<MergeSchema> of(const Gvk& gvk, const OpenApi* custom);
 
     [[nodiscard]] std::optional<MergeSchema> field(std::string_view name) const;
@@ -46,15 +46,17 @@ private:
 /// An OpenAPI (swagger 2.0) document, JSON or YAML.
 class OpenApi {
 public:
+    /// `with_builtin`: what it does not define is looked for in Kubernetes' own API.
     /// Error(invalid): no mapping.
-    explicit OpenApi(json::value document);
+    OpenApi(json::value document, bool with_builtin);
 
     [[nodiscard]] std::optional<MergeSchema> of(const Gvk& gvk) const;
-    /// Follows "$ref": "#/definitions/name"; nullptr: it leads nowhere.
-    [[nodiscard]] const json::object* dereference(const json::value* schema) const;
+    /// Follows "$ref": "#/definitions/name"; nullopt: it leads nowhere.
+    [[nodiscard]] std::optional<MergeSchema> dereference(const json::value* schema) const;
 
 private:
     json::value document_;
+    bool with_builtin_;
     const json::object* definitions_ = nullptr;
     std::map<std::string, const json::object*, std::less<>> by_kind_;  ///< "apps/v1/Deployment"
 };

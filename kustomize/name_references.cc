@@ -252,10 +252,10 @@ private:
 
 void fix_name_references(ResourceMap& resources, const std::vector<NameReference>& references) {
     const Names names{resources};
-    if (names.nothing_was_renamed()) return;
     ReferenceFields fields{references};
     for (const auto& item : resources.items()) {
         Referrer referrer{*item, names};
+        if (names.nothing_was_renamed()) continue;
         for (const auto& [field, target] : fields.of(item->original_id().gvk))
             referrer.fix(*field, *target);
         resources.changed(*item);

@@ -72,8 +72,8 @@ void apply_strategic(Resource& target, const Resource& patch, const Patch& optio
                      const Context& context) {
     const auto before = target.id;
     if (options.allow_name_change || options.allow_kind_change) target.store_previous_id();
-    const auto schema = MergeSchema::of(before.gvk.kind.empty() ? patch.id.gvk : before.gvk,
-                                        context.open_api.get());
+    auto schema = MergeSchema::of(before.gvk, context.open_api.get());
+    if (!schema) schema = MergeSchema::of(patch.id.gvk, context.open_api.get());
     try {
         if (!merge(target.object.fields(), patch.object.fields(), schema)) {
             target.removed = true;
@@ -168,25 +168,25 @@ void apply_patch(ResourceMap& resources, const Patch& patch, const Root& root) {
     apply_to_selected(resources, *documents.front(), patch, root.context());
 }
 
-void apply_strategic_text(ResourceMap& resources, const std::string& text, const std::string& file,
-                          const Root& root) {
+std::size_t apply_strategic_text(ResourceMap& resources, const std::string& text,
+                                 const std::string& file, const Root& root) {
     const auto documents = load_resources(text, file);
     for (const auto& document : documents) {
         const auto targets = resources.with_any_id(document->id);
         apply_by_id(resources, *document, {}, root.context());
         check_distinct(resources, *targets.front());
     }
+    return documents.size();
 }
 
-void apply_strategic_patches(ResourceMap& resources, const std::string& text_or_path,
-                             const Root& root) {
+std::size_t apply_strategic_patches(ResourceMap& resources, const std::string& text_or_path,
+                                    const Root& root) {
     if (is_inline(text_or_path)) {
-        apply_strategic_text(resources, text_or_path, "patch", root);
-        return;
+        return apply_strategic_text(resources, text_or_path, "patch", root);
     }
     const auto path = root.find_file(text_or_path);
     const auto& files = root.context().files;
-    apply_strategic_text(resources, files.read(path), files.display(path), root);
+    return apply_strategic_text(resources, files.read(path), files.display(path), root);
 }
 
 void apply_json_patch(ResourceMap& resources, const Patch& patch, const Root& root) {

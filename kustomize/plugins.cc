@@ -98,8 +98,10 @@ void strategic_patches(ResourceMap& resources, const Configured& c) {
     });
     if (paths.empty() && text.empty())
         throw Error{ErrorKind::invalid, "needs `paths` or `patches`"};
-    for (const auto& path : paths) apply_strategic_patches(resources, path, c.root);
-    if (!text.empty()) apply_strategic_text(resources, text, "patches", c.root);
+    std::size_t applied = 0;
+    for (const auto& path : paths) applied += apply_strategic_patches(resources, path, c.root);
+    if (!text.empty()) applied += apply_strategic_text(resources, text, "patches", c.root);
+    if (applied == 0) throw Error{ErrorKind::invalid, "there is no patch in it"};
 }
 
 void patch(ResourceMap& resources, const Configured& c) {

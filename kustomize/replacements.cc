@@ -203,7 +203,7 @@ std::string write_document(const json::value& document, const std::string& origi
 
 /// A path that goes on inside a text, which holds YAML or JSON: "data.config\.json.server.port".
 bool set_inside_text(json::value& object, const FieldPath& path, const Value& value,
-                     Create create) {
+                     const FieldOptions& options) {
     for (std::size_t length = 1; length < path.size(); ++length) {
         const FieldPath outer{path.begin(), path.begin() + static_cast<std::ptrdiff_t>(length)};
         const FieldPath inner{path.begin() + static_cast<std::ptrdiff_t>(length), path.end()};
@@ -217,9 +217,9 @@ bool set_inside_text(json::value& object, const FieldPath& path, const Value& va
         try {
             const auto original = text_of(*text);
             auto document = kube::parse_yaml(original);
-            const auto fields = match(document, inner, create);
+            const auto fields = match(document, inner, create_as(value.value, options));
             if (fields.empty()) return false;
-            for (auto* field : fields) set(*field, value, {});
+            for (auto* field : fields) set(*field, value, options);
             set_text(*text, write_document(document, original));
             return true;
         } catch (const Error&) {
@@ -234,7 +234,7 @@ void set_target(Resource& resource, const Replacement::Target& target, const Val
     const auto create = create_as(value.value, target.options);
     for (const auto& path : target.field_paths) {
         const auto steps = parse_field_path(path);
-        if (set_inside_text(object.value, steps, value, create)) continue;
+        if (set_inside_text(object.value, steps, value, target.options)) continue;
         std::vector<json::value*> fields;
         try {
             fields = match(object.value, steps, create);

@@ -13,10 +13,14 @@ namespace {
 constexpr std::string_view no_namespace = "_non_namespaceable_";
 
 /// {apiVersion, kind}, sorted.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 36> cluster_kinds{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 40> cluster_kinds{{
     {"admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"},
+    {"admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"},
+    {"admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding"},
     {"admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"},
     {"admissionregistration.k8s.io/v1beta1", "MutatingWebhookConfiguration"},
+    {"admissionregistration.k8s.io/v1beta1", "ValidatingAdmissionPolicy"},
+    {"admissionregistration.k8s.io/v1beta1", "ValidatingAdmissionPolicyBinding"},
     {"admissionregistration.k8s.io/v1beta1", "ValidatingWebhookConfiguration"},
     {"apiextensions.k8s.io/v1", "CustomResourceDefinition"},
     {"apiextensions.k8s.io/v1beta1", "CustomResourceDefinition"},

@@ -37,7 +37,8 @@ struct Id {
 /// Whether each part `selector` names is the one of `gvk`.
 [[nodiscard]] bool selects(const Gvk& selector, const Gvk& gvk) noexcept;
 
-/// Kinds outside every namespace, as kustomize knows them: the API of Kubernetes 1.21.
+/// Kinds outside every namespace, as kustomize knows them: the API of Kubernetes 1.21 and
+/// validating admission policies.
 [[nodiscard]] bool cluster_scoped(const Gvk& gvk) noexcept;
 
 /// Where an object, a generator or a transformer came from, for `buildMetadata`.

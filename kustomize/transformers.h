@@ -41,12 +41,11 @@ void set_replicas(ResourceMap& resources, const Replica& replica, const FieldSpe
 // ---- patches.cc
 /// A `patches` entry: strategic or JSON, by what it looks like.
 void apply_patch(ResourceMap& resources, const Patch& patch, const Root& root);
-/// A `patchesStrategicMerge` entry: the patch itself or the path of one.
-void apply_strategic_patches(ResourceMap& resources, const std::string& text_or_path,
-                             const Root& root);
-/// The documents of a text.
-void apply_strategic_text(ResourceMap& resources, const std::string& text, const std::string& file,
-                          const Root& root);
+/// A `patchesStrategicMerge` entry, patches themselves or the path of some; how many there were.
+std::size_t apply_strategic_patches(ResourceMap& resources, const std::string& text_or_path,
+                                    const Root& root);
+std::size_t apply_strategic_text(ResourceMap& resources, const std::string& text,
+                                 const std::string& file, const Root& root);
 /// A `patchesJson6902` entry.
 void apply_json_patch(ResourceMap& resources, const Patch& patch, const Root& root);
 
