@@ -3,7 +3,6 @@
 , boost
 , cli11
 , cmake
-, fmt
 , gtest
 , libgit2
 , libyaml
@@ -12,7 +11,6 @@
 , openssl
 , pkg-config
 , python3
-, spdlog
 , sqlite
 , xxHash
 , yaml-cpp
@@ -49,7 +47,7 @@ stdenv.mkDerivation {
 
   strictDeps = true;
   nativeBuildInputs = [ cmake ninja pkg-config python3 ];
-  buildInputs = [ boost cli11 fmt libgit2 libyaml mosquitto openssl spdlog sqlite xxHash yaml-cpp zstd ];
+  buildInputs = [ boost cli11 libgit2 libyaml mosquitto openssl sqlite xxHash yaml-cpp zstd ];
   checkInputs = [ gtest ];
 
   ninjaFlags = lib.optionals agentOnly [ "kled-agent" ];

@@ -4,8 +4,8 @@
 let
   lib = import ./lib.nix;
   names = [
-    "age" "ansible" "boost" "ccache" "clang-tools" "cli11" "cmake" "curl" "fmt" "gdb" "git" "gtest" "kubectl" "kustomize"
-    "libgit2" "libyaml" "mosquitto" "nginx" "ninja" "openssh" "openssl" "pkg-config" "python3" "spdlog" "sqlite" "xxHash"
+    "age" "ansible" "boost" "ccache" "clang-tools" "cli11" "cmake" "curl" "gdb" "git" "gtest" "kubectl" "kustomize"
+    "libgit2" "libyaml" "mosquitto" "nginx" "ninja" "openssh" "openssl" "pkg-config" "python3" "sqlite" "xxHash"
     "yaml-cpp" "zstd"
   ];
 
