@@ -138,9 +138,19 @@ struct Tree::Impl {
         auto* tree = tree_at(directory.path, directory.oid);
         const auto count = git_tree_entrycount(tree);
         result.reserve(count);
-        for (std::size_t i = 0; i < count; ++i)
-            result.emplace_back(git_tree_entry_name(git_tree_entry_byindex(tree, i)));
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::string_view name = git_tree_entry_name(git_tree_entry_byindex(tree, i));
+            // Git makes no such entries; a server may. A path with one would mean another place.
+            if (name.empty() || name == "." || name == ".." ||
+                name.find('/') != std::string_view::npos) {
+                remark(join(directory.path, std::string{name}) + " is not a name of a file");
+            } else {
+                result.emplace_back(name);
+            }
+        }
         std::ranges::sort(result);  // Git sorts directories as if they ended in '/'
+        const auto repeated = std::ranges::unique(result);
+        result.erase(repeated.begin(), repeated.end());
         return result;
     }
 
