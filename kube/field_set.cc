@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace kled::kube {
 
@@ -128,9 +129,15 @@ std::size_t FieldSet::size() const noexcept {
     return count;
 }
 
-const FieldSet::Entry* FieldSet::find(const PathElement& element) const noexcept {
-    const auto found = std::ranges::lower_bound(entries_, element, {}, &Entry::element);
-    return found == entries_.end() || found->element != element ? nullptr : &*found;
+const FieldSet::Entry* FieldSet::find(PathElement::Kind kind,
+                                      std::string_view text) const noexcept {
+    using Key = std::pair<PathElement::Kind, std::string_view>;
+    const auto key_of = [](const Entry& entry) {
+        return Key{entry.element.kind, entry.element.text};
+    };
+    const Key wanted{kind, text};
+    const auto found = std::ranges::lower_bound(entries_, wanted, {}, key_of);
+    return found == entries_.end() || key_of(*found) != wanted ? nullptr : &*found;
 }
 
 void FieldSet::insert(const FieldPath& path) {
@@ -148,7 +155,7 @@ bool FieldSet::contains(const FieldPath& path) const noexcept {
     const auto* level = this;
     const Entry* entry = nullptr;
     for (const auto& element : path) {
-        entry = level->find(element);
+        entry = level->find(element.kind, element.text);
         if (entry == nullptr) return false;
         level = &entry->below;
     }

@@ -70,7 +70,7 @@ public:
     /// The levels, for walkers: entries are sorted by element, and each is a member or has some
     /// below.
     [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
-    [[nodiscard]] const Entry* find(const PathElement& element) const noexcept;
+    [[nodiscard]] const Entry* find(PathElement::Kind kind, std::string_view text) const noexcept;
     /// Adds a level's entries in any order, each element once; `finish` sorts them.
     void add(PathElement element, bool member, FieldSet below);
     void finish();

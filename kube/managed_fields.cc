@@ -140,6 +140,25 @@ void drop_managed_fields(json::object& fields) {
         object.stable_erase(found);
 }
 
+json::object copy_without_managed_fields(const json::object& fields) {
+    json::object copy;
+    copy.reserve(fields.size());
+    for (const auto& [key, value] : fields) {
+        const auto* const metadata = key == "metadata" ? value.if_object() : nullptr;
+        if (metadata == nullptr) {
+            copy.emplace(key, value);
+            continue;
+        }
+        json::object kept;
+        kept.reserve(metadata->size());
+        for (const auto& [name, member] : *metadata) {
+            if (name != "managedFields") kept.emplace(name, member);
+        }
+        copy.emplace(key, std::move(kept));
+    }
+    return copy;
+}
+
 /// What nobody owns: identity, and what the server writes itself.
 const FieldSet& never_owned() {
     static const FieldSet fields = FieldSet::from_json(
@@ -270,12 +289,12 @@ void record_update(Managers& managers, const json::object& from, const json::obj
 /// `merged` without what `self` applied last time, does not apply now, and nobody else owns.
 json::object without_abandoned(json::object merged, const FieldSet& last, const Managers& managers,
                                const StructuralSchema& schema) {
-    if (last.empty()) return merged;
+    FieldSet owned;
+    for (const auto& manager : managers) owned = owned.united(manager.fields);
+    if (last.without(owned).empty()) return merged;
     const auto last_named = with_named_fields(last, schema);
     auto pruned = without_fields(merged, last_named, schema);
 
-    FieldSet owned;
-    for (const auto& manager : managers) owned = owned.united(manager.fields);
     const auto merged_fields = with_named_fields(fields_of(merged, schema), schema);
     const auto kept = with_named_fields(fields_of(pruned, schema), schema)
                           .united(with_named_fields(owned, schema));
@@ -397,8 +416,7 @@ Object apply_fields(const Object& live, const Object& config, const StructuralSc
                            std::string{config.api_version()} +
                            ", Kind=" + std::string{config.kind()} + ")");
     }
-    auto live_fields = live.fields();
-    drop_managed_fields(live_fields);
+    auto live_fields = copy_without_managed_fields(live.fields());
     auto managers = decode_or_empty(managed_fields_of(live));
     if (managers.empty() && !live_fields.empty()) {
         FieldWriter before = writer;
@@ -427,7 +445,7 @@ Object apply_fields(const Object& live, const Object& config, const StructuralSc
     disown(managers, changes, known, force, excused ? &*excused : nullptr);
     known->fields = known->fields.without(never_owned());
 
-    const bool changed = next != live_fields;
+    const bool changed = !same_fields(next, live_fields);
     if (changed) known->time = writer.time;
     if (changed && schema.drops_null()) {
         json::value value(std::move(next));
@@ -455,8 +473,7 @@ void track_update(const Object& live, Object& updated, const StructuralSchema& s
         if (managers.empty()) managers = decode_or_empty(managed_fields_of(live));
     }
     drop_managed_fields(updated.fields());
-    auto live_fields = live.fields();
-    drop_managed_fields(live_fields);
+    auto live_fields = copy_without_managed_fields(live.fields());
     // An object that nobody tracks stays so until it is applied to.
     if (!managers.empty() || live_fields.empty())
         record_update(managers, live_fields, updated.fields(), schema, writer,

@@ -33,6 +33,28 @@ bool is_empty(const Container* container) noexcept {
     return container == nullptr || container->empty();
 }
 
+/// A member that mostly stands at the same place as in another version of its object.
+const json::value* member_near(const json::object& object, std::size_t place,
+                               std::string_view key) noexcept {
+    if (place < object.size()) {
+        const auto& there = *(object.begin() + static_cast<std::ptrdiff_t>(place));
+        if (there.key() == key) return &there.value();
+    }
+    return object.if_contains(key);
+}
+
+bool same(const json::value& a, const json::value& b) noexcept {
+    if (const auto* const left = a.if_object()) {
+        const auto* const right = b.if_object();
+        return right != nullptr && same_fields(*left, *right);
+    }
+    if (const auto* const left = a.if_array()) {
+        const auto* const right = b.if_array();
+        return right != nullptr && std::ranges::equal(*left, *right, same);
+    }
+    return a == b;
+}
+
 /// The type of a member: what a live object has beyond its schema is merged by its form.
 StructuralSchema::Field field_or_deduced(const StructuralSchema& type, std::string_view name) {
     auto field = type.field(name);
@@ -125,7 +147,19 @@ public:
         switch (type.shape_of(value)) {
             case Shape::scalar: return scalar(value, type);
             case Shape::list: return list(value, type);
-            case Shape::map: return map(value, type);
+            case Shape::map:
+                if (const auto* const object = value.if_object()) return members(*object, type);
+                if (!value.is_null()) refuse("expected map, got " + to_json(value));
+        }
+    }
+
+    void members(const json::object& object, const StructuralSchema& type) {
+        for (const auto& [key, member] : object) {
+            const auto field = type.field(key);
+            path_.push_back(PathElement::field(key));
+            if (!field) refuse("field not declared in schema");
+            visit(member, field->type);
+            path_.pop_back();
         }
     }
 
@@ -183,19 +217,6 @@ private:
         }
     }
 
-    void map(const json::value& value, const StructuralSchema& type) {
-        if (value.is_null()) return;
-        const auto* const members = value.if_object();
-        if (members == nullptr) refuse("expected map, got " + to_json(value));
-        for (const auto& [key, member] : *members) {
-            path_.push_back(PathElement::field(key));
-            const auto field = type.field(key);
-            if (!field) refuse("field not declared in schema");
-            visit(member, field->type);
-            path_.pop_back();
-        }
-    }
-
     bool allow_duplicates_;
     FieldPath path_;
 };
@@ -207,19 +228,14 @@ struct Owned {
     FieldSet below;
 };
 
+FieldSet owned_members(const json::object& object, const StructuralSchema& type);
+
 Owned owned(const json::value& value, const StructuralSchema& type) {
     const auto shape = type.shape_of(value);
     if (shape == Shape::scalar || type.is_atomic(shape)) return {.self = true, .below = {}};
     Owned out;
     if (const auto* const members = value.if_object(); shape == Shape::map && members != nullptr) {
-        for (const auto& [key, member] : *members) {
-            const auto field = field_or_deduced(type, key);
-            auto inner = owned(member, field.type);
-            const bool hollow =
-                member.is_null() || (member.is_object() && member.get_object().empty());
-            out.below.add(PathElement::field(key), inner.self || hollow || !field.declared,
-                          std::move(inner.below));
-        }
+        out.below = owned_members(*members, type);
     } else if (const auto* const elements = value.if_array();
                shape == Shape::list && elements != nullptr) {
         struct Seen {
@@ -240,9 +256,22 @@ Owned owned(const json::value& value, const StructuralSchema& type) {
             auto inner = item.twice ? Owned{} : owned(*item.value, type.element());
             out.below.add(std::move(item.element), true, std::move(inner.below));
         }
+        out.below.finish();
     }
-    out.below.finish();
     return out;
+}
+
+FieldSet owned_members(const json::object& object, const StructuralSchema& type) {
+    FieldSet fields;
+    for (const auto& [key, member] : object) {
+        const auto field = field_or_deduced(type, key);
+        auto inner = owned(member, field.type);
+        const bool hollow = member.is_null() || (member.is_object() && member.get_object().empty());
+        fields.add(PathElement::field(key), inner.self || hollow || !field.declared,
+                   std::move(inner.below));
+    }
+    fields.finish();
+    return fields;
 }
 
 // ---- comparison
@@ -258,11 +287,42 @@ struct Difference {
         below.modified.add(element, inner.modified, std::move(inner.below.modified));
         below.removed.add(element, inner.removed, std::move(inner.below.removed));
     }
+    void finish() {
+        below.added.finish();
+        below.modified.finish();
+        below.removed.finish();
+    }
 };
 
 /// `always`: where one side lacks the value, Go would have written an empty one.
 Difference difference(const json::value* from, const json::value* to, const StructuralSchema& type,
                       bool always);
+
+/// `typed`: both sides are objects of this type, or Go would have written them.
+void compare_members(const json::object* left, const json::object* right,
+                     const StructuralSchema& type, bool typed, Difference& out) {
+    std::size_t place = 0;
+    if (left != nullptr) {
+        for (const auto& [key, value] : *left) {
+            const auto* const other =
+                right == nullptr ? nullptr : member_near(*right, place++, key);
+            if (other != nullptr && same(value, *other)) continue;
+            const auto field = field_or_deduced(type, key);
+            out.take(PathElement::field(key),
+                     difference(&value, other, field.type, typed && field.always));
+        }
+    }
+    if (right != nullptr) {
+        place = 0;
+        for (const auto& [key, value] : *right) {
+            if (left != nullptr && member_near(*left, place++, key) != nullptr) continue;
+            const auto field = field_or_deduced(type, key);
+            out.take(PathElement::field(key),
+                     difference(nullptr, &value, field.type, typed && field.always));
+        }
+    }
+    out.finish();
+}
 
 /// Compares as one shape; true: the value is a leaf.
 bool compare_as(Shape shape, const json::value* from, const json::value* to,
@@ -272,7 +332,7 @@ bool compare_as(Shape shape, const json::value* from, const json::value* to,
             out.added = true;
         } else if (to == nullptr) {
             out.removed = true;
-        } else if (*from != *to) {
+        } else if (!same(*from, *to)) {
             out.modified = true;
         }
         return true;
@@ -283,23 +343,7 @@ bool compare_as(Shape shape, const json::value* from, const json::value* to,
         const auto* const right = object_of(to);
         if (is_empty(left) && is_empty(right))
             return leaf();  // keeps {} and null apart from nothing
-        const bool both = always || (from != nullptr && to != nullptr);
-        if (left != nullptr) {
-            for (const auto& [key, value] : *left) {
-                const auto field = field_or_deduced(type, key);
-                out.take(PathElement::field(key),
-                         difference(&value, right == nullptr ? nullptr : right->if_contains(key),
-                                    field.type, both && field.always));
-            }
-        }
-        if (right != nullptr) {
-            for (const auto& [key, value] : *right) {
-                if (left != nullptr && left->contains(key)) continue;
-                const auto field = field_or_deduced(type, key);
-                out.take(PathElement::field(key),
-                         difference(nullptr, &value, field.type, both && field.always));
-            }
-        }
+        compare_members(left, right, type, always || (from != nullptr && to != nullptr), out);
     } else {
         const auto* const left = array_of(from);
         const auto* const right = array_of(to);
@@ -323,11 +367,12 @@ bool compare_as(Shape shape, const json::value* from, const json::value* to,
         for (const auto& [element, l, r] : pairs.items()) {
             Difference inner;
             if (l.size() <= 1 && r.size() <= 1) {
+                if (!l.empty() && !r.empty() && same(*l[0], *r[0])) continue;
                 inner = difference(l.empty() ? nullptr : l[0], r.empty() ? nullptr : r[0],
                                    element_type, false);
             } else if (l.size() > 1 && r.size() > 1) {
                 inner.modified = !std::ranges::equal(
-                    l, r, [](const json::value* a, const json::value* b) { return *a == *b; });
+                    l, r, [](const json::value* a, const json::value* b) { return same(*a, *b); });
             } else if (l.size() > 1) {
                 if (!r.empty()) inner = difference(nullptr, r[0], element_type, false);
                 inner.removed = true;
@@ -337,17 +382,14 @@ bool compare_as(Shape shape, const json::value* from, const json::value* to,
             }
             out.take(element, std::move(inner));
         }
+        out.finish();
     }
-    out.below.added.finish();
-    out.below.modified.finish();
-    out.below.removed.finish();
     return false;
 }
 
 Difference difference(const json::value* from, const json::value* to, const StructuralSchema& type,
                       bool always) {
     Difference out;
-    if (from != nullptr && to != nullptr && *from == *to) return out;
     const auto shape = type.shape_of(to == nullptr ? *from : *to);
     if (from != nullptr && to != nullptr && type.shape_of(*from) != shape)
         compare_as(type.shape_of(*from), from, to, type, always, out);
@@ -366,6 +408,8 @@ Difference difference(const json::value* from, const json::value* to, const Stru
 
 std::optional<json::value> merged(const json::value* live, const json::value* config,
                                   const StructuralSchema& type);
+json::object merged_members(const json::object* live, const json::object* config,
+                            const StructuralSchema& type);
 
 json::array merged_list(const json::array& live, const json::array& config,
                         const StructuralSchema& type) {
@@ -465,11 +509,17 @@ std::optional<json::value> merged(const json::value* live, const json::value* co
     const auto* const left = object_of(live);
     const auto* const right = object_of(config);
     if (is_empty(left) && is_empty(right)) return *config;
+    auto members = merged_members(left, right, type);
+    return members.empty() ? std::nullopt : std::optional{json::value(std::move(members))};
+}
+
+json::object merged_members(const json::object* live, const json::object* config,
+                            const StructuralSchema& type) {
     json::object out;
-    out.reserve((left == nullptr ? 0 : left->size()) + (right == nullptr ? 0 : right->size()));
-    if (left != nullptr) {
-        for (const auto& [key, value] : *left) {
-            const auto* const other = right == nullptr ? nullptr : right->if_contains(key);
+    out.reserve((live == nullptr ? 0 : live->size()) + (config == nullptr ? 0 : config->size()));
+    if (live != nullptr) {
+        for (const auto& [key, value] : *live) {
+            const auto* const other = config == nullptr ? nullptr : config->if_contains(key);
             if (other == nullptr) {
                 out.emplace(key, value);
             } else if (auto member = merged(&value, other, field_or_deduced(type, key).type)) {
@@ -477,17 +527,20 @@ std::optional<json::value> merged(const json::value* live, const json::value* co
             }
         }
     }
-    if (right != nullptr) {
-        for (const auto& [key, value] : *right) {
-            if (left != nullptr && left->contains(key)) continue;
+    if (config != nullptr) {
+        for (const auto& [key, value] : *config) {
+            if (live != nullptr && live->contains(key)) continue;
             if (auto member = merged(nullptr, &value, field_or_deduced(type, key).type))
                 out.emplace(key, std::move(*member));
         }
     }
-    return out.empty() ? std::nullopt : std::optional{json::value(std::move(out))};
+    return out;
 }
 
 // ---- removal
+
+json::object pruned_members(const json::object& object, const FieldSet& fields,
+                            const StructuralSchema& type);
 
 std::optional<json::value> pruned(const json::value& value, const FieldSet& fields,
                                   const StructuralSchema& type) {
@@ -501,7 +554,8 @@ std::optional<json::value> pruned(const json::value& value, const FieldSet& fiel
         for (const auto& element : *elements) {
             std::string why;
             const auto identity = identify(type, element, why);
-            const auto* const entry = identity ? fields.find(*identity) : nullptr;
+            const auto* const entry =
+                identity ? fields.find(identity->kind, identity->text) : nullptr;
             if (entry == nullptr) {
                 kept.push_back(element);
             } else if (!entry->member) {
@@ -512,21 +566,28 @@ std::optional<json::value> pruned(const json::value& value, const FieldSet& fiel
         return kept.empty() ? std::nullopt : std::optional{json::value(std::move(kept))};
     }
     if (const auto* const members = value.if_object(); shape == Shape::map && !is_empty(members)) {
-        json::object kept;
-        kept.reserve(members->size());
-        for (const auto& [key, member] : *members) {
-            const auto* const entry = fields.find(PathElement::field(key));
-            if (entry == nullptr) {
-                kept.emplace(key, member);
-            } else if (!entry->member) {
-                // Null, not nothing: the member has lost what was in it, and is there still.
-                kept.emplace(key, pruned(member, entry->below, field_or_deduced(type, key).type)
-                                      .value_or(nullptr));
-            }
-        }
+        auto kept = pruned_members(*members, fields, type);
         return kept.empty() ? std::nullopt : std::optional{json::value(std::move(kept))};
     }
     return std::nullopt;
+}
+
+json::object pruned_members(const json::object& object, const FieldSet& fields,
+                            const StructuralSchema& type) {
+    json::object kept;
+    kept.reserve(object.size());
+    for (const auto& [key, member] : object) {
+        const auto* const entry = fields.find(PathElement::Kind::field, key);
+        if (entry == nullptr) {
+            kept.emplace(key, member);
+        } else if (!entry->member) {
+            // Null, not nothing: the member has lost what was in it, and is there still.
+            kept.emplace(
+                key,
+                pruned(member, entry->below, field_or_deduced(type, key).type).value_or(nullptr));
+        }
+    }
+    return kept;
 }
 
 FieldSet named(const FieldSet& fields, const std::optional<StructuralSchema>& type) {
@@ -550,34 +611,40 @@ FieldSet named(const FieldSet& fields, const std::optional<StructuralSchema>& ty
 
 }  // namespace
 
+bool same_fields(const json::object& a, const json::object& b) noexcept {
+    if (a.size() != b.size()) return false;
+    std::size_t place = 0;
+    for (const auto& [key, value] : a) {
+        const auto* const other = member_near(b, place++, key);
+        if (other == nullptr || !same(value, *other)) return false;
+    }
+    return true;
+}
+
 void validate_structure(const json::object& object, const StructuralSchema& schema,
                         bool allow_duplicates) {
-    Validator{allow_duplicates}.visit(json::value(object), schema);
+    Validator{allow_duplicates}.members(object, schema);
 }
 
 FieldSet fields_of(const json::object& object, const StructuralSchema& schema) {
-    return owned(json::value(object), schema).below;
+    return owned_members(object, schema);
 }
 
 FieldChanges compare_fields(const json::object& from, const json::object& to,
                             const StructuralSchema& schema) {
-    const json::value left(from);
-    const json::value right(to);
-    return difference(&left, &right, schema, false).below;
+    Difference out;
+    compare_members(&from, &to, schema, true, out);
+    return std::move(out.below);
 }
 
 json::object merge_structure(const json::object& live, const json::object& config,
                              const StructuralSchema& schema) {
-    const json::value left(live);
-    const json::value right(config);
-    auto value = merged(&left, &right, schema);
-    return value && value->is_object() ? std::move(value->get_object()) : json::object{};
+    return merged_members(&live, &config, schema);
 }
 
 json::object without_fields(const json::object& object, const FieldSet& fields,
                             const StructuralSchema& schema) {
-    auto value = pruned(json::value(object), fields, schema);
-    return value && value->is_object() ? std::move(value->get_object()) : json::object{};
+    return pruned_members(object, fields, schema);
 }
 
 FieldSet with_named_fields(const FieldSet& fields, const StructuralSchema& schema) {

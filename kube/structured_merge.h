@@ -32,6 +32,9 @@ struct FieldChanges {
 [[nodiscard]] json::object without_fields(const json::object& object, const FieldSet& fields,
                                           const StructuralSchema& schema);
 
+/// As operator==, but quick where the two have their keys in one order.
+[[nodiscard]] bool same_fields(const json::object& a, const json::object& b) noexcept;
+
 /// `fields` with the declared fields that only have members below, as members too.
 [[nodiscard]] FieldSet with_named_fields(const FieldSet& fields, const StructuralSchema& schema);
 
