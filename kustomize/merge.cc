@@ -266,6 +266,7 @@ private:
         if (!all.empty()) {
             if (auto tuples = complete(all, keys)) {
                 to = merge_complete(*tuples, from, to, schema.elements());
+                if (keys.size() > 1) put_patched_last(to, elements_of(dest));
             } else {
                 to = merge_incomplete(distinct(all), keys, from, std::move(to), schema.elements());
             }
@@ -365,6 +366,20 @@ private:
             merged.push_back(pair.last != nullptr ? pair.last : result);
         }
         return merged;
+    }
+
+    /// With several keys, what the target had follows what is new, also where it was patched.
+    static void put_patched_last(Elements& merged, const Elements& target) {
+        const std::set<const json::value*> had{target.begin(), target.end()};
+        Elements ordered;
+        for (auto* element : merged) {
+            if (!had.contains(element)) ordered.push_back(element);
+        }
+        const std::set<const json::value*> kept{merged.begin(), merged.end()};
+        for (auto* element : target) {
+            if (kept.contains(element)) ordered.push_back(element);
+        }
+        merged = std::move(ordered);
     }
 
     /// Some elements lack a key: kyaml's rules for them, step by step.

@@ -1,0 +1,208 @@
+#include "kustomize/build.h"
+
+#include "base/error.h"
+#include "base/file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+namespace kled::kustomize {
+namespace {
+
+namespace fs = std::filesystem;
+using Tree = std::map<std::string, std::string>;
+
+const std::string config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n";
+
+std::string built(const Tree& tree, const std::string& directory = "",
+                  const BuildOptions& options = {}) {
+    return build(MemoryFiles{tree}, directory, options).to_yaml();
+}
+
+/// What a build that has to fail says.
+std::string problems(const Tree& tree, const std::string& directory = "") {
+    try {
+        (void)build(MemoryFiles{tree}, directory);
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return "no error";
+}
+
+TEST(Build, SaysWhichEntryOfWhichFileIsMissing) {
+    EXPECT_EQ(problems({{"kustomization.yaml", "resources:\n- there.yaml\n- gone.yaml\n"},
+                        {"there.yaml", config_map}}),
+              "kustomization.yaml:3: resources[1]: no such file or directory: gone.yaml");
+}
+
+TEST(Build, ReportsAllProblemsOfATreeAtOnce) {
+    EXPECT_EQ(
+        problems({{"top/kustomization.yaml", "namePrfix: x\nresources:\n- ../base\n"}}, "top"),
+        "top/kustomization.yaml:1: namePrfix: unknown field");
+    EXPECT_EQ(problems({{"top/kustomization.yaml", "resources:\n- ../a\n- gone.yaml\n- ../b\n"},
+                        {"a/kustomization.yaml", "namePrefix: 7\nnamespase: x\n"},
+                        {"b/kustomization.yaml", "resources: [broken.yaml]\n"},
+                        {"b/broken.yaml", "kind: ConfigMap\nmetadata: {name: [}\n"}},
+                       "top"),
+              "a/kustomization.yaml:1: namePrefix: expected text (quote it), found a number\n"
+              "a/kustomization.yaml:2: namespase: unknown field\n"
+              "top/kustomization.yaml:3: resources[1]: no such file or directory: gone.yaml\n"
+              "b/kustomization.yaml:1: resources[0]: b/broken.yaml:2:19: did not find expected "
+              "node content while "
+              "parsing a flow node");
+}
+
+TEST(Build, RefusesCycles) {
+    EXPECT_EQ(problems({{"a/kustomization.yaml", "resources: [../b]\n"},
+                        {"b/kustomization.yaml", "resources: [../a]\n"}},
+                       "a"),
+              "b/kustomization.yaml:1: resources[0]: a cycle: ../a leads back to a");
+    EXPECT_EQ(problems({{"a/kustomization.yaml", "resources: [..]\n"},
+                        {"kustomization.yaml", "resources: []\n"}},
+                       "a"),
+              "a/kustomization.yaml:1: resources[0]: a cycle: .. leads back to a");
+}
+
+TEST(Build, RefusesTheSameObjectTwice) {
+    EXPECT_EQ(problems({{"kustomization.yaml", "resources: [a.yaml, b.yaml]\n"},
+                        {"a.yaml", config_map},
+                        {"b.yaml", config_map}}),
+              "kustomization.yaml:1: resources[1]: ConfigMap settings (b.yaml:1): there is one "
+              "already, ConfigMap "
+              "settings (a.yaml:1)");
+}
+
+TEST(Build, RefusesFilesOutsideTheDirectoryUnlessAsked) {
+    const Tree tree{{"app/kustomization.yaml", "resources: [../shared.yaml]\n"},
+                    {"shared.yaml", config_map}};
+    EXPECT_EQ(problems(tree, "app"),
+              "app/kustomization.yaml:1: resources[0]: outside the kustomization's directory: "
+              "../shared.yaml");
+    EXPECT_THAT(built(tree, "app", {.load_anywhere = true}), testing::HasSubstr("name: settings"));
+}
+
+TEST(Build, RefusesALinkOutOfTheDirectory) {
+    const TemporaryDirectory directory;
+    make_directories(directory.path() / "app");
+    write_file_atomic(directory.path() / "secret.yaml", config_map);
+    write_file_atomic(directory.path() / "app/kustomization.yaml", "resources: [link.yaml]\n");
+    fs::create_symlink("../secret.yaml", directory.path() / "app/link.yaml");
+    try {
+        (void)build(DiskFiles{}, DiskFiles::path_of((directory.path() / "app").string()));
+        FAIL() << "the link was followed";
+    } catch (const Error& error) {
+        EXPECT_THAT(
+            error.what(),
+            testing::EndsWith("resources[0]: outside the kustomization's directory: link.yaml"));
+    }
+}
+
+TEST(Build, RefusesRemoteResourcesAndForeignPlugins) {
+    EXPECT_EQ(problems({{"kustomization.yaml", "resources: ['https://example.com/x.yaml']\n"}}),
+              "kustomization.yaml:1: resources[0]: https://example.com/x.yaml: remote resources "
+              "are not supported");
+    EXPECT_THAT(
+        problems({{"kustomization.yaml", "transformers: [t.yaml]\n"},
+                  {"t.yaml", "apiVersion: example.com/v1\nkind: Own\nmetadata: {name: t}\n"}}),
+        testing::HasSubstr("only `apiVersion: builtin` transformers are run"));
+}
+
+TEST(Build, SaysWhatAPatchDidNotFind) {
+    EXPECT_EQ(problems({{"kustomization.yaml", "resources: [a.yaml]\npatches:\n- path: p.yaml\n"},
+                        {"a.yaml", config_map},
+                        {"p.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\n"}}),
+              "kustomization.yaml:3: patches[0]: nothing to patch is named ConfigMap.v1 other");
+    EXPECT_EQ(problems({{"kustomization.yaml",
+                         "resources: [a.yaml]\nreplicas:\n- {name: web, count: 2}\n"},
+                        {"a.yaml", config_map}}),
+              "kustomization.yaml:3: replicas[0]: nothing with replicas is named web");
+}
+
+TEST(Build, RefusesAnEmptyKustomizationAndTwoOfThem) {
+    EXPECT_EQ(problems({{"kustomization.yaml", "kind: Kustomization\n"}}),
+              "kustomization.yaml: the kustomization is empty");
+    EXPECT_EQ(problems({{"kustomization.yaml", ""}, {"Kustomization", ""}}),
+              ": both kustomization.yaml and Kustomization are there");
+    EXPECT_EQ(problems({{"x", ""}}),
+              ": no kustomization.yaml, kustomization.yml or Kustomization in it");
+}
+
+TEST(Build, GivesEachObjectItsOrigin) {
+    const auto result = build(MemoryFiles{{{"kustomization.yaml", "resources: [a.yaml]\n"},
+                                           {"a.yaml", "# first\n---\n" + config_map}}},
+                              "");
+    ASSERT_EQ(result.objects.size(), 1U);
+    EXPECT_EQ(result.objects[0].origin.at(""), "a.yaml:3");
+}
+
+TEST(Build, WarnsOfDeprecatedFields) {
+    const auto result =
+        build(MemoryFiles{{{"kustomization.yaml", "commonLabels: {a: b}\nresources: [a.yaml]\n"},
+                           {"a.yaml", config_map}}},
+              "");
+    EXPECT_THAT(
+        result.warnings,
+        testing::ElementsAre("kustomization.yaml:1: commonLabels: deprecated, use `labels`"));
+}
+
+TEST(Build, CollectsManifestsOfADirectoryWithoutKustomizationAsFluxDoes) {
+    const Tree tree{{"apps/b.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n"},
+                    {"apps/notes.txt", "not YAML: ["},
+                    {"apps/sub/c.yml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"},
+                    {"apps/own/kustomization.yaml", "namePrefix: own-\nresources: [d.yaml]\n"},
+                    {"apps/own/d.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: d}\n"}};
+    const auto text =
+        built(tree, "apps", {.order = BuildOptions::Order::none, .generate_missing = true});
+    EXPECT_EQ(text,
+              "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: b\n---\n"
+              "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: own-d\n---\n"
+              "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\n");
+}
+
+TEST(Build, LetsTheCallerAmendTheTopKustomizationOnly) {
+    const Tree tree{{"top/kustomization.yaml", "resources: [../base]\n"},
+                    {"base/kustomization.yaml", "resources: [a.yaml]\n"},
+                    {"base/a.yaml", config_map}};
+    BuildOptions options;
+    options.amend = [](boost::json::object& kustomization) {
+        kustomization["namePrefix"] = "flux-";
+    };
+    EXPECT_EQ(built(tree, "top", options),
+              "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: flux-settings\n");
+}
+
+TEST(Build, AsksOnlyForWhatItDependsOn) {
+    struct Recorder : MemoryFiles {
+        using MemoryFiles::MemoryFiles;
+        std::string read(const std::string& path) const override {
+            seen.push_back(path);
+            return MemoryFiles::read(path);
+        }
+        mutable std::vector<std::string> seen;
+    };
+    const Recorder files{{{"kustomization.yaml", "resources: [a.yaml]\n"},
+                          {"a.yaml", config_map},
+                          {"unused.yaml", "["}}};
+    (void)build(files, "");
+    EXPECT_THAT(files.seen, testing::ElementsAre("kustomization.yaml", "a.yaml"));
+}
+
+TEST(Build, StaysLinearForOneNameInManyNamespaces) {
+    Tree tree;
+    std::string top = "resources:\n";
+    for (int i = 0; i < 400; ++i) {
+        const auto ns = "n" + std::to_string(i);
+        top += "- " + ns + "\n";
+        tree[ns + "/kustomization.yaml"] = "namespace: " + ns + "\nresources: [a.yaml]\n";
+        tree[ns + "/a.yaml"] = config_map;
+    }
+    tree["kustomization.yaml"] = top;
+    EXPECT_EQ(build(MemoryFiles{tree}, "").objects.size(), 400U);
+}
+
+}  // namespace
+}  // namespace kled::kustomize
