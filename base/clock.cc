@@ -3,6 +3,7 @@
 #include "base/error.h"
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <limits>
@@ -123,10 +124,9 @@ std::optional<std::int64_t> parse_nanos(std::string_view text) noexcept {
         if (unit == nullptr) return std::nullopt;
         text.remove_prefix(unit->name.size());
         if (whole > max / unit->nanos) return std::nullopt;
-        // Half a nanosecond makes up for 0.1 not being a binary fraction.
         const auto part = whole * unit->nanos;
-        const auto rest =
-            static_cast<std::int64_t>(fraction * static_cast<double>(unit->nanos) + 0.5);
+        // Rounded, since 0.1 is not a binary fraction.
+        const auto rest = std::llround(fraction * static_cast<double>(unit->nanos));
         if (part > max - rest || total > max - rest - part) return std::nullopt;
         total += part + rest;
     }

@@ -89,7 +89,8 @@ Secret read_private_file(const fs::path& path) {
 void write_file_atomic(const fs::path& path, std::string_view content, unsigned mode) {
     const auto folder = path.has_parent_path() ? path.parent_path() : fs::path{"."};
     std::string temporary = folder / ("." + path.filename().string() + ".XXXXXX");
-    FileDescriptor file{::mkostemp(temporary.data(), O_CLOEXEC)};  // 0600 until it is complete
+    const FileDescriptor file{
+        ::mkostemp(temporary.data(), O_CLOEXEC)};  // 0600 until it is complete
     if (!file) throw from_errno(errno, path.string());
     try {
         write_all(file, content, path.string());

@@ -30,7 +30,7 @@ TEST(Hash, GivesTheCodesOfRfc4231AndRfc2202) {
               "164b7a7bfcf819e2");
     EXPECT_EQ(hmac_hex("sha256", {}, ""),
               "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
-    EXPECT_THROW(hmac_hex("md5", "k", "m"), Error);
+    EXPECT_THROW(static_cast<void>(hmac_hex("md5", "k", "m")), Error);
 }
 
 TEST(Hash, GivesXxh3) {

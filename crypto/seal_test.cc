@@ -122,36 +122,43 @@ TEST(Seal, NoticesCutsAndTails) {
     EXPECT_THROW(static_cast<void>(unseal(two + std::string(16, '\0'), identity)), Error);
 }
 
+std::string join(std::initializer_list<std::string_view> parts) {
+    std::string text;
+    for (const auto part : parts) text += part;
+    return text;
+}
+
 TEST(Seal, RefusesMalformedHeaders) {
     const auto identity = Identity::generate();
-    const std::string mac =
-        "--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n" + std::string(64, 'p');
+    const auto mac = "--- " + std::string(43, 'A') + "\n" + std::string(64, 'p');
     const std::string v = "age-encryption.org/v1\n";
     const std::string share(43, 'A');
-    const std::string body = std::string(43, 'A') + "\n";
+    const auto x25519 = "-> X25519 " + share;
+    const auto body = "\n" + std::string(43, 'A') + "\n";
+    const std::string long_line(65, 'A');
+    const std::string endless(200'000, 'A');
     for (const auto& bad : {
              std::string{},
              std::string{"age-encryption.org/v2\n"},
              v,
-             v + mac,
-             v + "-> \n\n" + mac,
-             v + "-> X25519\n" + body + mac,
-             v + "-> X25519 " + share + " more\n" + body + mac,
-             v + "-> X25519  " + share + "\n" + body + mac,
-             v + "-> X25519 " + share + "\n!\n" + mac,
-             v + "-> X25519 " + share + "\n\n" + mac,
-             v + "-> X25519 AB\n" + body + mac,
-             v + "-> X25519 " + share + "\n" + body + mac,  // a share of low order
-             v + "-> X25519 " + share + "\n" + std::string(65, 'A') + "\n" + mac,
-             v + "-> other\n" + std::string(200'000, 'A'),
-             v + "-> X25519 " + share + "\n" + body + "--- AA\n",
+             join({v, mac}),
+             join({v, "-> \n\n", mac}),
+             join({v, "-> X25519", body, mac}),
+             join({v, x25519, " more", body, mac}),
+             join({v, "-> X25519  ", share, body, mac}),
+             join({v, x25519, "\n!\n", mac}),
+             join({v, x25519, "\n\n", mac}),
+             join({v, "-> X25519 AB", body, mac}),
+             join({v, x25519, body, mac}),  // a share of low order
+             join({v, x25519, "\n", long_line, "\n", mac}),
+             join({v, "-> other\n", endless}),
+             join({v, x25519, body, "--- AA\n"}),
          }) {
         EXPECT_EQ(failure_of([&] { static_cast<void>(unseal(bad, identity)); }), ErrorKind::invalid)
             << bad.substr(0, 200);
     }
-    EXPECT_EQ(
-        failure_of([&] { static_cast<void>(unseal(v + "-> other a b\nQUJD\n" + mac, identity)); }),
-        ErrorKind::denied);
+    const auto other = join({v, "-> other a b\nQUJD\n", mac});
+    EXPECT_EQ(failure_of([&] { static_cast<void>(unseal(other, identity)); }), ErrorKind::denied);
 }
 
 TEST(Seal, ReadsArmorStrictly) {
@@ -160,15 +167,18 @@ TEST(Seal, ReadsArmorStrictly) {
     std::string lines;
     for (std::size_t at = 0; at < text.size(); at += 64) lines += text.substr(at, 64) + "\n";
     const std::string begin = "-----BEGIN AGE ENCRYPTED FILE-----\n";
-    const std::string end = "-----END AGE ENCRYPTED FILE-----\n";
-    EXPECT_EQ(unseal("\n " + begin + lines + end + "\n\n", identity).reveal(), "plain");
-    EXPECT_EQ(unseal(begin + lines + end.substr(0, end.size() - 1), identity).reveal(), "plain");
+    const std::string end = "-----END AGE ENCRYPTED FILE-----";
+    EXPECT_EQ(unseal(join({"\n ", begin, lines, end, "\n\n\n"}), identity).reveal(), "plain");
+    EXPECT_EQ(unseal(join({begin, lines, end}), identity).reveal(), "plain");
     std::string windows;
-    for (const char c : begin + lines + end)
-        windows += c == '\n' ? std::string{"\r\n"} : std::string{c};
+    for (const char c : join({begin, lines, end})) {
+        if (c == '\n') windows += '\r';
+        windows += c;
+    }
     EXPECT_EQ(unseal(windows, identity).reveal(), "plain");
-    for (const auto& bad : {begin + lines, begin + "\n" + lines + end, begin + text + "\n" + end,
-                            begin + lines + end + "tail", begin + " " + lines + end, begin})
+    for (const auto& bad :
+         {join({begin, lines}), join({begin, "\n", lines, end}), join({begin, text, "\n", end}),
+          join({begin, lines, end, "\ntail"}), join({begin, " ", lines, end}), begin})
         EXPECT_EQ(failure_of([&] { static_cast<void>(unseal(bad, identity)); }), ErrorKind::invalid)
             << bad;
 }

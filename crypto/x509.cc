@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <tuple>
 
 namespace kled::crypto {
 
@@ -209,7 +210,7 @@ void add_names(X509* certificate, const std::vector<std::string>& texts) {
                                                         "\": neither a DNS name nor an IP address");
         }
         check(sk_GENERAL_NAME_push(names.get(), name.get()) > 0, "subject alternative names");
-        static_cast<void>(name.release());  // the stack's now
+        std::ignore = name.release();  // the stack's now
     }
     add_extension(certificate, NID_subject_alt_name, std::move(names), false);
 }
@@ -438,7 +439,7 @@ std::string CertificateAuthority::crl(const std::vector<std::string>& revoked_se
                   X509_REVOKED_set_revocationDate(revoked.get(), today.get()) == 1 &&
                   X509_CRL_add0_revoked(crl.get(), revoked.get()) == 1,
               "CRL");
-        static_cast<void>(revoked.release());  // the CRL's now
+        std::ignore = revoked.release();  // the CRL's now
     }
     // Both are required by RFC 5280 §5.2; the number rises with time.
     const Integer number{ASN1_INTEGER_new()};
