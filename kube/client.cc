@@ -256,17 +256,26 @@ asio::awaitable<std::optional<Object>> Client::get(const GroupVersionKind& gvk,
 
 asio::awaitable<Client::List> Client::list(const GroupVersionKind& gvk,
                                            const ListOptions& options) {
-    const auto kind = gvk;
-    const auto wanted = options;
-    const auto mapping = co_await impl_->require(kind);
-    const auto path = Client::path(mapping, wanted.ns);
     List list;
+    const PageSink sink = [&list](std::vector<Object> items, bool first) {
+        if (first) list.items.clear();
+        std::ranges::move(items, std::back_inserter(list.items));
+    };
+    list.resource_version = co_await each_page(gvk, options, sink);
+    co_return list;
+}
+
+asio::awaitable<std::string> Client::each_page(const GroupVersionKind& gvk,
+                                               const ListOptions& options, PageSink sink) {
+    const auto mapping = co_await impl_->require(gvk);
+    const auto path = Client::path(mapping, options.ns);
+    std::string version;
     std::string next;
-    auto page = wanted.page;
-    for (bool more = true; more;) {
+    auto page = options.page;
+    for (bool more = true, first = true; more;) {
         Query query;
-        query.add_if("labelSelector", wanted.label_selector);
-        query.add_if("fieldSelector", wanted.field_selector);
+        query.add_if("labelSelector", options.label_selector);
+        query.add_if("fieldSelector", options.field_selector);
         if (page > 0) query.add("limit", std::to_string(page));
         query.add_if("continue", next);
         std::optional<Object> answer;
@@ -276,24 +285,27 @@ asio::awaitable<Client::List> Client::list(const GroupVersionKind& gvk,
             if (error.code() != 410 || next.empty()) throw;
         }
         if (!answer) {
-            // The list grew too old between two pages: once more, and whole.
-            list.items.clear();
+            // It grew too old between two pages: once more, and whole.
             next.clear();
             page = 0;
+            first = true;
             continue;
         }
         auto& fields = answer->fields();
         next = find_string(fields, {"metadata", "continue"});
+        version = find_string(fields, {"metadata", "resourceVersion"});
         more = !next.empty();
-        list.resource_version = find_string(fields, {"metadata", "resourceVersion"});
-        auto* const items = fields.if_contains("items");
-        if (items == nullptr || !items->is_array()) continue;
-        for (auto& item : items->get_array()) {
-            if (item.is_object())
-                list.items.push_back(with_type(std::move(item.get_object()), kind));
+        std::vector<Object> objects;
+        if (auto* const items = fields.if_contains("items");
+            items != nullptr && items->is_array()) {
+            for (auto& item : items->get_array()) {
+                if (item.is_object())
+                    objects.push_back(with_type(std::move(item.get_object()), gvk));
+            }
         }
+        sink(std::move(objects), std::exchange(first, false));
     }
-    co_return list;
+    co_return version;
 }
 
 asio::awaitable<Object> Client::create(const Object& object) {

@@ -98,6 +98,11 @@ public:
         std::string resource_version;
     };
     boost::asio::awaitable<List> list(const GroupVersionKind& gvk, const ListOptions& options);
+    /// The same, handed over page by page; `first` also when the list begins anew because it
+    /// expired between two pages: what was handed over before is void. Returns resource_version.
+    using PageSink = std::function<void(std::vector<Object> items, bool first)>;
+    boost::asio::awaitable<std::string> each_page(const GroupVersionKind& gvk,
+                                                  const ListOptions& options, PageSink sink);
     boost::asio::awaitable<Object> create(const Object& object);
     boost::asio::awaitable<Object> update(const Object& object);
     boost::asio::awaitable<Object> update_status(const Object& object);

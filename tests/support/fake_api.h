@@ -26,7 +26,7 @@ namespace kled::test {
 namespace asio = boost::asio;
 namespace json = boost::json;
 
-/// Serves v1 ConfigMap and Namespace and apps/v1 Deployment.
+/// Serves v1 ConfigMap, Event and Namespace and apps/v1 Deployment.
 class FakeApi final : public kube::Transport {
 public:
     explicit FakeApi(asio::any_io_executor executor) : executor_{std::move(executor)} {}
@@ -62,7 +62,7 @@ public:
         auto object = std::move(entry->second);
         objects_.erase(entry);
         object["metadata"].get_object()["resourceVersion"] = std::to_string(++version_);
-        record("DELETED", collection(path), std::move(object), version_);
+        record("DELETED", path, std::move(object), version_);
     }
     [[nodiscard]] const json::object& at(const std::string& path) const {
         return objects_.at(path);
@@ -122,7 +122,7 @@ public:
 private:
     struct Event {
         std::uint64_t version;
-        std::string collection;  // empty: for every watch
+        std::string path;  // of the object; empty: for every watch
         std::string line;
     };
     struct Watch {
@@ -154,8 +154,7 @@ private:
                 if (watch->ended) co_return std::nullopt;
                 if (watch->torn) throw Error{ErrorKind::unavailable, "connection reset by peer"};
                 for (const auto& event : api_.events_) {
-                    const bool ours =
-                        event.collection.empty() || event.collection.starts_with(watch->path);
+                    const bool ours = event.path.empty() || belongs(event.path, watch->path);
                     if (!ours || event.version < watch->next) continue;
                     watch->next = event.version + 1;
                     // In two pieces, as a network may.
@@ -267,6 +266,7 @@ private:
         constexpr std::string_view core = R"({"items":[{"metadata":{"name":""},"versions":[
             {"version":"v1","resources":[
               {"resource":"configmaps","responseKind":{"kind":"ConfigMap"},"scope":"Namespaced"},
+              {"resource":"events","responseKind":{"kind":"Event"},"scope":"Namespaced"},
               {"resource":"namespaces","responseKind":{"kind":"Namespace"},"scope":"Cluster"}]}]}]})";
         constexpr std::string_view groups = R"({"items":[{"metadata":{"name":"apps"},"versions":[
             {"version":"v1","resources":[
@@ -295,15 +295,15 @@ private:
             metadata.get_object()["uid"] = kube::find_string(at(path), {"metadata", "uid"});
         }
         objects_[path] = object;
-        record(is_new ? "ADDED" : "MODIFIED", collection(path), object, version_);
+        record(is_new ? "ADDED" : "MODIFIED", path, object, version_);
         return object;
     }
 
-    void record(std::string type, std::string where, json::object object, std::uint64_t version) {
+    void record(std::string type, std::string path, json::object object, std::uint64_t version) {
         json::object event;
         event["type"] = std::move(type);
         event["object"] = std::move(object);
-        events_.push_back(Event{version, std::move(where), kube::to_json(event) + "\n"});
+        events_.push_back(Event{version, std::move(path), kube::to_json(event) + "\n"});
         for (const auto& stream : streams_) {
             if (const auto watch = stream.lock()) watch->wake.notify();
         }
