@@ -26,26 +26,26 @@ public:
         input.read(text.data(), static_cast<std::streamsize>(text.size()));
         text.resize(static_cast<std::size_t>(input.gcount()));
         if (text.size() > max_bytes) throw CLI::FileError{"the configuration is over 1 MiB"};
-        std::vector<CLI::ConfigItem> items;
+        std::vector<CLI::ConfigItem> found;
         try {
             const auto root = YAML::Load(text);
-            if (root.IsNull()) return items;
+            if (root.IsNull()) return found;
             if (!root.IsMap()) throw CLI::FileError{"the configuration is not a mapping"};
-            collect(root, {}, items);
+            collect(root, {}, found);
         } catch (const YAML::Exception& error) {
             throw CLI::FileError{"configuration, line " + std::to_string(error.mark.line + 1) +
                                  ": " + error.msg};
         }
-        return items;
+        return found;
     }
 
 private:
     static void collect(const YAML::Node& node, const std::string& prefix,
-                        std::vector<CLI::ConfigItem>& items) {
+                        std::vector<CLI::ConfigItem>& found) {
         for (const auto& entry : node) {
             const auto key = prefix + entry.first.as<std::string>();
             if (entry.second.IsMap()) {
-                collect(entry.second, key + "-", items);
+                collect(entry.second, key + "-", found);
                 continue;
             }
             CLI::ConfigItem item;
@@ -56,7 +56,7 @@ private:
             } else if (!entry.second.IsNull()) {
                 item.inputs.push_back(entry.second.as<std::string>());
             }
-            items.push_back(std::move(item));
+            found.push_back(std::move(item));
         }
     }
 };
