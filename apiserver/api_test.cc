@@ -6,6 +6,8 @@
 #include "base/file.h"
 #include "base/task_group.h"
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
@@ -107,7 +109,21 @@ public:
         return std::move(*result);
     }
 
-    Storage& storage() { return running_->storage; }
+    struct Waiting {
+        asio::cancellation_signal stop;
+        bool done = false;
+    };
+    /// Starts to wait, and lets go of the loop.
+    std::shared_ptr<Waiting> start(asio::awaitable<std::optional<std::string>> work) {
+        auto waiting = std::make_shared<Waiting>();
+        asio::co_spawn(
+            loop_, std::move(work),
+            asio::bind_cancellation_slot(waiting->stop.slot(),
+                                         [waiting](std::exception_ptr, std::optional<std::string>) {
+                                             waiting->done = true;
+                                         }));
+        return waiting;
+    }
     void settle() {
         // Lifecycles run until nothing is left to do but waiting.
         while (loop_.run_one_for(std::chrono::milliseconds{50}) > 0) {
@@ -384,6 +400,22 @@ TEST(Api, WatchesFromAVersionAndShowsWhatEntersAndLeavesTheSelection) {
     EXPECT_EQ(text_of(events[2], {"object", "metadata", "labels", "app"}), "web");
     EXPECT_EQ(text_of(events[3], {"type"}), "DELETED");
     EXPECT_EQ(text_of(events[3], {"object", "metadata", "name"}), "a");
+}
+
+TEST(Api, AWatchWaitsForWhatComes) {
+    Server server;
+    auto watch = server.get(std::string{configmaps} + "?watch=1");
+    auto waiting = server.start(watch.stream->next());
+    server.settle();
+    EXPECT_FALSE(waiting->done);
+    server.post(configmaps, configmap("a"));
+    server.settle();
+    EXPECT_TRUE(waiting->done);
+    auto cancelled = server.start(watch.stream->next());
+    server.settle();
+    cancelled->stop.emit(asio::cancellation_type::terminal);
+    server.settle();
+    EXPECT_TRUE(cancelled->done);
 }
 
 TEST(Api, SendsInitialEventsAndTheMarkThatEndsThem) {

@@ -48,6 +48,12 @@ std::vector<const json::object*> versions_of(const kube::Object& definition) {
     return all;
 }
 
+kube::TablePrinter printer_of(const json::object& version) {
+    const auto* columns = kube::find(version, {"additionalPrinterColumns"});
+    return kube::TablePrinter::of_custom_resource(
+        columns != nullptr && columns->is_array() ? columns->get_array() : json::array{});
+}
+
 std::shared_ptr<const CustomKind> custom_kind(const kube::GroupVersionKind& gvk,
                                               const json::object& version, bool preserve) {
     auto custom = std::make_shared<CustomKind>();
@@ -55,23 +61,7 @@ std::shared_ptr<const CustomKind> custom_kind(const kube::GroupVersionKind& gvk,
         schema && schema->is_object())
         custom->open_api = schema->get_object();
     custom->schema = std::make_shared<const CustomSchema>(gvk, custom->open_api, preserve);
-    if (const auto* columns = kube::find(version, {"additionalPrinterColumns"});
-        columns && columns->is_array()) {
-        for (const auto& one : columns->get_array()) {
-            if (!one.is_object()) continue;
-            const auto& column = one.get_object();
-            PrinterColumn added{.name = text(column, {"name"}),
-                                .type = text(column, {"type"}),
-                                .format = text(column, {"format"}),
-                                .description = text(column, {"description"}),
-                                .json_path = text(column, {"jsonPath"}),
-                                .priority = 0};
-            if (const auto* priority = column.if_contains("priority");
-                priority && priority->is_int64())
-                added.priority = static_cast<int>(priority->get_int64());
-            custom->columns.push_back(std::move(added));
-        }
-    }
+    custom->printer = printer_of(version);
     if (const auto* fields = kube::find(version, {"selectableFields"});
         fields && fields->is_array()) {
         for (const auto& one : fields->get_array()) {

@@ -4,6 +4,7 @@
 #include "apiserver/status.h"
 #include "kube/gvk.h"
 #include "kube/schema.h"
+#include "kube/table.h"
 
 #include <functional>
 #include <map>
@@ -17,20 +18,10 @@ namespace kled::api {
 
 class CustomSchema;
 
-/// A column that a CustomResourceDefinition asks for.
-struct PrinterColumn {
-    std::string name;
-    std::string type;
-    std::string format;
-    std::string description;
-    std::string json_path;
-    int priority = 0;
-};
-
 /// What a version of a CustomResourceDefinition adds to a Resource.
 struct CustomKind {
     std::shared_ptr<const CustomSchema> schema;  ///< structural; never null
-    std::vector<PrinterColumn> columns;
+    kube::TablePrinter printer;
     std::vector<std::string> selectable_fields;  ///< "spec.color"
     json::object open_api;                       ///< openAPIV3Schema as published
     struct Scale {

@@ -1,6 +1,5 @@
 #include "apiserver/render.h"
 
-#include "apiserver/columns.h"
 #include "apiserver/objects.h"
 #include "kube/yaml.h"
 
@@ -40,36 +39,20 @@ std::string Renderer::content_type() const {
     return form_.yaml ? "application/yaml" : "application/json";
 }
 
-json::object Renderer::row_object(const kube::Object& object) const {
-    if (form_.include == Form::Include::object) {
-        auto fields = object.fields();
-        fields["apiVersion"] = resource_->gvr.api_version();
-        return fields;
-    }
-    return partial(object);
+const kube::TablePrinter& Renderer::printer() const {
+    return resource_->custom ? resource_->custom->printer
+                             : kube::TablePrinter::of(resource_->gvk());
 }
 
 json::object Renderer::table(const std::vector<Bytes>& items, const ListMeta& meta, bool headers,
                              WallTime now) const {
-    const Columns columns{*resource_};
-    json::object table;
-    table["kind"] = "Table";
-    table["apiVersion"] = "meta.k8s.io/v1";
-    table["metadata"] = list_metadata(meta);
-    if (headers) {
-        table["columnDefinitions"] = columns.definitions();
-    } else {
-        table["columnDefinitions"] = nullptr;
-    }
+    auto table = printer().table(list_metadata(meta), headers);
     json::array rows;
+    rows.reserve(items.size());
     for (const auto& bytes : items) {
-        const auto object = parsed(bytes);
-        json::object row;
-        row["cells"] = columns.cells(object, now);
-        if (auto conditions = columns.conditions(object); !conditions.empty())
-            row["conditions"] = std::move(conditions);
-        if (form_.include != Form::Include::none) row["object"] = row_object(object);
-        rows.push_back(std::move(row));
+        auto object = parsed(bytes);
+        object.fields()["apiVersion"] = resource_->gvr.api_version();
+        rows.push_back(printer().row(object, form_.include, now));
     }
     table["rows"] = std::move(rows);
     return table;

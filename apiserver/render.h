@@ -41,7 +41,7 @@ public:
 private:
     [[nodiscard]] json::object table(const std::vector<Bytes>& items, const ListMeta& meta,
                                      bool headers, WallTime now) const;
-    [[nodiscard]] json::object row_object(const kube::Object& object) const;
+    [[nodiscard]] const kube::TablePrinter& printer() const;
     [[nodiscard]] std::string finish(std::string text) const;
 
     ResourcePtr resource_;

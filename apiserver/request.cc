@@ -193,8 +193,8 @@ Verb verb_of(std::string_view method, const ResourcePath& path, bool watch) {
 Form negotiate(std::string_view accept, const net::Target& target) {
     Form form;
     if (const auto include = target.parameter("includeObject")) {
-        if (*include == "None") form.include = Form::Include::none;
-        if (*include == "Object") form.include = Form::Include::object;
+        if (*include == "None") form.include = kube::IncludeObject::none;
+        if (*include == "Object") form.include = kube::IncludeObject::object;
     }
     for (const auto& range : media_ranges(accept)) {
         const bool yaml = range.type == "application/yaml";

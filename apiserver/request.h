@@ -44,12 +44,7 @@ struct ResourcePath {
 struct Form {
     enum class As { object, table, partial } as = As::object;
     bool yaml = false;
-    enum class Include {
-        none,
-        metadata,
-        object
-    } include = Include::metadata;  ///< of a table's rows
-    bool no_headers = false;
+    kube::IncludeObject include = kube::IncludeObject::metadata;  ///< in a table's rows
 };
 /// The first media range that can be served; Refusal 406 when there is none.
 [[nodiscard]] Form negotiate(std::string_view accept, const net::Target& target);

@@ -62,8 +62,8 @@ struct Storage::Locks {
     asio::awaitable<void> wait() {
         // Freeing cancels the timer for all who wait; a cancelled caller throws at its next wait.
         co_await freed.async_wait(asio::as_tuple(asio::use_awaitable));
-        if ((co_await asio::this_coro::cancellation_state).cancelled() !=
-            asio::cancellation_type::none)
+        const auto state = co_await asio::this_coro::cancellation_state;
+        if (state.cancelled() != asio::cancellation_type::none)
             throw boost::system::system_error{asio::error::operation_aborted};
     }
 };

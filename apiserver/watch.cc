@@ -113,12 +113,14 @@ void WatchStream::append_error(std::string& out) {
 }
 
 asio::awaitable<void> WatchStream::wait() {
-    if (changed_) co_return;
     timer_.expires_at(std::min(deadline_, next_bookmark_));
-    co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
-    // The timer is cancelled for a change; a cancelled caller has to be told apart.
-    if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none)
-        throw boost::system::system_error{asio::error::operation_aborted};
+    while (!changed_ && SteadyClock::now() < timer_.expiry()) {
+        co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+        // The timer is cancelled for a change; a cancelled caller has to be told apart.
+        const auto state = co_await asio::this_coro::cancellation_state;
+        if (state.cancelled() != asio::cancellation_type::none)
+            throw boost::system::system_error{asio::error::operation_aborted};
+    }
 }
 
 }  // namespace kled::api
