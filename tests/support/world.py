@@ -3,7 +3,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import urllib.request
 
@@ -95,16 +94,17 @@ class World:
 
     def kledd_command(self):
         return [self.bin / "kledd", "--roles", "api,edge,gitops", "--state", self.state,
-                "--api", "embedded", "--api-listen", f"127.0.0.1:{self.api_port}",
+                "--api", "embedded", "--api-port", self.api_port,
                 "--edge-enrol-listen", f"127.0.0.1:{self.enrol_port}", "--edge-broker", f"127.0.0.1:{self.broker_port}",
-                "--gitops-repo", self.repository.url, "--gitops-path", "clusters/demo", *self.kledd_flags]
+                "--gitops-repo", self.repository.url, "--gitops-path", "clusters/demo",
+                "--gitops-local-repositories", *self.kledd_flags]
 
     def environment(self):
         # The demo's programs are found beside kled.
         return {**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}:/usr/sbin", "NO_COLOR": "1"}
 
     def device_environment(self, device):
-        return {**self.environment(), "DEVICE_NAME": device.name, "DEMO_PORT": str(device.port)}
+        return {**self.environment(), "DEVICE": device.name}
 
     # ---- commands
 
@@ -137,9 +137,20 @@ class World:
         return device
 
     def seed(self):
-        """The demo application and its clusters, as a user's repository would hold them."""
+        """The demo application and what deploys it, as a user's repository would hold them."""
         self.repository.copy_in(ROOT / "manifests/apps", "apps")
-        self.repository.copy_in(ROOT / "manifests/clusters", "clusters")
+        names = []
+        for cluster in ("dev", "edge-staging", "edge-production"):
+            text = (ROOT / "manifests/clusters" / cluster / "demo-hello.yaml").read_text()
+            self.repository.write(f"clusters/demo/{cluster}.yaml", text)
+            names.append(f"{cluster}.yaml")
+        for name in ("namespace.yaml", "source.yaml"):
+            text = (ROOT / "manifests/clusters/dev" / name).read_text()
+            self.repository.write(f"clusters/demo/{name}", re.sub(r"url: .*", f"url: {self.repository.url}", text))
+            names.append(name)
+        self.repository.write("clusters/demo/kustomization.yaml",
+                              "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n"
+                              + "".join(f"- {name}\n" for name in names))
 
     def stop(self):
         for device in self.devices:
