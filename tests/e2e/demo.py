@@ -78,15 +78,16 @@ class Demo:
         """From the push on: when each stage had the commit."""
         start = time.monotonic()
 
-        def reached(label, check, seconds=40):
-            wait_for(f"{what}: {label}", check, seconds)
+        def reached(label, check, every=0.02):
+            wait_for(f"{what}: {label}", check, 40, every)
             elapsed = time.monotonic() - start
             self.say.mark(label, elapsed, f"{name}.{label.replace(' ', '_')}")
 
         reached("fetched", lambda: self.fetched(commit))
         reached("applied", lambda: self.applied(commit))
         for device in devices:
-            reached(f"on {device.name}", lambda d=device: self.serves(d, marks[d.name]))
+            # The proxy allows ten requests a second.
+            reached(f"on {device.name}", lambda d=device: self.serves(d, marks[d.name]), every=0.11)
         reached("ready", lambda: self.ready(commit))
 
     def set_revision(self, revision):
@@ -134,7 +135,7 @@ class Demo:
         say.step("…and comes back")
         begin = time.monotonic()
         production.uplink.mend()
-        wait_for("the device catches up", lambda: self.serves(production, "r3-offline"), 40)
+        wait_for("the device catches up", lambda: self.serves(production, "r3-offline"), 40, every=0.11)
         say.mark("caught up", time.monotonic() - begin, "offline.caught_up")
 
         say.step("Nothing is pushed: nothing happens")

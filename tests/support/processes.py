@@ -68,6 +68,8 @@ class Child:
             raise Failure(f"{self.name} ended with status {self.process.returncode}:\n{self.tail()}")
 
     def tail(self, lines=15):
+        if not self.log.exists():
+            return "(no log)"
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def kill(self):

@@ -123,10 +123,13 @@ class World:
 
     # ---- life
 
-    def start(self):
+    def start_kledd(self):
         self.kledd.start()
         wait_for("kledd's socket", lambda: self.kledd.check() or (self.state / "kledd.sock").exists())
         self.kled("gitops", "hook", "install", self.repository.bare)
+
+    def start(self):
+        self.start_kledd()
         self.broker.start()
 
     def add_device(self, name, labels, port=None):
@@ -155,8 +158,8 @@ class World:
     def stop(self):
         for device in self.devices:
             device.stop()
-        self.kledd.stop()
-        self.broker.stop()
+        for child in (self.kledd, self.broker):
+            child.stop()
 
     def logs(self):
         for child in (self.kledd, self.broker, *[d.agent for d in self.devices]):

@@ -103,13 +103,15 @@ def write_pause(path):
     write_image(path, "kled.local/pause:1", layer, {"Entrypoint": ["/pause"], "User": "65535:65535"})
 
 
-def write_demo(path, bin_dir):
-    """The demo's programs and nginx, at the paths at which the manifests name them."""
-    layer = base_layer()
-    for program in ("demo-backend", "demo-frontend"):
-        layer.program(f"{bin_dir}/{program}", f"usr/local/bin/{program}")
-    layer.program("/usr/sbin/nginx", "usr/sbin/nginx")
-    layer.file("etc/nginx/mime.types", pathlib.Path("/etc/nginx/mime.types").read_bytes())
-    for name in ("var/log/nginx", "var/lib/nginx"):
-        layer.directory(name, 0o1777)
-    write_image(path, "kled.local/demo-hello:1", layer, {"Env": ["PATH=/usr/local/bin:/usr/sbin:/bin"]})
+def write_demo(folder, bin_dir):
+    """The demo's three images, under the names of its manifests; the paths of their archives."""
+    programs = {"demo-backend": f"{bin_dir}/demo-backend", "demo-frontend": f"{bin_dir}/demo-frontend",
+                "demo-nginx": "/usr/sbin/nginx"}
+    for image, program in programs.items():
+        layer = base_layer()
+        layer.program(program, "usr/bin/" + pathlib.Path(program).name)
+        for name in ("var/log/nginx", "var/lib/nginx"):
+            layer.directory(name, 0o1777)
+        path = f"{folder}/{image}.tar"
+        write_image(path, f"kled.local/{image}:1", layer, {"Env": ["PATH=/usr/bin:/bin"]})
+        yield path

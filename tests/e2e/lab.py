@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""The main flow against a stock Kubernetes: push → pods run, change, prune, drift repaired.
+
+    lab.py [--bin DIR] [--keep]
+
+Needs root and the programs of tests/lab/kubernetes/build.sh.
+"""
+import argparse
+import json
+import pathlib
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "lab/kubernetes")]
+import images  # noqa: E402
+from cluster import Cluster  # noqa: E402
+from support.processes import Failure, wait_for  # noqa: E402
+from support.world import ROOT, World  # noqa: E402
+
+# The lab has no DNS: Services get fixed addresses, pods know them by /etc/hosts.
+ADDRESSES = {"demo-backend": "10.96.1.1", "demo-frontend": "10.96.1.2", "demo-proxy": "10.96.1.3"}
+
+
+class LabWorld(World):
+    """kledd inside the cluster's network namespace, on the cluster's API, without an edge."""
+
+    def __init__(self, folder, bin_dir, cluster):
+        self.cluster = cluster
+        super().__init__(folder, bin_dir)
+
+    def kledd_command(self):
+        return self.cluster.inside(self.bin / "kledd", "--roles", "gitops", "--state", self.state, "--kubeconfig",
+                                   self.cluster.kubeconfig, "--gitops-local-repositories")
+
+    def kled(self, *argv, timeout=60):
+        return self.run(self.cluster.inside(self.bin / "kled", "--kubeconfig", self.cluster.kubeconfig, "--state",
+                                            self.state, *argv), timeout)
+
+    def seed(self):
+        self.repository.copy_in(ROOT / "manifests/apps", "apps")
+        overlay = "apps/demo-hello/overlays/lab"
+        aliases = json.dumps([{"ip": ip, "hostnames": [name]} for name, ip in ADDRESSES.items()])
+        patches = [f"- target: {{kind: Deployment}}\n  patch: |\n    - op: add\n      path: /spec/template/spec/hostAliases\n      value: {aliases}\n"]
+        patches += [f"- target: {{kind: Service, name: {name}}}\n  patch: |\n    - op: add\n      path: /spec/clusterIP\n      value: {ip}\n"
+                    for name, ip in ADDRESSES.items()]
+        self.repository.write(f"{overlay}/kustomization.yaml", "resources:\n- ../dev\n- extra.yaml\npatches:\n" + "".join(patches))
+        self.repository.write(f"{overlay}/extra.yaml", config_map("extra", "1"))
+
+
+def config_map(name, value):
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: demo-hello\ndata:\n  value: \"{value}\"\n"
+
+
+class Lab:
+    def __init__(self, world, cluster):
+        self.world, self.cluster = world, cluster
+
+    def get(self, *argv):
+        return json.loads(self.cluster.kubectl("get", *argv, "-o", "json"))
+
+    def kustomization(self):
+        return self.get("kustomizations.kustomize.toolkit.fluxcd.io", "demo-hello", "-n", "flux-system")
+
+    def ready_at(self, commit):
+        status = self.kustomization().get("status", {})
+        ready = next((c["status"] for c in status.get("conditions", []) if c["type"] == "Ready"), "")
+        return commit in status.get("lastAppliedRevision", "") and ready == "True"
+
+    def page(self):
+        return self.cluster.call("curl", "-sS", "-m", "3", "-H", "Connection: close", f"http://{ADDRESSES['demo-proxy']}/")
+
+    def step(self, what, begin):
+        print(f"  ✓ {what:<62}{time.monotonic() - begin:8.2f} s", flush=True)
+
+    def run(self):
+        world, cluster = self.world, self.cluster
+        begin = time.monotonic()
+        cluster.kubectl("apply", "-k", ROOT / "manifests/crds")
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+        world.seed()
+        for name in ("namespace.yaml", "source.yaml", "demo-hello.yaml"):
+            text = (ROOT / "manifests/clusters/dev" / name).read_text()
+            text = text.replace("file:///srv/git/fleet.git", world.repository.url).replace("overlays/dev", "overlays/lab")
+            if name == "demo-hello.yaml":
+                text += "  wait: true\n"
+            cluster.kubectl("apply", "-f", "-", input=text)
+        world.start_kledd()
+        commit = world.repository.push_commit("first")
+        wait_for("the first revision to be Ready", lambda: self.ready_at(commit), 180, every=0.2)
+        pods = self.get("pods", "-n", "demo-hello")["items"]
+        phases = {p["metadata"]["name"]: p["status"]["phase"] for p in pods}
+        if len(pods) < 3 or set(phases.values()) != {"Running"}:
+            raise Failure(f"pods are not all running: {phases}")
+        wait_for("the page", lambda: "<html" in self.page().lower(), 30, every=0.2)
+        self.step("push → Ready, pods run, the page is served", begin)
+
+        begin = time.monotonic()
+        world.repository.write("apps/demo-hello/overlays/dev/settings.env", "GREETING=Hello\nREVISION=second\n")
+        world.repository.write("apps/demo-hello/overlays/lab/extra.yaml", config_map("other", "2"))
+        commit = world.repository.push_commit("second")
+        wait_for("the second revision to be Ready", lambda: self.ready_at(commit), 180, every=0.2)
+        wait_for("the page shows it", lambda: "second" in self.page(), 30, every=0.2)
+        names = {o["metadata"]["name"] for o in self.get("configmaps", "-n", "demo-hello")["items"]}
+        if "extra" in names or "other" not in names:
+            raise Failure(f"prune: ConfigMaps are {sorted(names)}")
+        self.step("a change: new pods, and what Git dropped is pruned", begin)
+
+        begin = time.monotonic()
+        cluster.kubectl("create", "configmap", "by-hand", "-n", "demo-hello")
+        cluster.kubectl("scale", "-n", "demo-hello", "deployment/demo-backend", "--replicas=0")
+        cluster.kubectl("delete", "configmap", "other", "-n", "demo-hello")
+        cluster.kubectl("patch", "deployment", "demo-frontend", "-n", "demo-hello", "--type=merge", "-p",
+                        '{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":77}}}}')
+        world.kled("gitops", "reconcile", "demo-hello", timeout=180)
+        names = {o["metadata"]["name"] for o in self.get("configmaps", "-n", "demo-hello")["items"]}
+        grace = self.get("deployment", "demo-frontend", "-n", "demo-hello")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        if "other" not in names or grace == 77:
+            raise Failure(f"drift is not repaired: ConfigMaps {sorted(names)}, grace {grace}")
+        if "by-hand" not in names:
+            raise Failure("an object that kled did not create was pruned")
+        self.step("drift is repaired by a reconcile; what is not ours stays", begin)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", default="build/release/bin")
+    parser.add_argument("--keep", action="store_true", help="leave the cluster running")
+    flags = parser.parse_args()
+    cluster = Cluster("e2e")
+    with tempfile.TemporaryDirectory(prefix="kled-lab-", ignore_cleanup_errors=True) as folder:
+        cluster.down(purge=True)
+        begin = time.monotonic()
+        cluster.up()
+        for path in images.write_demo(folder, flags.bin):
+            cluster.import_image(path)
+        print(f"  ✓ {'a stock Kubernetes is up':<62}{time.monotonic() - begin:8.2f} s", flush=True)
+        world = LabWorld(folder, flags.bin, cluster)
+        try:
+            Lab(world, cluster).run()
+        except Failure as failure:
+            print(f"\nFAILED: {failure}", file=sys.stderr)
+            for name, tail in world.logs():
+                print(f"--- {name}\n{tail}", file=sys.stderr)
+            print(cluster.kubectl("get", "pods,kustomizations,gitrepositories", "-A"), file=sys.stderr)
+            return 1
+        finally:
+            world.kledd.stop()
+            if not flags.keep:
+                cluster.down(purge=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
