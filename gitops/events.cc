@@ -9,26 +9,42 @@ kube::json::object Event::to_json() const {
     result["number"] = number;
     result["time"] = to_rfc3339(time);
     result["type"] = warning ? "Warning" : "Normal";
-    result["kind"] = object.kind;
-    result["namespace"] = object.ns;
-    result["name"] = object.name;
+    result["kind"] = about.kind();
+    result["namespace"] = about.ns();
+    result["name"] = about.name();
     result["reason"] = reason;
     result["message"] = message;
     return result;
 }
 
-void Events::record(const Key& object, bool warning, std::string reason, std::string message) {
-    auto& latest = latest_[object];
-    if (auto now = reason + '\n' + message; now == latest) {
-        return;
-    } else {
-        latest = std::move(now);
-    }
+namespace {
+
+/// Enough to find it again.
+kube::Object reference_to(const kube::Object& object) {
+    kube::json::object fields;
+    fields["apiVersion"] = object.api_version();
+    fields["kind"] = object.kind();
+    kube::Object result{std::move(fields)};
+    result.set_name(object.name());
+    result.set_namespace(object.ns());
+    result.metadata()["uid"] = object.uid();
+    return result;
+}
+
+}  // namespace
+
+void Events::record(const kube::Object& about, bool warning, std::string reason,
+                    std::string message) {
+    const auto key = key_of(about);
+    auto now = reason + '\n' + message;
+    auto& latest = latest_[key];
+    if (now == latest) return;
+    latest = std::move(now);
     log::write(warning ? log::Level::warn : log::Level::info, "gitops", message,
-               {{"object", object.to_string()}, {"reason", reason}});
+               {{"object", key.to_string()}, {"reason", reason}});
     kept_.push_back({.number = ++last_,
                      .time = std::chrono::system_clock::now(),
-                     .object = object,
+                     .about = reference_to(about),
                      .warning = warning,
                      .reason = std::move(reason),
                      .message = std::move(message)});

@@ -17,7 +17,7 @@ namespace kled::gitops {
 struct Event {
     std::uint64_t number = 0;  ///< 1, 2, 3, …
     WallTime time;
-    Key object;
+    kube::Object about;  ///< apiVersion, kind, namespace, name and uid
     bool warning = false;
     std::string reason;
     std::string message;
@@ -32,7 +32,7 @@ public:
     explicit Events(std::function<void(const Event&)> sink = {}) : sink_{std::move(sink)} {}
 
     /// The same again for the same object (a failure at each retry) is told once.
-    void record(const Key& object, bool warning, std::string reason, std::string message);
+    void record(const kube::Object& about, bool warning, std::string reason, std::string message);
     /// Those after `number`, oldest first.
     [[nodiscard]] std::vector<Event> since(std::uint64_t number) const;
     [[nodiscard]] std::uint64_t last() const noexcept { return last_; }

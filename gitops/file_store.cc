@@ -5,6 +5,7 @@
 #include "base/retry.h"
 #include "crypto/hash.h"
 #include "kube/names.h"
+#include "kube/watch.h"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -54,6 +55,28 @@ bool same_spec(const kube::Object& a, const kube::Object& b) {
 }
 
 }  // namespace
+
+namespace {
+
+/// What a user asks for by the annotations of the ConfigMap, in the object itself.
+void wish(kube::Object& object, std::string_view requested, bool suspended) {
+    if (!requested.empty()) object.set_annotation(requested_at, requested);
+    auto* spec = object.fields().if_contains("spec");
+    if (suspended && spec != nullptr && spec->is_object()) spec->get_object()["suspend"] = true;
+}
+
+}  // namespace
+
+std::optional<kube::Object> kept_object(const kube::Object& state) {
+    try {
+        auto object =
+            kube::Object::from(kube::parse_json(kube::find_string(state.fields(), {"data", "object"})));
+        wish(object, state.annotation(requested_at), state.annotation(suspend_annotation) == "true");
+        return object;
+    } catch (const Error&) {
+        return std::nullopt;
+    }
+}
 
 FileStore::FileStore(kube::Client& client, Options options)
     : client_{client}, options_{std::move(options)} {}
@@ -135,18 +158,41 @@ asio::awaitable<void> FileStore::load() {
         take(key, std::move(*object), "");
     }
     // Those from before go on while the repository is looked at again.
-    for (const auto& [key, kept] : kept_) listener_->changed(kept.object);
+    for (const auto& [key, kept] : kept_) tell(key);
 }
 
+/// Sees the annotations by which users ask for something.
+class FileStore::Wishes : public kube::WatchHandler {
+public:
+    explicit Wishes(FileStore& store) : store_{store} {}
+    void list_page(std::vector<kube::Object> items, bool) override {
+        for (const auto& item : items) store_.read_wishes(item);
+    }
+    void list_complete() override {}
+    void changed(kube::Object object) override { store_.read_wishes(object); }
+    void deleted(kube::Object) override {}
+
+private:
+    FileStore& store_;
+};
+
 asio::awaitable<void> FileStore::watch() {
-    asio::steady_timer never{co_await asio::this_coro::executor, SteadyTime::max()};
-    co_await never.async_wait(asio::use_awaitable);
+    Wishes wishes{*this};
+    kube::WatchOptions options;
+    options.list.ns = options_.state_namespace;
+    options.list.label_selector = std::string{state_label} + "=true";
+    co_await kube::watch(client_, config_map, options, wishes);
 }
 
 bool FileStore::take(const Key& key, kube::Object object, const std::string& owner) {
     auto& kept = kept_[key];
     const auto generation = kept.object.generation();
     const bool same = same_spec(kept.object, object) && !kept.object.deleting() && generation > 0;
+    const auto created = kept.object.metadata() == nullptr
+                             ? std::string_view{}
+                             : kube::find_string(kept.object.fields(), {"metadata", "creationTimestamp"});
+    object.metadata()["creationTimestamp"] =
+        created.empty() ? to_rfc3339(std::chrono::system_clock::now()) : std::string{created};
     object.metadata()["generation"] = same ? generation : generation + 1;
     if (const auto* status = kept.object.fields().if_contains("status"))
         object.fields()["status"] = *status;
@@ -201,8 +247,23 @@ asio::awaitable<void> FileStore::store(const Key& key) {
 }
 
 void FileStore::tell(const Key& key) {
-    if (const auto found = kept_.find(key); found != kept_.end())
-        listener_->changed(found->second.object);
+    const auto found = kept_.find(key);
+    if (found == kept_.end()) return;
+    auto object = found->second.object;
+    wish(object, found->second.requested, found->second.suspended);
+    listener_->changed(std::move(object));
+}
+
+void FileStore::read_wishes(const kube::Object& state) {
+    const auto found = std::ranges::find_if(
+        kept_, [&](const auto& entry) { return state_name(entry.first) == state.name(); });
+    if (found == kept_.end()) return;
+    auto& [key, kept] = *found;
+    const bool suspended = state.annotation(suspend_annotation) == "true";
+    if (kept.requested == state.annotation(requested_at) && kept.suspended == suspended) return;
+    kept.requested = state.annotation(requested_at);
+    kept.suspended = suspended;
+    tell(key);
 }
 
 asio::awaitable<void> FileStore::drop(const Key& key) {
@@ -235,9 +296,8 @@ asio::awaitable<void> FileStore::release(const kube::Object& object) {
         auto& fields = found->second.object.fields();
         if (const auto* status = fields.find("status"); status != fields.end())
             fields.stable_erase(status);
-        auto fresh = found->second.object;
         listener_->removed(key);
-        listener_->changed(std::move(fresh));
+        tell(key);
     }
 }
 

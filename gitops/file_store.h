@@ -8,6 +8,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -41,8 +42,11 @@ public:
                                          std::vector<kube::LoadedObject>& objects) override;
 
 private:
+    class Wishes;
     struct Kept {
-        kube::Object object;
+        kube::Object object;  ///< as declared, with its status
+        std::string requested{};  ///< what the ConfigMap's annotations ask for
+        bool suspended = false;
         std::string owner;   ///< Key::to_string() of who declared it; empty: the two roots
         std::string stored;  ///< the ConfigMap's text
     };
@@ -55,6 +59,7 @@ private:
     boost::asio::awaitable<void> store(const Key& key);
     boost::asio::awaitable<void> drop(const Key& key);
     void tell(const Key& key);
+    void read_wishes(const kube::Object& state);
     /// `object` is wanted with this spec: new, other, or as it was. True when something changed.
     bool take(const Key& key, kube::Object object, const std::string& owner);
 
@@ -68,5 +73,8 @@ private:
 /// reconcile.fluxcd.io/requestedAt and gitops.kled.io/suspend are what a user asks for.
 inline constexpr std::string_view state_label = "gitops.kled.io/state";
 inline constexpr std::string_view suspend_annotation = "gitops.kled.io/suspend";
+
+/// The object that a ConfigMap keeps, with what its annotations ask for; nullopt: unreadable.
+[[nodiscard]] std::optional<kube::Object> kept_object(const kube::Object& config_map);
 
 }  // namespace kled::gitops

@@ -224,7 +224,7 @@ struct Reconciler::Impl {
     }
 
     template <typename N>
-    asio::awaitable<void> conclude(const Key& key, N& node, const Outcome& outcome) {
+    asio::awaitable<void> conclude(N& node, const Outcome& outcome) {
         const auto generation = node.object.generation();
         auto& conditions = node.status.conditions;
         if (outcome.stalled) {
@@ -234,7 +234,8 @@ struct Reconciler::Impl {
         }
         node.status.observed_generation = generation;
         node.status.handled_request = reconcile_request(node.object);
-        events.record(key, true, outcome.reason, outcome.message);
+        // What something else will end by itself is no reason to worry.
+        events.record(node.object, outcome.retry, outcome.reason, outcome.message);
         co_await save(node);
     }
 
@@ -256,7 +257,7 @@ struct Reconciler::Impl {
                           .stalled = true};
         }
         if (bad) {
-            co_await conclude(key, *source, *bad);
+            co_await conclude(*source, *bad);
             co_return std::nullopt;
         }
         if (!source->mirror || source->mirror->url() != repository.url) {
@@ -268,11 +269,11 @@ struct Reconciler::Impl {
             auto access = co_await read_access(client, repository);
             access.local_repositories = options.local_repositories;
             access.own_ssh_configuration = !options.local_repositories;
-            fetched = co_await offload_stoppable(
-                pool, [mirror = source->mirror, access = std::move(access),
-                       reference = repository.reference](const std::stop_token& stop) {
-                    return mirror->fetch(reference, access, stop);
-                });
+            auto fetch = [mirror = source->mirror, access = std::move(access),
+                          reference = repository.reference](const std::stop_token& stop) {
+                return mirror->fetch(reference, access, stop);
+            };
+            fetched = co_await offload_stoppable(pool, std::move(fetch));
         } catch (const Error& error) {
             bad = Outcome{.reason = error.kind() == ErrorKind::denied ? "AuthenticationFailed"
                                                                       : "GitOperationFailed",
@@ -281,7 +282,7 @@ struct Reconciler::Impl {
         if (bad) {
             // The last good revision goes on: it is in the mirror, also after a restart.
             if (!source->revision) co_await recall(key, *source);
-            co_await conclude(key, *source, *bad);
+            co_await conclude(*source, *bad);
             co_return after_failure(*source, repository.interval);
         }
         source->backoff.reset();
@@ -295,7 +296,7 @@ struct Reconciler::Impl {
             status.artifact_time = to_rfc3339(wall_now());
         }
         const auto message = "stored artifact for revision '" + fetched->name + "'";
-        if (fresh) events.record(key, false, "NewArtifact", message);
+        if (fresh) events.record(source->object, false, "NewArtifact", message);
         status.conditions.ready("Succeeded", message, source->object.generation(), wall_now());
         status.observed_generation = source->object.generation();
         status.handled_request = reconcile_request(source->object);
@@ -310,9 +311,10 @@ struct Reconciler::Impl {
         if (at == std::string::npos) co_return;
         const auto commit = git::Oid::parse(std::string_view{name}.substr(at + 5));
         if (!commit) co_return;
-        auto found = co_await offload(pool, [mirror = source.mirror, commit = *commit, name, at] {
+        auto find = [mirror = source.mirror, commit = *commit, name, at] {
             return mirror->find(commit, at == 0 ? "" : name.substr(0, at - 1));
-        });
+        };
+        auto found = co_await offload(pool, std::move(find));
         if (!found) co_return;
         source.revision = std::move(found);
         touch_dependents_of_source(key);
@@ -320,8 +322,9 @@ struct Reconciler::Impl {
 
     // ---- deployment objects ---------------------------------------------------------------------
 
-    asio::awaitable<std::optional<SteadyTime>> reconcile_work(Key key, std::shared_ptr<Work> work) {
-        Deployment deployment;
+    asio::awaitable<std::optional<SteadyTime>> reconcile_work(const Key& key, std::shared_ptr<Work> work) {
+        const auto shared = std::make_shared<Deployment>();  // a build on the pool keeps it
+        auto& deployment = *shared;
         std::optional<Outcome> bad;
         try {
             deployment = Deployment::from_object(work->object);
@@ -341,13 +344,13 @@ struct Reconciler::Impl {
             bad = not_yet(deployment);
         }
         if (bad) {
-            co_await conclude(key, *work, *bad);
+            co_await conclude(*work, *bad);
             if (bad->stalled || !bad->retry) co_return std::nullopt;
             co_return after_failure(*work, deployment.retry_interval);
         }
-        bad = co_await deploy(key, *work, deployment);
+        bad = co_await deploy(key, *work, shared);
         if (bad) {
-            co_await conclude(key, *work, *bad);
+            co_await conclude(*work, *bad);
             work->next_full = {};
             co_return after_failure(*work, deployment.retry_interval);
         }
@@ -408,7 +411,9 @@ struct Reconciler::Impl {
         return {};
     }
 
-    asio::awaitable<std::optional<Outcome>> deploy(Key key, Work& work, Deployment deployment) {
+    asio::awaitable<std::optional<Outcome>> deploy(const Key& key, Work& work,
+                                                   std::shared_ptr<const Deployment> shared) {
+        const auto& deployment = *shared;
         const auto source = source_of(deployment);
         const auto revision = *source->revision;
         const auto now = steady_now();
@@ -420,14 +425,15 @@ struct Reconciler::Impl {
         std::optional<Built> built;
         std::optional<Outcome> bad;
         try {
-            built = co_await offload(
-                pool,
-                [mirror = source->mirror, revision, deployment,
-                 earlier = full ? std::nullopt : work.read_set]() -> std::optional<Built> {
-                    if (earlier && git::Tree{*mirror, revision}.agrees_with(*earlier))
-                        return std::nullopt;
-                    return build(*mirror, revision, deployment);
-                });
+            std::optional<git::ReadSet> earlier;
+            if (!full) earlier = work.read_set;
+            auto build_if_needed = [mirror = source->mirror, revision, shared,
+                                    earlier = std::move(earlier)]() -> std::optional<Built> {
+                if (earlier && git::Tree{*mirror, revision}.agrees_with(*earlier))
+                    return std::nullopt;
+                return build(*mirror, revision, *shared);
+            };
+            built = co_await offload(pool, std::move(build_if_needed));
         } catch (const Error& error) {
             bad = Outcome{.reason = "BuildFailed", .message = error.what()};
             // The cache was damaged or thrown away: the source makes it anew.
@@ -444,22 +450,22 @@ struct Reconciler::Impl {
             auto read_set = std::move(built->read_set);
             const auto target = options.targets.find(key.kind);
             if (target != options.targets.end()) {
-                bad = co_await hand_over(*target->second, work, revision, std::move(*built));
+                bad = co_await hand_over(*target->second, work, revision, *built);
             } else {
-                bad = co_await bring(key, work, deployment, revision, std::move(*built), full);
+                bad = co_await bring(key, work, deployment, revision, *built, full);
             }
             if (bad) co_return bad;
             work.read_set = std::move(read_set);
         }
         if (full) work.next_full = after(deployment.interval);
-        co_await succeed(key, work, revision);
+        co_await succeed(work, revision);
         co_return std::nullopt;
     }
 
-    asio::awaitable<void> succeed(const Key& key, Work& work, const git::Revision& revision) {
+    asio::awaitable<void> succeed(Work& work, const git::Revision& revision) {
         const auto message = "Applied revision: " + revision.name;
         if (work.status.last_applied_revision != revision.name)
-            events.record(key, false, "ReconciliationSucceeded", message);
+            events.record(work.object, false, "ReconciliationSucceeded", message);
         work.status.last_applied_revision = revision.name;
         work.status.conditions.ready("ReconciliationSucceeded", message, work.object.generation(),
                                      wall_now());
@@ -469,7 +475,7 @@ struct Reconciler::Impl {
     }
 
     asio::awaitable<std::optional<Outcome>> hand_over(kube::Target& target, Work& work,
-                                                      const git::Revision& revision, Built built) {
+                                                      const git::Revision& revision, Built& built) {
         std::optional<Outcome> bad;
         try {
             kube::Rendered rendered;
@@ -488,7 +494,7 @@ struct Reconciler::Impl {
     /// happens in between, nothing that was applied is ever forgotten.
     asio::awaitable<std::optional<Outcome>> bring(const Key& key, Work& work,
                                                   const Deployment& deployment,
-                                                  const git::Revision& revision, Built built,
+                                                  const git::Revision& revision, Built& built,
                                                   bool full) {
         std::vector<kube::Object> objects;
         std::optional<Outcome> bad;
@@ -515,6 +521,7 @@ struct Reconciler::Impl {
         order.owner = key;
         order.force = deployment.force;
         order.compare = full;
+        order.timeout = deployment.timeout;
         std::vector<Change> changes;
         std::optional<std::string> late;
         try {
@@ -531,7 +538,7 @@ struct Reconciler::Impl {
             failures = failures_of(pruned);
             std::ranges::move(pruned, std::back_inserter(changes));
         }
-        tell(key, changes);
+        tell(work, changes);
         if (!failures.empty()) {
             co_return Outcome{.reason = "ReconciliationFailed",
                               .message = join(failures, listed_changes)};
@@ -547,7 +554,7 @@ struct Reconciler::Impl {
         return result;
     }
 
-    void tell(const Key& key, const std::vector<Change>& changes) {
+    void tell(const Work& work, const std::vector<Change>& changes) {
         std::vector<std::string> lines;
         for (const auto& change : changes) {
             if (change.action == Change::Action::unchanged ||
@@ -560,7 +567,7 @@ struct Reconciler::Impl {
                          {{"action", std::string{to_string(change.action)}}})
                 .add();
         }
-        if (!lines.empty()) events.record(key, false, "Progressing", join(lines, listed_changes));
+        if (!lines.empty()) events.record(work.object, false, "Progressing", join(lines, listed_changes));
     }
 
     /// Afterwards the inventory is what is wanted and what could not be pruned.
@@ -618,7 +625,8 @@ struct Reconciler::Impl {
         work.status.conditions.remove("Healthy");
         if (pending.empty()) co_return std::nullopt;
         const auto generation = work.object.generation();
-        if (!co_await controllers_run()) {
+        const bool controllers = co_await controllers_run();
+        if (!controllers) {
             work.status.conditions.set(
                 "Healthy", "Unknown", "Applied",
                 "this API server runs no controllers: objects end at Applied", generation,
@@ -642,7 +650,7 @@ struct Reconciler::Impl {
     /// Why not, one line each; empty when all are healthy. Ends early when one failed for good, and
     /// when something new happened to `key`: waiting on must not hold back the fix.
     asio::awaitable<std::vector<std::string>> wait_until_healthy(
-        Key key, std::vector<std::pair<kube::GroupVersionKind, kube::ObjectId>> pending,
+        const Key& key, std::vector<std::pair<kube::GroupVersionKind, kube::ObjectId>> pending,
         SteadyTime deadline) {
         asio::steady_timer timer{loop};
         for (Duration pause{100};; pause = std::min(pause * 2, Duration{2'000})) {
@@ -685,15 +693,15 @@ struct Reconciler::Impl {
             const Inventory nothing;
             auto all = work.status.inventory.minus(nothing);
             const auto changes = co_await applier.prune(key, std::move(all), work.memory);
-            tell(key, changes);
+            tell(work, changes);
             if (const auto failures = failures_of(changes); !failures.empty()) {
                 const Outcome bad{.reason = "PruneFailed",
                                   .message = join(failures, listed_changes)};
-                co_await conclude(key, work, bad);
+                co_await conclude(work, bad);
                 co_return after_failure(work, deployment->retry_interval);
             }
         }
-        events.record(key, false, "Removed", "removed, with what it had brought");
+        events.record(work.object, false, "Removed", "removed, with what it had brought");
         co_await store.release(work.object);
         co_return std::nullopt;
     }

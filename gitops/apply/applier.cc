@@ -24,6 +24,7 @@ namespace {
 constexpr std::string_view owner_name = "kustomize.toolkit.fluxcd.io/name";
 constexpr std::string_view owner_namespace = "kustomize.toolkit.fluxcd.io/namespace";
 constexpr std::chrono::milliseconds gone_limit{30'000};
+constexpr std::chrono::milliseconds served_pause{50};
 
 std::string selector_of(const Key& owner) {
     return std::string{owner_name} + "=" + owner.name + "," + std::string{owner_namespace} + "=" +
@@ -130,8 +131,10 @@ asio::awaitable<std::vector<kube::Object>> Applier::prepare(
             object.set_namespace("default");
         if (scope == kube::Scope::cluster && !object.ns().empty())
             object.metadata().stable_erase(object.metadata().find("namespace"));
-        object.set_label(owner_name, owner.name);
-        object.set_label(owner_namespace, owner.ns);
+        if (!owner.name.empty()) {
+            object.set_label(owner_name, owner.name);
+            object.set_label(owner_namespace, owner.ns);
+        }
         const auto [other, fresh] = places.emplace(object.id(), place);
         if (!fresh) {
             throw Error{ErrorKind::invalid, object.id().to_string() + " is there twice: " +
@@ -171,8 +174,37 @@ asio::awaitable<std::vector<Change>> Applier::apply(const Order& order,
             batch.changes, [](const Change& c) { return c.action == Change::Action::failed; });
         std::ranges::move(batch.changes, std::back_inserter(changes));
         if (broken && stage == Stage::definitions) break;
+        if (stage == Stage::definitions) co_await wait_until_served(order, objects);
     }
     co_return changes;
+}
+
+/// A kind whose definition comes along is served a moment after it was applied.
+asio::awaitable<void> Applier::wait_until_served(const Order& order,
+                                                 const std::vector<kube::Object>& objects) {
+    std::set<std::pair<std::string, std::string>> defined;
+    for (const auto& object : objects) {
+        const auto* spec = object.spec();
+        if (object.kind() != "CustomResourceDefinition" || spec == nullptr) continue;
+        defined.emplace(kube::find_string(*spec, {"group"}), kube::find_string(*spec, {"names", "kind"}));
+    }
+    if (defined.empty()) co_return;
+    asio::steady_timer timer{co_await asio::this_coro::executor};
+    const auto deadline = std::chrono::steady_clock::now() + order.timeout;
+    std::set<kube::GroupVersionKind> wanted;
+    for (const auto& object : objects) {
+        const auto gvk = object.gvk();
+        if (defined.contains({gvk.group, gvk.kind})) wanted.insert(gvk);
+    }
+    for (const auto& gvk : wanted) {
+        for (;;) {
+            const auto mapping = co_await client_.map(gvk);
+            // One that is never served fails by itself when its objects are applied.
+            if (mapping || std::chrono::steady_clock::now() > deadline) break;
+            timer.expires_after(served_pause);
+            co_await timer.async_wait(asio::use_awaitable);
+        }
+    }
 }
 
 /// The live objects of the owner, one list per kind. What is as remembered is settled by its
@@ -183,7 +215,8 @@ asio::awaitable<void> Applier::list_live(Batch& batch) {
     kube::ListOptions options;
     options.label_selector = selector_of(batch.order.owner);
     for (const auto& gvk : kinds) {
-        if (!co_await client_.map(gvk)) continue;
+        const auto served = co_await client_.map(gvk);
+        if (!served) continue;
         auto list = co_await client_.list(gvk, options);
         for (auto& item : list.items) {
             const auto id = item.id();
@@ -201,7 +234,8 @@ asio::awaitable<void> Applier::list_live(Batch& batch) {
 asio::awaitable<void> Applier::work(Batch& batch) {
     while (batch.next < batch.objects.size()) {
         const auto position = batch.next++;
-        batch.changes[position] = co_await apply_one(batch, *batch.objects[position]);
+        auto change = co_await apply_one(batch, *batch.objects[position]);
+        batch.changes[position] = std::move(change);
     }
 }
 
@@ -319,7 +353,8 @@ asio::awaitable<std::vector<Change>> Applier::prune(
     std::vector<Change> changes;
     for (const auto& [id, version] : gone) {
         try {
-            changes.push_back(co_await prune_one(owner, id, version));
+            auto change = co_await prune_one(owner, id, version);
+            changes.push_back(std::move(change));
         } catch (const Error& error) {
             if (error.kind() == ErrorKind::unavailable) throw;
             changes.push_back(failed(id, error.what()));
@@ -333,7 +368,8 @@ asio::awaitable<std::vector<Change>> Applier::prune(
 asio::awaitable<Change> Applier::prune_one(const Key& owner, const kube::ObjectId& id,
                                            const std::string& version) {
     kube::GroupVersionKind gvk{.group = id.group, .version = version, .kind = id.kind};
-    if (!co_await client_.map(gvk)) {
+    const auto served = co_await client_.map(gvk);
+    if (!served) {
         // The version is no longer served, or the definition went, and its objects with it.
         const auto mapping = co_await client_.map(id);
         if (!mapping) co_return changed(id, Change::Action::pruned);
@@ -352,18 +388,26 @@ asio::awaitable<Change> Applier::prune_one(const Key& owner, const kube::ObjectI
     co_return changed(id, Change::Action::pruned);
 }
 
-asio::awaitable<Applier::Preview> Applier::preview(const Order& order, const kube::Object& object) {
+asio::awaitable<Applier::Preview> Applier::preview(const kube::Object& object) {
     const auto id = object.id();
     Preview result;
     result.change = changed(id, Change::Action::unchanged);
     result.after = object;
     try {
-        auto live = co_await client_.get(object.gvk(), id.ns, id.name);
-        if (live) result.before = without_bookkeeping(*live);
+        const auto live = co_await client_.get(object.gvk(), id.ns, id.name);
+        kube::Object desired{object.fields()};
+        if (live) {
+            result.before = without_bookkeeping(*live);
+            for (const auto label : {owner_name, owner_namespace})
+                if (!live->label(label).empty()) desired.set_label(label, live->label(label));
+            if (const auto adopted = live->annotation(adopted_annotation); !adopted.empty())
+                desired.set_annotation(adopted_annotation, adopted);
+        }
         kube::ApplyOptions options;
         options.field_manager = options_.field_manager;
         options.dry_run = true;
-        result.after = without_bookkeeping(co_await client_.apply(object, options));
+        const auto applied = co_await client_.apply(desired, options);
+        result.after = without_bookkeeping(applied);
         if (!live) {
             result.change.action = Change::Action::created;
         } else if (!(result.before == result.after)) {
@@ -371,10 +415,7 @@ asio::awaitable<Applier::Preview> Applier::preview(const Order& order, const kub
         }
     } catch (const kube::StatusError& error) {
         result.change = failed(id, error.what());
-        if (is_immutable_error(error)) {
-            result.change.action = Change::Action::recreated;
-            if (!order.force) result.change.message += " (needs spec.force)";
-        }
+        if (is_immutable_error(error)) result.change.action = Change::Action::recreated;
     }
     co_return result;
 }

@@ -53,9 +53,9 @@ public:
     Applier(kube::Client& client, Options options)
         : client_{client}, options_{std::move(options)} {}
 
-    /// The objects as they will be sent: labelled with their owner, a namespace on each namespaced
-    /// one, in the order of application. Error(invalid): two are the same object, or one is
-    /// encrypted.
+    /// The objects as they will be sent: labelled with their owner (none where its name is empty), a
+    /// namespace on each namespaced one, in the order of application. Error(invalid): two are the
+    /// same object, or one is encrypted.
     boost::asio::awaitable<std::vector<kube::Object>> prepare(
         const Key& owner, std::vector<kube::LoadedObject> objects);
 
@@ -76,13 +76,14 @@ public:
     boost::asio::awaitable<std::vector<Change>> prune(
         const Key& owner, std::vector<std::pair<kube::ObjectId, std::string>> gone, Memory& memory);
 
-    /// What `apply` would do, without doing it, and the two states of each object that differs.
+    /// What `apply` would do, without doing it, and the two states. What belongs to an owner stays
+    /// his.
     struct Preview {
         Change change;
         kube::Object before;
         kube::Object after;
     };
-    boost::asio::awaitable<Preview> preview(const Order& order, const kube::Object& object);
+    boost::asio::awaitable<Preview> preview(const kube::Object& object);
 
 private:
     struct Batch;
@@ -92,6 +93,8 @@ private:
                                                  Remembered* known);
     boost::asio::awaitable<Change> recreate(const Batch& batch, const kube::Object& object);
     boost::asio::awaitable<void> list_live(Batch& batch);
+    boost::asio::awaitable<void> wait_until_served(const Order& order,
+                                                   const std::vector<kube::Object>& objects);
     boost::asio::awaitable<Change> prune_one(const Key& owner, const kube::ObjectId& id,
                                              const std::string& version);
 

@@ -1,0 +1,207 @@
+#include "gitops/cluster_store.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/task_group.h"
+#include "kube/watch.h"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+
+namespace kled::gitops {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+constexpr int conflict_limit = 5;
+constexpr Duration look_for_definition{2'000};
+
+/// Passes on what a watch tells, and after a gap what went meanwhile.
+class Follower : public kube::WatchHandler {
+public:
+    explicit Follower(ObjectStore::Listener& listener) : listener_{listener} {}
+
+    void list_page(std::vector<kube::Object> items, bool first) override {
+        if (first) listed_.clear();
+        for (auto& item : items) {
+            listed_.insert(key_of(item));
+            changed(std::move(item));
+        }
+    }
+    void list_complete() override {
+        for (auto known = known_.begin(); known != known_.end();) {
+            if (listed_.contains(*known)) {
+                ++known;
+            } else {
+                listener_.removed(*known);
+                known = known_.erase(known);
+            }
+        }
+        listed_.clear();
+    }
+    void changed(kube::Object object) override {
+        known_.insert(key_of(object));
+        listener_.changed(std::move(object));
+    }
+    void deleted(kube::Object object) override {
+        const auto key = key_of(object);
+        known_.erase(key);
+        listener_.removed(key);
+    }
+
+private:
+    ObjectStore::Listener& listener_;
+    std::set<Key> known_;
+    std::set<Key> listed_;
+};
+
+/// The fields of a status that are ours; what is not set is taken away.
+json::object status_patch(const kube::Object& object) {
+    static constexpr std::array source{"conditions", "observedGeneration", "lastHandledReconcileAt",
+                                       "artifact"};
+    static constexpr std::array work{"conditions",          "observedGeneration",
+                                     "lastHandledReconcileAt", "lastAppliedRevision",
+                                     "lastAttemptedRevision",  "inventory"};
+    json::object fields;
+    const auto take = [&](std::string_view name) {
+        const auto* value =
+            object.status() == nullptr ? nullptr : object.status()->if_contains(name);
+        if (value == nullptr) {
+            fields[name] = nullptr;
+        } else {
+            fields[name] = *value;
+        }
+    };
+    if (object.kind() == "GitRepository") {
+        for (const auto* name : source) take(name);
+    } else {
+        for (const auto* name : work) take(name);
+    }
+    json::object patch;
+    patch["status"] = std::move(fields);
+    return patch;
+}
+
+}  // namespace
+
+asio::awaitable<void> ClusterStore::run(Listener& listener) {
+    TaskGroup tasks{co_await asio::this_coro::executor};
+    tasks.spawn(follow(std::string{source_group}, "GitRepository", listener));
+    tasks.spawn(follow(std::string{kustomize_group}, "Kustomization", listener));
+    for (const auto& kind : options_.target_kinds)
+        tasks.spawn(follow(options_.target_group, kind, listener));
+    co_await tasks.join();
+}
+
+asio::awaitable<void> ClusterStore::follow(std::string group, std::string kind, Listener& listener) {
+    const kube::ObjectId id{.group = group, .kind = kind, .ns = {}, .name = {}};
+    asio::steady_timer timer{co_await asio::this_coro::executor};
+    std::optional<kube::Mapping> mapping;
+    for (bool told = false; !mapping;) {
+        try {
+            mapping = co_await client_.map(id);
+            if (!mapping && !std::exchange(told, true))
+                log::info("gitops", "waiting for its definition", {{"kind", kind + "." + group}});
+        } catch (const Error& error) {
+            log::warn("gitops", error.what(), {{"kind", kind + "." + group}});
+        }
+        if (mapping) break;
+        timer.expires_after(look_for_definition);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+    const kube::GroupVersionKind gvk{
+        .group = group, .version = mapping->resource.version, .kind = kind};
+    Follower follower{listener};
+    const kube::WatchOptions options;
+    co_await kube::watch(client_, gvk, options, follower);
+}
+
+asio::awaitable<void> ClusterStore::write_status(const kube::Object& object) {
+    const auto gvk = object.gvk();
+    const std::string ns{object.ns()};
+    const std::string name{object.name()};
+    const std::string status = "status";
+    if (gvk.group == source_group || gvk.group == kustomize_group) {
+        const json::value patch(status_patch(object));
+        co_await client_.patch(gvk, ns, name, kube::PatchType::merge, patch, status);
+        co_return;
+    }
+    // Another writes there too: only our condition, into what is there now.
+    const auto ours = Conditions::from_status(object.status());
+    const auto* rendered = ours.find("Rendered");
+    if (rendered == nullptr) co_return;
+    for (int attempt = 0;; ++attempt) {
+        auto latest = co_await client_.get(gvk, ns, name);
+        if (!latest) co_return;
+        auto theirs = Conditions::from_status(latest->status());
+        theirs.put(*rendered);
+        auto& field = latest->fields()["status"];
+        if (!field.is_object()) field.emplace_object();
+        field.get_object()["conditions"] = theirs.to_json();
+        try {
+            co_await client_.update_status(*latest);
+            co_return;
+        } catch (const Error& error) {
+            if (error.kind() != ErrorKind::conflict || attempt == conflict_limit) throw;
+        }
+    }
+}
+
+asio::awaitable<void> ClusterStore::hold(const kube::Object& object) {
+    co_await set_finalizer(object, true);
+}
+
+asio::awaitable<void> ClusterStore::release(const kube::Object& object) {
+    co_await set_finalizer(object, false);
+}
+
+asio::awaitable<bool> ClusterStore::set_finalizer(const kube::Object& object, bool present) {
+    const auto gvk = object.gvk();
+    const std::string ns{object.ns()};
+    const std::string name{object.name()};
+    const std::string whole;
+    std::optional<kube::Object> latest{object};
+    for (int attempt = 0; latest; ++attempt) {
+        json::array finalizers;
+        bool there = false;
+        const auto* list = kube::find(latest->fields(), {"metadata", "finalizers"});
+        if (list != nullptr && list->is_array()) {
+            for (const auto& item : list->get_array()) {
+                const bool own = item.is_string() && item.get_string() == finalizer;
+                there = there || own;
+                if (!own || present) finalizers.push_back(item);
+            }
+        }
+        if (there == present) co_return true;
+        if (present) finalizers.emplace_back(finalizer);
+        json::object metadata;
+        metadata["finalizers"] = std::move(finalizers);
+        metadata["resourceVersion"] = latest->resource_version();
+        json::object patch;
+        patch["metadata"] = std::move(metadata);
+        const json::value body(std::move(patch));
+        try {
+            co_await client_.patch(gvk, ns, name, kube::PatchType::merge, body, whole);
+            co_return true;
+        } catch (const Error& error) {
+            if (error.kind() == ErrorKind::not_found) co_return false;
+            if (error.kind() != ErrorKind::conflict || attempt == conflict_limit) throw;
+        }
+        latest = co_await client_.get(gvk, ns, name);
+    }
+    co_return false;
+}
+
+asio::awaitable<void> ClusterStore::declare(const Key&, std::vector<kube::LoadedObject>&) {
+    co_return;
+}
+
+}  // namespace kled::gitops

@@ -1,0 +1,176 @@
+#include "gitops/objects.h"
+
+#include "base/error.h"
+#include "gitops/file_store.h"
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+
+namespace kled::gitops {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+struct Kind {
+    std::string_view group;
+    std::string_view kind;
+    std::array<std::string_view, 3> names;
+};
+constexpr std::array kinds{
+    Kind{source_group, "GitRepository", {"gitrepository", "source", "git"}},
+    Kind{kustomize_group, "Kustomization", {"kustomization", "ks", "kustomizations"}},
+    Kind{"edge.kled.io", "EdgeDeployment", {"edgedeployment", "ed", "edgedeployments"}},
+};
+
+const kube::GroupVersionKind config_map{.group = "", .version = "v1", .kind = "ConfigMap"};
+
+std::size_t rank(const kube::Object& object) {
+    return static_cast<std::size_t>(
+        std::ranges::find(kinds, object.kind(), &Kind::kind) - kinds.begin());
+}
+
+bool same_without_case(std::string_view a, std::string_view b) {
+    return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) {
+        return std::tolower(x) == std::tolower(y);
+    });
+}
+
+asio::awaitable<void> merge(kube::Client& client, const FoundObject& found, json::object patch,
+                            json::object state_patch) {
+    const bool kept = !found.state.empty();
+    const auto gvk = kept ? config_map : found.object.gvk();
+    const std::string ns{kept ? found.state_namespace : std::string{found.object.ns()}};
+    const std::string name{kept ? found.state : std::string{found.object.name()}};
+    const json::value body(kept ? std::move(state_patch) : std::move(patch));
+    const std::string whole;
+    co_await client.patch(gvk, ns, name, kube::PatchType::merge, body, whole);
+}
+
+json::object annotation_patch(std::string_view key, std::string_view value) {
+    json::object annotations;
+    annotations[key] = value;
+    json::object metadata;
+    metadata["annotations"] = std::move(annotations);
+    json::object patch;
+    patch["metadata"] = std::move(metadata);
+    return patch;
+}
+
+}  // namespace
+
+asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std::string ns) {
+    std::vector<FoundObject> result;
+    kube::ListOptions options;
+    options.ns = ns;
+    for (const auto& kind : kinds) {
+        const kube::ObjectId id{.group = std::string{kind.group}, .kind = std::string{kind.kind}, .ns = {}, .name = {}};
+        const auto mapping = co_await client.map(id);
+        if (!mapping) continue;
+        const kube::GroupVersionKind gvk{
+            .group = id.group, .version = mapping->resource.version, .kind = id.kind};
+        auto list = co_await client.list(gvk, options);
+        for (auto& item : list.items)
+            result.push_back({.object = std::move(item), .state = {}, .state_namespace = {}});
+    }
+    kube::ListOptions states;
+    states.label_selector = std::string{state_label} + "=true";
+    auto list = co_await client.list(config_map, states);
+    for (const auto& item : list.items) {
+        auto object = kept_object(item);
+        if (!object || (!ns.empty() && object->ns() != ns)) continue;
+        result.push_back({.object = std::move(*object),
+                          .state = std::string{item.name()},
+                          .state_namespace = std::string{item.ns()}});
+    }
+    std::ranges::stable_sort(result, [](const FoundObject& a, const FoundObject& b) {
+        const auto key = [](const kube::Object& o) { return std::tuple{rank(o), o.ns(), o.name()}; };
+        return key(a.object) < key(b.object);
+    });
+    co_return result;
+}
+
+const FoundObject& select(const std::vector<FoundObject>& objects, std::string_view name) {
+    const auto slash = name.find('/');
+    const auto type = slash == std::string_view::npos ? std::string_view{} : name.substr(0, slash);
+    const auto wanted = slash == std::string_view::npos ? name : name.substr(slash + 1);
+    const FoundObject* found = nullptr;
+    std::string all;
+    for (const auto& candidate : objects) {
+        const auto& object = candidate.object;
+        if (object.name() != wanted) continue;
+        if (!type.empty()) {
+            const auto kind = std::ranges::find(kinds, object.kind(), &Kind::kind);
+            if (kind == kinds.end() || std::ranges::none_of(kind->names, [&](std::string_view n) {
+                    return same_without_case(n, type);
+                })) {
+                continue;
+            }
+        }
+        all += (all.empty() ? "" : ", ") + key_of(object).to_string();
+        if (found != nullptr) throw Error{ErrorKind::invalid, "which one: " + all + "? (KIND/NAME, -n NAMESPACE)"};
+        found = &candidate;
+    }
+    if (found == nullptr) {
+        throw Error{ErrorKind::not_found, "there is no '" + std::string{name} +
+                                              "'; `kled gitops get` shows what there is"};
+    }
+    return *found;
+}
+
+asio::awaitable<void> request_reconcile(kube::Client& client, const FoundObject& found, std::string token) {
+    auto patch = annotation_patch(requested_at, token);
+    auto state_patch = patch;
+    co_await merge(client, found, std::move(patch), std::move(state_patch));
+}
+
+asio::awaitable<void> set_suspended(kube::Client& client, const FoundObject& found, bool suspended) {
+    json::object spec;
+    spec["suspend"] = suspended;
+    json::object patch;
+    patch["spec"] = std::move(spec);
+    auto state_patch = annotation_patch(suspend_annotation, suspended ? "true" : "false");
+    co_await merge(client, found, std::move(patch), std::move(state_patch));
+}
+
+asio::awaitable<std::optional<kube::Object>> read_again(kube::Client& client, const FoundObject& found) {
+    if (found.state.empty()) {
+        const std::string ns{found.object.ns()};
+        const std::string name{found.object.name()};
+        co_return co_await client.get(found.object.gvk(), ns, name);
+    }
+    const auto state = co_await client.get(config_map, found.state_namespace, found.state);
+    if (!state) co_return std::nullopt;
+    co_return kept_object(*state);
+}
+
+Summary summarise(const kube::Object& object) {
+    const auto conditions = Conditions::from_status(object.status());
+    const bool source = object.kind() == "GitRepository";
+    Summary result;
+    const auto* ready = conditions.find("Ready");
+    if (ready == nullptr) ready = conditions.find("Rendered");
+    result.ready = ready == nullptr ? "Unknown" : ready->status;
+    result.message = ready == nullptr ? "not looked at yet" : ready->message;
+    if (object.status() != nullptr) {
+        result.revision = source ? kube::find_string(*object.status(), {"artifact", "revision"})
+                                 : kube::find_string(*object.status(), {"lastAppliedRevision"});
+    }
+    const auto* suspend = object.spec() == nullptr ? nullptr : kube::find(*object.spec(), {"suspend"});
+    if (suspend != nullptr && suspend->is_bool() && suspend->get_bool()) {
+        result.state = "Suspended";
+    } else if (conditions.is_true("Stalled")) {
+        result.state = "Stalled";
+    } else if (result.ready == "False") {
+        result.state = "Failed";
+    } else if (conditions.is_true("Reconciling") || result.ready == "Unknown") {
+        result.state = "Reconciling";
+    } else {
+        result.state = source ? "Fetched" : conditions.is_true("Healthy") ? "Healthy" : "Applied";
+    }
+    return result;
+}
+
+}  // namespace kled::gitops

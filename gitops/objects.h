@@ -1,0 +1,48 @@
+/// What commands see of deployment objects and do to them, wherever they are kept: as objects of
+/// the cluster, or as the ConfigMaps of a FileStore.
+#pragma once
+
+#include "gitops/api.h"
+#include "kube/client.h"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kled::gitops {
+
+struct FoundObject {
+    kube::Object object;
+    std::string state;      ///< the ConfigMap that keeps it; empty: it is in the API itself
+    std::string state_namespace;
+};
+
+/// GitRepositories, Kustomizations and EdgeDeployments of `ns` (empty: all), sources first, by
+/// namespace and name.
+boost::asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std::string ns);
+
+/// "apps", "kustomization/apps", "ks/apps", "source/fleet": exactly one of `objects`. Error(not_found)
+/// or, when several have the name, Error(invalid) that lists them.
+[[nodiscard]] const FoundObject& select(const std::vector<FoundObject>& objects, std::string_view name);
+
+/// Asks for a reconciliation now; `token` appears as status.lastHandledReconcileAt when it is done.
+boost::asio::awaitable<void> request_reconcile(kube::Client& client, const FoundObject& found,
+                                               std::string token);
+boost::asio::awaitable<void> set_suspended(kube::Client& client, const FoundObject& found, bool suspended);
+
+/// The object as it is now; nullopt: it went.
+boost::asio::awaitable<std::optional<kube::Object>> read_again(kube::Client& client,
+                                                               const FoundObject& found);
+
+/// "True", "False", "Unknown" and its message, in a few words for a table: "Applied", "Healthy".
+struct Summary {
+    std::string ready;
+    std::string state;  ///< Applied, Healthy, Fetched, Suspended, Reconciling, Failed, Stalled
+    std::string message;
+    std::string revision;
+};
+[[nodiscard]] Summary summarise(const kube::Object& object);
+
+}  // namespace kled::gitops
