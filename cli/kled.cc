@@ -35,6 +35,8 @@ int main_or_throw(int argc, char** argv) {
         ->envname("KLED_STATE")
         ->capture_default_str();
     cli::add_build(app, globals);
+    cli::add_diff(app, globals);
+    cli::add_gitops(app, globals);
     cli::add_server(app, globals);
     cli::add_version(app, globals);
     cli::add_completion(app, globals);

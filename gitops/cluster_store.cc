@@ -67,9 +67,9 @@ private:
 json::object status_patch(const kube::Object& object) {
     static constexpr std::array source{"conditions", "observedGeneration", "lastHandledReconcileAt",
                                        "artifact"};
-    static constexpr std::array work{"conditions",          "observedGeneration",
-                                     "lastHandledReconcileAt", "lastAppliedRevision",
-                                     "lastAttemptedRevision",  "inventory"};
+    static constexpr std::array work{
+        "conditions",          "observedGeneration",    "lastHandledReconcileAt",
+        "lastAppliedRevision", "lastAttemptedRevision", "inventory"};
     json::object fields;
     const auto take = [&](std::string_view name) {
         const auto* value =
@@ -101,7 +101,8 @@ asio::awaitable<void> ClusterStore::run(Listener& listener) {
     co_await tasks.join();
 }
 
-asio::awaitable<void> ClusterStore::follow(std::string group, std::string kind, Listener& listener) {
+asio::awaitable<void> ClusterStore::follow(std::string group, std::string kind,
+                                           Listener& listener) {
     const kube::ObjectId id{.group = group, .kind = kind, .ns = {}, .name = {}};
     asio::steady_timer timer{co_await asio::this_coro::executor};
     std::optional<kube::Mapping> mapping;

@@ -17,7 +17,7 @@ namespace kled::gitops {
 class ClusterStore : public ObjectStore {
 public:
     struct Options {
-        std::set<std::string> target_kinds;  ///< deployment kinds besides Kustomization …
+        std::set<std::string> target_kinds;         ///< deployment kinds besides Kustomization …
         std::string target_group = "edge.kled.io";  ///< … of this group
     };
     ClusterStore(kube::Client& client, Options options)

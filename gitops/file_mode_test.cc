@@ -13,13 +13,15 @@ using git::testing::File;
 using git::testing::Files;
 using ::testing::HasSubstr;
 
-std::string kustomization(const std::string& name, const std::string& path, const std::string& more = "") {
-    return "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: " + name +
-           "}\nspec:\n  interval: 10m\n  retryInterval: 1s\n  path: " + path +
+std::string kustomization(const std::string& name, const std::string& path,
+                          const std::string& more = "") {
+    return "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: " +
+           name + "}\nspec:\n  interval: 10m\n  retryInterval: 1s\n  path: " + path +
            "\n  prune: true\n  sourceRef: {kind: GitRepository, name: flux-system}\n" + more;
 }
 
-std::string config(const std::string& name, const std::string& value, const std::string& ns = "web") {
+std::string config(const std::string& name, const std::string& value,
+                   const std::string& ns = "web") {
     return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + ", namespace: " + ns +
            "}\ndata: {k: '" + value + "'}\n";
 }
@@ -96,7 +98,8 @@ TEST_F(FileMode, PrunesWhatItBroughtAndNothingElse) {
     start();
     ASSERT_TRUE(applied("ks/apps"));
     ASSERT_EQ(value("a"), "1") << "adopted";
-    push({{"clusters/dev/apps.yaml", kustomization("apps", "./apps")}, {"apps/c.yaml", config("c", "1")}});
+    push({{"clusters/dev/apps.yaml", kustomization("apps", "./apps")},
+          {"apps/c.yaml", config("c", "1")}});
     ASSERT_TRUE(applied("ks/apps"));
     EXPECT_EQ(value("b"), "absent");
     EXPECT_EQ(value("c"), "1");
@@ -181,11 +184,15 @@ TEST_F(FileMode, BringsACustomResourceWithItsDefinitionInOnePush) {
     files.insert_or_assign(
         "apps/crd.yaml",
         "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: "
-        "things.x.io}\nspec:\n  group: x.io\n  scope: Namespaced\n  names: {kind: Thing, plural: things, "
-        "singular: thing, listKind: ThingList}\n  versions:\n  - name: v1\n    served: true\n    storage: "
-        "true\n    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}\n");
-    files.insert_or_assign("apps/a-thing.yaml",
-                           "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: t, namespace: web}\nspec: {a: 1}\n");
+        "things.x.io}\nspec:\n  group: x.io\n  scope: Namespaced\n  names: {kind: Thing, plural: "
+        "things, "
+        "singular: thing, listKind: ThingList}\n  versions:\n  - name: v1\n    served: true\n    "
+        "storage: "
+        "true\n    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: "
+        "true}}\n");
+    files.insert_or_assign(
+        "apps/a-thing.yaml",
+        "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: t, namespace: web}\nspec: {a: 1}\n");
     commit = world.repository.commit(files);
     start();
     ASSERT_TRUE(applied("ks/apps")) << summary("ks/apps").message;
@@ -248,7 +255,8 @@ TEST_F(FileMode, AppliesAgainOnlyWhatDiffers) {
     commit = world.repository.commit(files);
     start();
     ASSERT_TRUE(applied("ks/apps"));
-    EXPECT_EQ(world.get("v1", "ConfigMap", "web", "a")->resource_version(), before->resource_version());
+    EXPECT_EQ(world.get("v1", "ConfigMap", "web", "a")->resource_version(),
+              before->resource_version());
 }
 
 }  // namespace

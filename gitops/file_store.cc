@@ -69,9 +69,10 @@ void wish(kube::Object& object, std::string_view requested, bool suspended) {
 
 std::optional<kube::Object> kept_object(const kube::Object& state) {
     try {
-        auto object =
-            kube::Object::from(kube::parse_json(kube::find_string(state.fields(), {"data", "object"})));
-        wish(object, state.annotation(requested_at), state.annotation(suspend_annotation) == "true");
+        auto object = kube::Object::from(
+            kube::parse_json(kube::find_string(state.fields(), {"data", "object"})));
+        wish(object, state.annotation(requested_at),
+             state.annotation(suspend_annotation) == "true");
         return object;
     } catch (const Error&) {
         return std::nullopt;
@@ -188,9 +189,10 @@ bool FileStore::take(const Key& key, kube::Object object, const std::string& own
     auto& kept = kept_[key];
     const auto generation = kept.object.generation();
     const bool same = same_spec(kept.object, object) && !kept.object.deleting() && generation > 0;
-    const auto created = kept.object.metadata() == nullptr
-                             ? std::string_view{}
-                             : kube::find_string(kept.object.fields(), {"metadata", "creationTimestamp"});
+    const auto created =
+        kept.object.metadata() == nullptr
+            ? std::string_view{}
+            : kube::find_string(kept.object.fields(), {"metadata", "creationTimestamp"});
     object.metadata()["creationTimestamp"] =
         created.empty() ? to_rfc3339(std::chrono::system_clock::now()) : std::string{created};
     object.metadata()["generation"] = same ? generation : generation + 1;

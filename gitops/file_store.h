@@ -44,7 +44,7 @@ public:
 private:
     class Wishes;
     struct Kept {
-        kube::Object object;  ///< as declared, with its status
+        kube::Object object;      ///< as declared, with its status
         std::string requested{};  ///< what the ConfigMap's annotations ask for
         bool suspended = false;
         std::string owner;   ///< Key::to_string() of who declared it; empty: the two roots

@@ -28,14 +28,13 @@ constexpr std::array kinds{
 const kube::GroupVersionKind config_map{.group = "", .version = "v1", .kind = "ConfigMap"};
 
 std::size_t rank(const kube::Object& object) {
-    return static_cast<std::size_t>(
-        std::ranges::find(kinds, object.kind(), &Kind::kind) - kinds.begin());
+    return static_cast<std::size_t>(std::ranges::find(kinds, object.kind(), &Kind::kind) -
+                                    kinds.begin());
 }
 
 bool same_without_case(std::string_view a, std::string_view b) {
-    return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) {
-        return std::tolower(x) == std::tolower(y);
-    });
+    return std::ranges::equal(
+        a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 asio::awaitable<void> merge(kube::Client& client, const FoundObject& found, json::object patch,
@@ -66,7 +65,8 @@ asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std
     kube::ListOptions options;
     options.ns = ns;
     for (const auto& kind : kinds) {
-        const kube::ObjectId id{.group = std::string{kind.group}, .kind = std::string{kind.kind}, .ns = {}, .name = {}};
+        const kube::ObjectId id{
+            .group = std::string{kind.group}, .kind = std::string{kind.kind}, .ns = {}, .name = {}};
         const auto mapping = co_await client.map(id);
         if (!mapping) continue;
         const kube::GroupVersionKind gvk{
@@ -86,7 +86,9 @@ asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std
                           .state_namespace = std::string{item.ns()}});
     }
     std::ranges::stable_sort(result, [](const FoundObject& a, const FoundObject& b) {
-        const auto key = [](const kube::Object& o) { return std::tuple{rank(o), o.ns(), o.name()}; };
+        const auto key = [](const kube::Object& o) {
+            return std::tuple{rank(o), o.ns(), o.name()};
+        };
         return key(a.object) < key(b.object);
     });
     co_return result;
@@ -110,7 +112,8 @@ const FoundObject& select(const std::vector<FoundObject>& objects, std::string_v
             }
         }
         all += (all.empty() ? "" : ", ") + key_of(object).to_string();
-        if (found != nullptr) throw Error{ErrorKind::invalid, "which one: " + all + "? (KIND/NAME, -n NAMESPACE)"};
+        if (found != nullptr)
+            throw Error{ErrorKind::invalid, "which one: " + all + "? (KIND/NAME, -n NAMESPACE)"};
         found = &candidate;
     }
     if (found == nullptr) {
@@ -120,13 +123,15 @@ const FoundObject& select(const std::vector<FoundObject>& objects, std::string_v
     return *found;
 }
 
-asio::awaitable<void> request_reconcile(kube::Client& client, const FoundObject& found, std::string token) {
+asio::awaitable<void> request_reconcile(kube::Client& client, const FoundObject& found,
+                                        std::string token) {
     auto patch = annotation_patch(requested_at, token);
     auto state_patch = patch;
     co_await merge(client, found, std::move(patch), std::move(state_patch));
 }
 
-asio::awaitable<void> set_suspended(kube::Client& client, const FoundObject& found, bool suspended) {
+asio::awaitable<void> set_suspended(kube::Client& client, const FoundObject& found,
+                                    bool suspended) {
     json::object spec;
     spec["suspend"] = suspended;
     json::object patch;
@@ -135,7 +140,8 @@ asio::awaitable<void> set_suspended(kube::Client& client, const FoundObject& fou
     co_await merge(client, found, std::move(patch), std::move(state_patch));
 }
 
-asio::awaitable<std::optional<kube::Object>> read_again(kube::Client& client, const FoundObject& found) {
+asio::awaitable<std::optional<kube::Object>> read_again(kube::Client& client,
+                                                        const FoundObject& found) {
     if (found.state.empty()) {
         const std::string ns{found.object.ns()};
         const std::string name{found.object.name()};
@@ -158,7 +164,8 @@ Summary summarise(const kube::Object& object) {
         result.revision = source ? kube::find_string(*object.status(), {"artifact", "revision"})
                                  : kube::find_string(*object.status(), {"lastAppliedRevision"});
     }
-    const auto* suspend = object.spec() == nullptr ? nullptr : kube::find(*object.spec(), {"suspend"});
+    const auto* suspend =
+        object.spec() == nullptr ? nullptr : kube::find(*object.spec(), {"suspend"});
     if (suspend != nullptr && suspend->is_bool() && suspend->get_bool()) {
         result.state = "Suspended";
     } else if (conditions.is_true("Stalled")) {

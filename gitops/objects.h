@@ -15,7 +15,7 @@ namespace kled::gitops {
 
 struct FoundObject {
     kube::Object object;
-    std::string state;      ///< the ConfigMap that keeps it; empty: it is in the API itself
+    std::string state;  ///< the ConfigMap that keeps it; empty: it is in the API itself
     std::string state_namespace;
 };
 
@@ -23,14 +23,16 @@ struct FoundObject {
 /// namespace and name.
 boost::asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std::string ns);
 
-/// "apps", "kustomization/apps", "ks/apps", "source/fleet": exactly one of `objects`. Error(not_found)
-/// or, when several have the name, Error(invalid) that lists them.
-[[nodiscard]] const FoundObject& select(const std::vector<FoundObject>& objects, std::string_view name);
+/// "apps", "kustomization/apps", "ks/apps", "source/fleet": exactly one of `objects`.
+/// Error(not_found) or, when several have the name, Error(invalid) that lists them.
+[[nodiscard]] const FoundObject& select(const std::vector<FoundObject>& objects,
+                                        std::string_view name);
 
 /// Asks for a reconciliation now; `token` appears as status.lastHandledReconcileAt when it is done.
 boost::asio::awaitable<void> request_reconcile(kube::Client& client, const FoundObject& found,
                                                std::string token);
-boost::asio::awaitable<void> set_suspended(kube::Client& client, const FoundObject& found, bool suspended);
+boost::asio::awaitable<void> set_suspended(kube::Client& client, const FoundObject& found,
+                                           bool suspended);
 
 /// The object as it is now; nullopt: it went.
 boost::asio::awaitable<std::optional<kube::Object>> read_again(kube::Client& client,

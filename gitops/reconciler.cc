@@ -322,7 +322,8 @@ struct Reconciler::Impl {
 
     // ---- deployment objects ---------------------------------------------------------------------
 
-    asio::awaitable<std::optional<SteadyTime>> reconcile_work(const Key& key, std::shared_ptr<Work> work) {
+    asio::awaitable<std::optional<SteadyTime>> reconcile_work(const Key& key,
+                                                              std::shared_ptr<Work> work) {
         const auto shared = std::make_shared<Deployment>();  // a build on the pool keeps it
         auto& deployment = *shared;
         std::optional<Outcome> bad;
@@ -567,7 +568,8 @@ struct Reconciler::Impl {
                          {{"action", std::string{to_string(change.action)}}})
                 .add();
         }
-        if (!lines.empty()) events.record(work.object, false, "Progressing", join(lines, listed_changes));
+        if (!lines.empty())
+            events.record(work.object, false, "Progressing", join(lines, listed_changes));
     }
 
     /// Afterwards the inventory is what is wanted and what could not be pruned.

@@ -186,7 +186,8 @@ asio::awaitable<void> Applier::wait_until_served(const Order& order,
     for (const auto& object : objects) {
         const auto* spec = object.spec();
         if (object.kind() != "CustomResourceDefinition" || spec == nullptr) continue;
-        defined.emplace(kube::find_string(*spec, {"group"}), kube::find_string(*spec, {"names", "kind"}));
+        defined.emplace(kube::find_string(*spec, {"group"}),
+                        kube::find_string(*spec, {"names", "kind"}));
     }
     if (defined.empty()) co_return;
     asio::steady_timer timer{co_await asio::this_coro::executor};

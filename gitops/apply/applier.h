@@ -53,8 +53,8 @@ public:
     Applier(kube::Client& client, Options options)
         : client_{client}, options_{std::move(options)} {}
 
-    /// The objects as they will be sent: labelled with their owner (none where its name is empty), a
-    /// namespace on each namespaced one, in the order of application. Error(invalid): two are the
+    /// The objects as they will be sent: labelled with their owner (none where its name is empty),
+    /// a namespace on each namespaced one, in the order of application. Error(invalid): two are the
     /// same object, or one is encrypted.
     boost::asio::awaitable<std::vector<kube::Object>> prepare(
         const Key& owner, std::vector<kube::LoadedObject> objects);

@@ -1,0 +1,238 @@
+// The role `gitops` of kledd: makes the loop of gitops/ from flags and wires it.
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hop.h"
+#include "base/log.h"
+#include "base/task_group.h"
+#include "cli/role.h"
+#include "gitops/cluster_store.h"
+#include "gitops/events.h"
+#include "gitops/file_store.h"
+#include "gitops/receiver.h"
+#include "gitops/reconciler.h"
+#include "kube/client.h"
+#include "kube/events.h"
+#include "net/http_server.h"
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <charconv>
+#include <optional>
+#include <utility>
+
+namespace kled::cli {
+
+namespace asio = boost::asio;
+
+namespace {
+
+struct Flags {
+    std::string repository;
+    std::string path = ".";
+    std::string branch;
+    std::string tag;
+    std::string commit;
+    std::string interval = "1m";
+    std::string secret;
+    std::string name = "flux-system";
+    std::string ns = "flux-system";
+    bool local_repositories = false;
+    std::size_t concurrency = 4;
+    std::string webhook_listen;
+    std::string webhook_secret_file;
+};
+
+class GitopsRole : public Role {
+public:
+    GitopsRole(Daemon& daemon, asio::any_io_executor loop, const Flags& flags)
+        : loop_{loop},
+          client_{daemon.cluster(loop)},
+          news_{loop, asio::steady_timer::time_point::max()},
+          recorder_{loop, client_},
+          in_cluster_{flags.repository.empty()},
+          events_{[this](const gitops::Event& event) { publish(event); }},
+          store_{make_store(daemon, flags)},
+          reconciler_{loop, daemon.pool, client_, *store_, events_, options(daemon, flags)} {
+        const gitops::Nudge nudge = [this](std::string url) {
+            return on(loop_, look(std::move(url)));
+        };
+        daemon.socket_routes["/v1/notify"] = gitops::notify_handler(nudge);
+        daemon.socket_routes["/v1/gitops/events"] = [this](net::Request request, const net::Peer&,
+                                                           net::ResponseWriter& out) {
+            return serve_events(std::move(request), out);
+        };
+        if (!flags.webhook_listen.empty()) listen(flags, nudge);
+    }
+
+    asio::awaitable<void> run() override {
+        TaskGroup tasks{loop_};
+        tasks.spawn(reconciler_.run());
+        tasks.spawn(recorder_.run());
+        if (webhooks_) tasks.spawn(webhooks_->run());
+        co_await tasks.join();
+    }
+
+private:
+    std::unique_ptr<gitops::ObjectStore> make_store(const Daemon& daemon, const Flags& flags) {
+        if (flags.repository.empty()) {
+            gitops::ClusterStore::Options options;
+            for (const auto& [kind, target] : daemon.targets) options.target_kinds.insert(kind);
+            return std::make_unique<gitops::ClusterStore>(client_, std::move(options));
+        }
+        gitops::FileStore::Options options;
+        options.url = flags.repository;
+        options.reference = {.branch = flags.branch, .tag = flags.tag, .commit = flags.commit};
+        if (flags.branch.empty() && flags.tag.empty() && flags.commit.empty())
+            options.reference.branch = "main";
+        options.path = flags.path;
+        options.interval = parse_duration(flags.interval);
+        options.secret_name = flags.secret;
+        options.name = flags.name;
+        options.ns = flags.ns;
+        for (const auto& [kind, target] : daemon.targets) options.target_kinds.insert(kind);
+        return std::make_unique<gitops::FileStore>(client_, std::move(options));
+    }
+
+    static gitops::Reconciler::Options options(const Daemon& daemon, const Flags& flags) {
+        gitops::Reconciler::Options options;
+        options.cache = daemon.state / "gitops" / "git";
+        options.local_repositories = flags.local_repositories;
+        options.concurrency = flags.concurrency;
+        options.targets = daemon.targets;
+        return options;
+    }
+
+    void listen(const Flags& flags, const gitops::Nudge& nudge) {
+        if (flags.webhook_secret_file.empty()) {
+            throw Error{ErrorKind::invalid,
+                        "--gitops-webhook-listen needs --gitops-webhook-secret-file: an unsigned "
+                        "webhook is refused"};
+        }
+        auto text = read_file(flags.webhook_secret_file, 4096);
+        while (text.ends_with('\n')) text.pop_back();
+        if (text.empty()) throw Error{ErrorKind::invalid, flags.webhook_secret_file + " is empty"};
+        net::ServerOptions options;
+        const auto colon = flags.webhook_listen.rfind(':');
+        const auto* port = flags.webhook_listen.data() + colon + 1;
+        const auto* end = flags.webhook_listen.data() + flags.webhook_listen.size();
+        if (colon == std::string::npos || std::from_chars(port, end, options.port).ptr != end ||
+            port == end) {
+            throw Error{ErrorKind::invalid,
+                        "--gitops-webhook-listen: '" + flags.webhook_listen + "' is not HOST:PORT"};
+        }
+        options.host = flags.webhook_listen.substr(0, colon);
+        options.body_limit = gitops::webhook_body_limit;
+        webhooks_.emplace(
+            loop_, std::move(options),
+            gitops::webhook_handler(std::make_shared<const Secret>(std::move(text)), nudge));
+        log::info("gitops", "webhooks",
+                  {{"host", flags.webhook_listen.substr(0, colon)}, {"port", webhooks_->port()}});
+    }
+
+    void publish(const gitops::Event& event) {
+        news_.cancel();
+        if (!in_cluster_) return;  // there is no object that it could be about
+        recorder_.record(
+            event.about,
+            {.warning = event.warning, .reason = event.reason, .message = event.message});
+    }
+
+    asio::awaitable<std::size_t> look(std::string url) { co_return reconciler_.nudge(url); }
+
+    /// Those after `number`; when there are none yet, and `wait`, the next ones.
+    asio::awaitable<std::vector<gitops::Event>> events_after(std::uint64_t number, bool wait) {
+        auto events = events_.since(number);
+        while (events.empty() && wait) {
+            co_await news_.async_wait(asio::as_tuple(asio::use_awaitable));
+            events = events_.since(number);
+        }
+        co_return events;
+    }
+
+    /// GET /v1/gitops/events[?follow]: one JSON object a line.
+    asio::awaitable<void> serve_events(net::Request request, net::ResponseWriter& out) {
+        const bool follow = net::parse_target(request.target).parameter("follow").has_value();
+        net::Headers headers;
+        headers.set("Content-Type", "application/x-ndjson");
+        co_await out.begin(200, std::move(headers));
+        std::uint64_t last = 0;
+        bool wait = false;  // first what is there, then what comes
+        do {
+            const auto events = co_await on(loop_, events_after(last, wait));
+            std::string lines;
+            for (const auto& event : events) {
+                lines += kube::to_json(kube::json::value(event.to_json())) + "\n";
+                last = event.number;
+            }
+            if (!lines.empty()) co_await out.write(lines);
+            wait = true;
+        } while (follow);
+    }
+
+    asio::any_io_executor loop_;
+    kube::Client client_;
+    asio::steady_timer news_;  // never fires; cancelled when there is an event
+    kube::EventRecorder recorder_;
+    bool in_cluster_;
+    gitops::Events events_;
+    std::unique_ptr<gitops::ObjectStore> store_;
+    gitops::Reconciler reconciler_;
+    std::optional<net::HttpServer> webhooks_;
+};
+
+class GitopsSetup : public RoleSetup {
+public:
+    [[nodiscard]] std::string_view name() const override { return "gitops"; }
+
+    void add_flags(CLI::App& app) override {
+        auto* group = app.add_option_group("gitops", "Role gitops");
+        group->add_option("--gitops-repo", flags_.repository,
+                          "Deployment objects come from this repository, not from the cluster");
+        group->add_option("--gitops-path", flags_.path, "Folder of --gitops-repo that has them")
+            ->capture_default_str();
+        group->add_option("--gitops-branch", flags_.branch, "Branch of --gitops-repo (main)");
+        group->add_option("--gitops-tag", flags_.tag, "Tag of --gitops-repo, in place of a branch");
+        group->add_option("--gitops-commit", flags_.commit, "Commit of --gitops-repo");
+        group
+            ->add_option("--gitops-interval", flags_.interval,
+                         "How often --gitops-repo is looked at")
+            ->capture_default_str();
+        group->add_option("--gitops-secret", flags_.secret,
+                          "Secret with the credentials of --gitops-repo");
+        group
+            ->add_option("--gitops-name", flags_.name,
+                         "Name of the source that --gitops-repo becomes")
+            ->capture_default_str();
+        group->add_option("--gitops-namespace", flags_.ns, "Its namespace")->capture_default_str();
+        group->add_flag("--gitops-allow-local-repositories", flags_.local_repositories,
+                        "file:// URLs, and the ssh configuration of this user");
+        group->add_option("--gitops-concurrency", flags_.concurrency, "Reconciliations at a time")
+            ->capture_default_str()
+            ->check(CLI::Range(1, 256));
+        group->add_option("--gitops-webhook-listen", flags_.webhook_listen,
+                          "HOST:PORT for webhooks at /hook/generic and /hook/github");
+        group->add_option("--gitops-webhook-secret-file", flags_.webhook_secret_file,
+                          "File with the secret that signs them");
+    }
+
+    std::unique_ptr<Role> make(Daemon& daemon, asio::any_io_executor loop) override {
+        if (!daemon.cluster) {
+            throw Error{
+                ErrorKind::invalid,
+                "the role gitops needs a Kubernetes API: --kubeconfig, or the role api beside it"};
+        }
+        return std::make_unique<GitopsRole>(daemon, std::move(loop), flags_);
+    }
+
+private:
+    Flags flags_;
+};
+
+}  // namespace
+
+std::unique_ptr<RoleSetup> gitops_setup() { return std::make_unique<GitopsSetup>(); }
+
+}  // namespace kled::cli
