@@ -12,13 +12,16 @@
 #include <boost/asio/write.hpp>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <optional>
@@ -95,6 +98,8 @@ struct ChildPlan {
     bool new_process_group;
     bool dies_with_parent;
     pid_t parent;
+    int gate;         // a byte comes when the program may run; or -1
+    int gate_writer;  // the parent's end, which we must not hold open
 };
 
 [[noreturn]] void fail(const ChildPlan& plan, Step step) noexcept {
@@ -120,6 +125,14 @@ struct ChildPlan {
         if (::dup2(high[static_cast<std::size_t>(i)], i) < 0) fail(plan, Step::descriptors);
     if (plan.directory != nullptr && ::chdir(plan.directory) < 0) fail(plan, Step::directory);
 
+    if (plan.gate >= 0) {
+        ::close(plan.gate_writer);
+        char go = 0;
+        ssize_t n = 0;
+        do n = ::read(plan.gate, &go, 1);
+        while (n < 0 && errno == EINTR);
+        if (n != 1) ::_exit(127);
+    }
     for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
     sigset_t none;
     ::sigemptyset(&none);
@@ -141,6 +154,27 @@ Error start_error(const StartFailure& failure, const Command& command,
     return from_errno(failure.code, "cannot start " + command.argv[0]);
 }
 
+/// Field 22 of /proc/<pid>/stat; nullopt: no such process, or it has ended.
+std::optional<std::uint64_t> read_start_time(int pid) {
+    const auto stat = read_file_if_exists("/proc/" + std::to_string(pid) + "/stat");
+    if (!stat) return std::nullopt;
+    // The name in field 2 may hold anything, so count from its last parenthesis: " S 1 2 …".
+    auto rest = std::string_view{*stat}.substr(stat->rfind(')') + 1);
+    constexpr int fields_between = 19;  // from field 3 on
+    if (rest.starts_with(" Z") || rest.starts_with(" X")) return std::nullopt;
+    for (int i = 0; i < fields_between; ++i) rest.remove_prefix(std::min(rest.find(' ', 1), rest.size()));
+    std::uint64_t value = 0;
+    if (rest.empty()) return std::nullopt;
+    const auto [end, error] = std::from_chars(rest.data() + 1, rest.data() + rest.size(), value);
+    return error == std::errc{} ? std::optional{value} : std::nullopt;
+}
+
+/// A leader is gone; as long as its group has members its number is not given out again, and when a
+/// process has the number, the group was empty.
+void kill_rest_of_group(int pid) {
+    if (!read_start_time(pid)) ::kill(-pid, SIGKILL);
+}
+
 }  // namespace
 
 struct Process::Impl {
@@ -150,10 +184,12 @@ struct Process::Impl {
     FileDescriptor out;
     FileDescriptor err;
     bool own_group = true;
+    bool survives = false;
+    bool adopted = false;  // not our child: there is no status to wait for
     std::optional<int> status;
 
     ~Impl() {
-        if (status || pid < 0) return;
+        if (status || pid < 0 || survives) return;
         send(SIGKILL);
         reap(0);
     }
@@ -170,6 +206,15 @@ struct Process::Impl {
     /// `options`: 0 to wait, WNOHANG to look. True once it has ended.
     bool reap(int options) noexcept {
         if (status) return true;
+        if (adopted) {
+            pollfd ended{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+            while (::poll(&ended, 1, options == WNOHANG ? 0 : -1) < 0 && errno == EINTR) {
+            }
+            if (ended.revents == 0) return false;
+            kill_rest_of_group(pid);
+            status = 255;
+            return true;
+        }
         siginfo_t info{};
         int result = 0;
         do result = ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT | options);
@@ -213,8 +258,10 @@ Process Process::start(const Command& command, const Options& options) {
     Pipe in = options.pipe_stdin ? make_pipe() : Pipe{};
     Pipe out = options.pipe_stdout ? make_pipe() : Pipe{};
     Pipe err = options.pipe_stderr ? make_pipe() : Pipe{};
+    Pipe gate = options.before_program ? make_pipe() : Pipe{};
     const auto or_ours = [&](const FileDescriptor& fd, int ours) {
         if (fd) return fd.get();
+        if (options.output >= 0) return options.output;
         return ::fcntl(ours, F_GETFD) >= 0 ? ours : null.get();  // ours may be closed
     };
     const ChildPlan plan{
@@ -228,8 +275,11 @@ Process Process::start(const Command& command, const Options& options) {
         .report = report.writer.get(),
         .new_process_group = options.new_process_group,
         .dies_with_parent = options.dies_with_parent,
-        .parent = ::getpid()};
-    auto impl = std::make_unique<Impl>();
+        .parent = ::getpid(),
+        .gate = gate.reader ? gate.reader.get() : -1,
+        .gate_writer = gate.writer ? gate.writer.get() : -1};
+    Process process{std::make_unique<Impl>()};
+    auto* const impl = process.impl_.get();
     impl->own_group = options.new_process_group;
 
     // No handler of ours may run in the child before it has reset them.
@@ -242,8 +292,15 @@ Process Process::start(const Command& command, const Options& options) {
     const int fork_error = errno;
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (impl->pid < 0) throw from_errno(fork_error, "cannot start " + command.argv[0]);
+    // As the child does: whoever is first, from here on the group can be signalled.
+    if (options.new_process_group) ::setpgid(impl->pid, impl->pid);
 
     report.writer = FileDescriptor{};
+    if (gate.writer) {
+        gate.reader = FileDescriptor{};
+        options.before_program(process);
+        [[maybe_unused]] const auto n = ::write(gate.writer.get(), "", 1);
+    }
     StartFailure failure{};
     ssize_t n = 0;
     do n = ::read(report.reader.get(), &failure, sizeof failure);
@@ -257,7 +314,29 @@ Process Process::start(const Command& command, const Options& options) {
     impl->err = std::move(err.reader);
     for (const auto* fd : {&impl->in, &impl->out, &impl->err})
         if (*fd) make_nonblocking(*fd);
-    return Process{std::move(impl)};
+    impl->survives = options.survives;
+    return process;
+}
+
+std::optional<Process> Process::adopt(int pid, std::uint64_t start_time) {
+    // First the handle, then the look: what the handle names cannot change any more.
+    FileDescriptor pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+    if (!pidfd || read_start_time(pid) != start_time) {
+        kill_rest_of_group(pid);
+        return std::nullopt;
+    }
+    Process process{std::make_unique<Impl>()};
+    process.impl_->pid = pid;
+    process.impl_->pidfd = std::move(pidfd);
+    process.impl_->survives = true;
+    process.impl_->adopted = true;
+    return process;
+}
+
+std::uint64_t Process::start_time() const {
+    const auto time = read_start_time(impl_->pid);
+    if (!time) throw Error{ErrorKind::not_found, "process " + std::to_string(impl_->pid) + " has ended"};
+    return *time;
 }
 
 int Process::pid() const noexcept { return impl_->pid; }

@@ -6,8 +6,11 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,23 +41,34 @@ public:
         bool new_process_group = true;
         bool dies_with_parent = false;   ///< SIGKILL when the thread that started it ends
         std::filesystem::path cgroup{};  ///< joined before the program runs; empty: ours
+        int output = -1;                 ///< where stdout and stderr go that have no pipe; -1: ours
+        bool survives = false;           ///< not killed when this object or our program goes
+        /// Called in the parent when the child exists but waits before its program: to write down
+        /// who it is. If this throws or we die in it, the program never runs.
+        std::function<void(const Process&)> before_program{};
     };
     /// The child has default signal handling, an empty signal mask and no other descriptors.
     /// Error(not_found) when program or directory is absent, Error(denied) when it may not be
     /// executed, Error(unavailable) when it cannot start.
     static Process start(const Command& command, const Options& options);
+    /// A process that an earlier run of ours started with `survives` and wrote down; nullopt when
+    /// it has ended. What was left of its group is then killed. Its exit status will be unknown.
+    static std::optional<Process> adopt(int pid, std::uint64_t start_time);
     Process(Process&&) noexcept;
     Process& operator=(Process&&) noexcept;
     ~Process();
 
     [[nodiscard]] int pid() const noexcept;
+    /// With the pid it names a process for as long as the machine is up: clock ticks since boot,
+    /// proc_pid_stat(5) field 22. Error(not_found) after its end.
+    [[nodiscard]] std::uint64_t start_time() const;
     /// Our ends of the pipes, non-blocking; empty when not asked for.
     FileDescriptor& stdin_pipe() noexcept;
     FileDescriptor& stdout_pipe() noexcept;
     FileDescriptor& stderr_pipe() noexcept;
     /// To its process group, or to it alone where it has none of its own; nothing after its end.
     void signal(int number) noexcept;
-    /// Exit status (128 + signal when killed). By pidfd, so it blocks no thread.
+    /// Exit status (128 + signal when killed; 255 when adopted). By pidfd, so it blocks no thread.
     boost::asio::awaitable<int> wait();
 
 private:

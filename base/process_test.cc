@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -166,6 +167,49 @@ asio::awaitable<void> waits_twice() {
 }
 
 TEST(Process, TellsItsStatusMoreThanOnce) { run_to_end(waits_twice()); }
+
+TEST(Process, RunsNothingUntilItIsWrittenDown) {
+    const TemporaryDirectory directory;
+    const auto mark = directory.path() / "ran";
+    const Command command{.argv = {"touch", mark.string()}};
+    std::uint64_t start_time = 0;
+    const auto failure = failure_of([&] {
+        const auto write_down = [&](const Process& process) {
+            EXPECT_TRUE(alive(process.pid()));
+            start_time = process.start_time();
+            throw Error{ErrorKind::exhausted, "disk full"};
+        };
+        auto process = Process::start(command, {.before_program = write_down});
+    });
+    EXPECT_EQ(failure.kind(), ErrorKind::exhausted);
+    EXPECT_GT(start_time, 0U);
+    EXPECT_FALSE(std::filesystem::exists(mark));
+}
+
+asio::awaitable<void> adopts() {
+    int pid = 0;
+    std::uint64_t start_time = 0;
+    const auto command = shell("sleep 1000 & exec sleep 1000");
+    {
+        auto process = Process::start(
+            command, {.survives = true, .before_program = [&](const Process& started) {
+                          pid = started.pid();
+                          start_time = started.start_time();
+                      }});
+    }
+    EXPECT_TRUE(alive(pid));
+    EXPECT_FALSE(Process::adopt(pid, start_time + 1));
+    EXPECT_TRUE(alive(pid)) << "another process of the same number was taken for ours";
+    auto process = Process::adopt(pid, start_time);
+    EXPECT_TRUE(process);
+    if (!process) co_return;
+    process->signal(SIGKILL);
+    EXPECT_EQ(co_await process->wait(), 255);
+    ::waitpid(pid, nullptr, 0);
+    EXPECT_FALSE(Process::adopt(pid, start_time));
+}
+
+TEST(Process, IsFoundAgainByItsStartTime) { run_to_end(adopts()); }
 
 }  // namespace
 }  // namespace kled
