@@ -162,7 +162,8 @@ std::optional<std::uint64_t> read_start_time(int pid) {
     auto rest = std::string_view{*stat}.substr(stat->rfind(')') + 1);
     constexpr int fields_between = 19;  // from field 3 on
     if (rest.starts_with(" Z") || rest.starts_with(" X")) return std::nullopt;
-    for (int i = 0; i < fields_between; ++i) rest.remove_prefix(std::min(rest.find(' ', 1), rest.size()));
+    for (int i = 0; i < fields_between; ++i)
+        rest.remove_prefix(std::min(rest.find(' ', 1), rest.size()));
     std::uint64_t value = 0;
     if (rest.empty()) return std::nullopt;
     const auto [end, error] = std::from_chars(rest.data() + 1, rest.data() + rest.size(), value);
@@ -335,7 +336,8 @@ std::optional<Process> Process::adopt(int pid, std::uint64_t start_time) {
 
 std::uint64_t Process::start_time() const {
     const auto time = read_start_time(impl_->pid);
-    if (!time) throw Error{ErrorKind::not_found, "process " + std::to_string(impl_->pid) + " has ended"};
+    if (!time)
+        throw Error{ErrorKind::not_found, "process " + std::to_string(impl_->pid) + " has ended"};
     return *time;
 }
 
