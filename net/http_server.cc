@@ -291,7 +291,7 @@ struct HttpServer::Impl {
         } catch (const Error& error) {
             log::debug("net", "connection ended", {{"address", name}, {"error", error.what()}});
         } catch (const boost::system::system_error& error) {
-            // The server stops, or a handler let a cancellation of its own out: this one ends.
+            // The server stops.
             log::debug("net", "connection ended", {{"address", name}, {"error", error.what()}});
         }
     }
@@ -350,20 +350,22 @@ struct HttpServer::Impl {
 
     asio::awaitable<void> answer(Request request, const Peer& peer, Writer& out) {
         std::optional<Response> failure;
+        std::string bug;
         const auto what = request.method + " " + request.target.substr(0, request.target.find('?'));
         try {
             co_await handler(std::move(request), peer, out);
-            if (!out.started()) failure = plain_text(500, "internal error");
-        } catch (const boost::system::system_error& error) {
-            if (error.code() == asio::error::operation_aborted) throw;
-            log::error("net", "handler failed", {{"request", what}, {"error", error.what()}});
-            failure = plain_text(500, "internal error");
+            if (!out.started()) bug = "no answer";
         } catch (const Error& error) {
-            if (error.kind() == ErrorKind::internal)
-                log::error("net", "handler failed", {{"request", what}, {"error", error.what()}});
+            if (error.kind() == ErrorKind::internal) bug = error.what();
             failure = plain_text(status_of(error.kind()), error.what());
         } catch (const std::exception& error) {
-            log::error("net", "handler failed", {{"request", what}, {"error", error.what()}});
+            bug = error.what();
+        }
+        // A handler that was cancelled may put it in any words.
+        const auto state = co_await asio::this_coro::cancellation_state;
+        if (state.cancelled() != asio::cancellation_type::none) throw_cancelled();
+        if (!bug.empty()) {
+            log::error("net", "handler failed", {{"request", what}, {"error", bug}});
             failure = plain_text(500, "internal error");
         }
         if (!failure) co_return co_await out.finish();

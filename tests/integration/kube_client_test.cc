@@ -11,7 +11,6 @@
 #include "kube/kubeconfig.h"
 #include "kube/yaml.h"
 
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -87,7 +86,8 @@ asio::awaitable<void> verbs(Place place) {
 
     json::value patch = json::object{};
     patch.get_object()["data"].emplace_object()["more"] = "2";
-    const auto merged = co_await client.patch(config_map, place.ns, "a", PatchType::merge, patch, "");
+    const auto merged =
+        co_await client.patch(config_map, place.ns, "a", PatchType::merge, patch, "");
     EXPECT_EQ(find_string(merged.fields(), {"data", "more"}), "2");
     const auto operations = parse_json(R"([{"op":"remove","path":"/data/more"}])");
     const auto removed =
@@ -289,7 +289,8 @@ asio::awaitable<void> records(Place place) {
         found = co_await place.client.list(event, options);
     }
     EXPECT_EQ(found.items.size(), 1U);
-    for (const auto& one : found.items) EXPECT_EQ(find_string(one.fields(), {"message"}), "it works");
+    for (const auto& one : found.items)
+        EXPECT_EQ(find_string(one.fields(), {"message"}), "it works");
     tasks.cancel();
     co_await tasks.join();
 }
@@ -311,6 +312,21 @@ asio::awaitable<void> in_a_namespace(Case body, std::shared_ptr<Transport> trans
     (void)co_await client.remove(kind, "", place.ns, options);
 }
 
+asio::awaitable<void> until_ready(Transport& transport) {
+    asio::steady_timer timer{co_await asio::this_coro::executor};
+    for (unsigned i = 0, status = 0; i < 1000 && status != 200; ++i) {
+        net::Request request;
+        request.target = "/readyz";
+        try {
+            const auto response = co_await transport.send(request);
+            status = response.status;
+        } catch (const Error&) {
+        }
+        timer.expires_after(1ms);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+}
+
 asio::awaitable<void> against_embedded(Case body, bool in_process) {
     const auto loop = co_await asio::this_coro::executor;
     const TemporaryDirectory directory;
@@ -319,7 +335,6 @@ asio::awaitable<void> against_embedded(Case body, bool in_process) {
     api::ApiServer server{loop, options};
     TaskGroup tasks{loop};
     tasks.spawn(server.run());
-    co_await asio::post(loop, asio::use_awaitable);  // run() is on its way
     std::exception_ptr failure;
     try {
         std::shared_ptr<Transport> transport = server.in_process_transport();
@@ -327,6 +342,7 @@ asio::awaitable<void> against_embedded(Case body, bool in_process) {
             const std::vector<std::filesystem::path> files(1, server.admin_kubeconfig());
             transport = std::make_shared<HttpsTransport>(loop, load_kubeconfig(files));
         }
+        co_await until_ready(*transport);
         co_await in_a_namespace(body, transport);
     } catch (...) {
         failure = std::current_exception();
@@ -380,7 +396,9 @@ asio::awaitable<void> restart(Informer& informer, const api::ApiServer::Options&
         const auto name = "r" + std::to_string(i);
         const ApplyOptions apply;
         (void)co_await client.apply(config(place, name, "1"), apply);
-        const auto condition = [&informer, &name] { return informer.get("default", name).has_value(); };
+        const auto condition = [&informer, &name] {
+            return informer.get("default", name).has_value();
+        };
         co_await until(condition);
         tasks.cancel();
         co_await tasks.join();
@@ -397,8 +415,8 @@ asio::awaitable<void> restarts() {
     {
         const api::ApiServer first{loop, options};
         kubeconfig = first.admin_kubeconfig();
-        options.port = static_cast<std::uint16_t>(
-            std::stoi(first.url().substr(first.url().rfind(':') + 1)));
+        options.port =
+            static_cast<std::uint16_t>(std::stoi(first.url().substr(first.url().rfind(':') + 1)));
     }
     const std::vector<std::filesystem::path> files(1, kubeconfig);
     Client client{std::make_shared<HttpsTransport>(loop, load_kubeconfig(files))};
