@@ -45,6 +45,9 @@ Answer text_answer(unsigned status, std::string body) {
 }
 
 Answer refusal_answer(const Refusal& refusal) {
+    // As a stock server: clients tell a path that is not served from an object that is not there.
+    if (refusal.code() == 404 && refusal.details().kind.empty())
+        return text_answer(404, "404 page not found\n");
     auto answer = json_answer(refusal.code(), kube::to_json(refusal.to_status()));
     if (const auto seconds = refusal.details().retry_after_seconds; seconds > 0)
         answer.headers.set("Retry-After", std::to_string(seconds));

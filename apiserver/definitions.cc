@@ -187,14 +187,7 @@ std::vector<Resource> resources_of(const kube::Object& definition) {
         resource.gvr = {group, text(*version, {"name"}), text(fields, {"spec", "names", "plural"})};
         resource.kind = text(fields, {"spec", "names", "kind"});
         resource.list_kind = text(fields, {"spec", "names", "listKind"});
-        if (resource.list_kind.empty()) resource.list_kind = resource.kind + "List";
         resource.singular = text(fields, {"spec", "names", "singular"});
-        if (resource.singular.empty()) {
-            resource.singular = resource.kind;
-            std::ranges::transform(resource.singular, resource.singular.begin(), [](char c) {
-                return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-            });
-        }
         resource.short_names = texts(fields, {"spec", "names", "shortNames"});
         resource.categories = texts(fields, {"spec", "names", "categories"});
         resource.scope = text(fields, {"spec", "scope"}) == "Cluster" ? kube::Scope::cluster

@@ -1,5 +1,6 @@
 #include "apiserver/objects.h"
 
+#include "base/encoding.h"
 #include "crypto/hash.h"
 #include "kube/names.h"
 
@@ -99,6 +100,46 @@ void prepare_namespace(kube::Object& object) {
         finalizers.as_array().push_back(ours);
 }
 
+/// stringData is for writing only (core/v1 conversion of Secret).
+void prepare_secret(kube::Object& object) {
+    const auto* given = object.fields().if_contains("stringData");
+    if (given == nullptr) return;
+    if (const auto* texts = given->if_object()) {
+        const auto copy = *texts;
+        auto& data = object.fields()["data"];
+        if (!data.is_object()) data = json::object{};
+        for (const auto& [key, value] : copy) {
+            if (const auto* text = value.if_string())
+                data.get_object()[key] = to_base64(std::string_view{*text});
+        }
+    }
+    erase(object.fields(), "stringData");
+}
+
+void prepare_definition(kube::Object& object) {
+    auto* spec = object.fields().if_contains("spec");
+    if (spec == nullptr || !spec->is_object()) return;
+    auto& fields = spec->get_object();
+    if (!fields.contains("conversion")) fields["conversion"] = json::object{{"strategy", "None"}};
+    auto* names = fields.if_contains("names");
+    if (names == nullptr || !names->is_object()) return;
+    auto& known = names->get_object();
+    const auto kind = std::string{kube::find_string(known, {"kind"})};
+    if (kube::find_string(known, {"listKind"}).empty()) known["listKind"] = kind + "List";
+    if (kube::find_string(known, {"singular"}).empty()) {
+        auto singular = kind;
+        for (auto& c : singular) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        known["singular"] = singular;
+    }
+}
+
+/// What the types of a few kinds fill in on every write.
+void normalise(kube::Object& object, const Resource& resource) {
+    if (resource.collection == "secrets") prepare_secret(object);
+    if (resource.collection == "customresourcedefinitions.apiextensions.k8s.io")
+        prepare_definition(object);
+}
+
 }  // namespace
 
 std::string encode(const json::object& object, Version version) {
@@ -192,6 +233,7 @@ void prepare_create(kube::Object& object, const Resource& resource, WallTime now
         if (!resource.custom) first_status(object, resource);
     }
     if (resource.collection == "namespaces") prepare_namespace(object);
+    normalise(object, resource);
 }
 
 void prepare_update(kube::Object& object, const kube::Object& current, const Resource& resource,
@@ -211,6 +253,7 @@ void prepare_update(kube::Object& object, const kube::Object& current, const Res
         next.fields()["apiVersion"] = object.fields()["apiVersion"];
         object = std::move(next);
     } else {
+        normalise(object, resource);
         auto& metadata = object.metadata();
         for (const auto* key : {"uid", "creationTimestamp", "deletionTimestamp",
                                 "deletionGracePeriodSeconds", "generation", "generateName"})

@@ -356,11 +356,16 @@ Filter::Filter(const Resource& resource, const ListOptions& options)
             resource.custom && std::ranges::find(resource.custom->selectable_fields, field.path) !=
                                    resource.custom->selectable_fields.end();
         if (!builtin && !custom) {
-            throw bad_request(
-                "Unable to find \"" + resource.gvr.group + (resource.gvr.group.empty() ? "" : "/") +
-                resource.gvr.version + ", Resource=" + resource.gvr.resource +
-                "\" that match label selector \"" + options.label_text + "\", field selector \"" +
-                options.field_text + "\": field label not supported: " + field.path);
+            const bool plain =
+                !resource.custom &&
+                std::ranges::find(selectable_fields, resource.collection,
+                                  &Selectable::collection) == selectable_fields.end();
+            const auto why = plain
+                                 ? '"' + field.path +
+                                       "\" is not a known field selector: only \"metadata.name\", "
+                                       "\"metadata.namespace\""
+                                 : "field label not supported: " + field.path;
+            throw bad_request(why);
         }
     }
 }

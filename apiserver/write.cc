@@ -5,6 +5,7 @@
 #include "apiserver/objects.h"
 #include "apiserver/ownership.h"
 #include "apiserver/typed.h"
+#include "base/log.h"
 #include "kube/patch.h"
 #include "kube/yaml.h"
 
@@ -349,11 +350,12 @@ Api::Reply Api::patch(Call& call) {
             }
         } catch (const Error& error) {
             if (error.kind() == ErrorKind::invalid) throw bad_request(error.what());
-            Refusal::Details details;
-            details.causes.push_back({"UnexpectedServerResponse", error.what(), ""});
-            throw Refusal{422, "Invalid",
+            // A stock server says no more than this; the reason is in the log.
+            log::debug("api", "patch refused", {{"error", error.what()}});
+            throw Refusal{422,
+                          "Invalid",
                           "the server rejected our request due to an error in our request",
-                          details};
+                          {}};
         }
         return decode(call, std::move(value), options, problems);
     };
