@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "kube/yaml.h"
+#include "kube/yaml_restyle.h"
 #include "kustomize/field_path.h"
 #include "kustomize/scalar.h"
 #include "kustomize/selector.h"
@@ -189,7 +190,7 @@ std::string write_document(const json::value& document, const std::string& origi
     const bool is_json =
         first != std::string::npos && (original[first] == '{' || original[first] == '[');
     if (!is_json) {
-        auto text = kube::to_yaml(document);
+        auto text = kube::restyle_yaml(document, original);
         while (!text.empty() && text.back() == '\n') text.pop_back();
         return text;
     }
