@@ -189,12 +189,10 @@ bool FileStore::take(const Key& key, kube::Object object, const std::string& own
     auto& kept = kept_[key];
     const auto generation = kept.object.generation();
     const bool same = same_spec(kept.object, object) && !kept.object.deleting() && generation > 0;
-    const auto created =
-        kept.object.metadata() == nullptr
-            ? std::string_view{}
-            : kube::find_string(kept.object.fields(), {"metadata", "creationTimestamp"});
+    const std::string created{
+        kube::find_string(kept.object.fields(), {"metadata", "creationTimestamp"})};
     object.metadata()["creationTimestamp"] =
-        created.empty() ? to_rfc3339(std::chrono::system_clock::now()) : std::string{created};
+        created.empty() ? to_rfc3339(std::chrono::system_clock::now()) : created;
     object.metadata()["generation"] = same ? generation : generation + 1;
     if (const auto* status = kept.object.fields().if_contains("status"))
         object.fields()["status"] = *status;
