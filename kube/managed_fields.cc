@@ -28,7 +28,7 @@ struct Manager {
 
     /// Appliers are the same whatever version they apply.
     [[nodiscard]] auto identity() const {
-        return std::tuple{std::string_view{name}, applies,
+        return std::tuple{std::string_view{name}, !applies,
                           applies ? std::string_view{} : std::string_view{api_version},
                           std::string_view{subresource}};
     }

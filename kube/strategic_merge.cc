@@ -272,6 +272,27 @@ json::array merge_list(json::array target, const json::array& patch, const ListR
     return merge_objects(std::move(target), patch, rule, path);
 }
 
+/// The live order that the API server goes by once elements are deleted: strategicpatch appends new
+/// ones to the slice it has shortened, so they stand where that slice used to end.
+json::array order_after_deletion(const json::array& live, const json::array& patch,
+                                 std::string_view key) {
+    json::array deleted;
+    for (const auto& element : patch) {
+        if (has_patch_directive(element) && element.get_object().at(patch_directive) == "delete")
+            deleted.push_back(element);
+    }
+    if (deleted.empty()) return live;
+    auto order = without(live, deleted, key);
+    Finder kept{order, key};
+    for (const auto& element : patch) {
+        if (order.size() == live.size()) break;
+        const auto* const wanted = identity(element, key);
+        if (wanted != nullptr && !has_patch_directive(element) && !kept.contains(*wanted))
+            order.push_back(element);
+    }
+    return order;
+}
+
 /// $setElementOrder/<name>: merges the list `name`, then orders it.
 void merge_with_order(json::object& target, const json::object& patch, std::string_view name,
                       const json::value& order_value, const std::optional<TypeSchema>& type,
@@ -308,7 +329,10 @@ void merge_with_order(json::object& target, const json::object& patch, std::stri
     json::array merged = live == nullptr      ? std::move(clean(*patched)->get_array())
                          : patched == nullptr ? before
                                               : merge_list(before, *patched, rule, here);
-    target[name] = in_order(std::move(merged), *order, before, rule.key, here);
+    const bool keyed = live != nullptr && patched != nullptr && rule.merge && !rule.key.empty();
+    target[name] =
+        in_order(std::move(merged), *order,
+                 keyed ? order_after_deletion(before, *patched, rule.key) : before, rule.key, here);
 }
 
 void retain_keys(json::object& target, const json::object& patch, const json::value& directive,

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <fstream>
+#include <sstream>
 #include <string>
 
 namespace kled::kube {
@@ -114,6 +117,14 @@ TEST(StrategicMerge, OrdersListsAsThePatchSays) {
         testing::HasSubstr("spec.containers: the order in the patch"));
 }
 
+TEST(StrategicMerge, PutsANewElementWhereADeletedOneMadeRoom) {
+    EXPECT_EQ(patched("{'spec':{'containers':[{'name':'d'},{'name':'c'}]}}",
+                      "{'spec':{'$setElementOrder/"
+                      "containers':[{'name':'a'},{'name':'b'}],'containers':[{'name':'c','$patch':'"
+                      "delete'},{'name':'b'}]}}"),
+              "{'spec':{'containers':[{'name':'d'},{'name':'b'}]}}");
+}
+
 TEST(StrategicMerge, RetainsOnlyTheKeysThePatchLists) {
     EXPECT_EQ(
         patched("{'spec':{'strategy':{'type':'RollingUpdate','rollingUpdate':{'maxSurge':1}}}}",
@@ -160,6 +171,21 @@ TEST(StrategicMerge, RefusesWhatCannotBeMeant) {
     EXPECT_EQ(refused("{'metadata':{'finalizers':['a']}}", "{'metadata':{'finalizers':[['b']]}}"),
               "strategic merge patch: metadata.finalizers: a list of lists cannot be merged");
     EXPECT_EQ(refused("{}", "[]"), "strategic merge patch: not an object");
+}
+
+TEST(StrategicMerge, MergesWhatApimachineryMergesAsItDoes) {
+    // Made by strategicpatch of k8s.io/apimachinery v0.34.4 from random Pods and patches.
+    std::ostringstream text;
+    text << std::ifstream{std::string{KLED_SOURCE_DIR} + "/kube/testdata/strategic_merge.json"}
+                .rdbuf();
+    const auto cases = parse_json(text.str());
+    for (const auto& value : cases.as_array()) {
+        auto live = value.at("live");
+        apply_strategic_merge_patch(live, value.at("patch"), pod);
+        EXPECT_EQ(to_canonical_json(live), to_canonical_json(value.at("merged")))
+            << to_json(value.at("patch"));
+    }
+    EXPECT_EQ(cases.as_array().size(), 60U);
 }
 
 TEST(StrategicMerge, IsLinearInTheLengthOfLists) {
