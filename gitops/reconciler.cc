@@ -464,7 +464,8 @@ struct Reconciler::Impl {
     }
 
     asio::awaitable<void> succeed(Work& work, const git::Revision& revision) {
-        const auto message = "Applied revision: " + revision.name;
+        const bool delivered = options.targets.contains(std::string{work.object.kind()});
+        const auto message = (delivered ? "Delivered revision: " : "Applied revision: ") + revision.name;
         if (work.status.last_applied_revision != revision.name)
             events.record(work.object, false, "ReconciliationSucceeded", message);
         work.status.last_applied_revision = revision.name;

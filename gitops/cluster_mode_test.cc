@@ -1,0 +1,225 @@
+// The same with what to deploy as objects of the cluster, under the definitions that we ship.
+#include "gitops/cluster_store.h"
+#include "gitops/objects.h"
+#include "gitops/world.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <mutex>
+
+namespace kled::gitops {
+namespace {
+
+using git::testing::Files;
+using ::testing::ElementsAre;
+
+const std::string source_api = "source.toolkit.fluxcd.io/v1";
+const std::string kustomize_api = "kustomize.toolkit.fluxcd.io/v1";
+
+std::string config(const std::string& name, const std::string& value) {
+    return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name +
+           ", namespace: web}\ndata: {k: '" + value + "'}\n";
+}
+
+std::string kustomization(const std::string& more = "") {
+    return "apiVersion: " + kustomize_api +
+           "\nkind: Kustomization\nmetadata: {name: apps, namespace: default}\nspec:\n  interval: 10m\n"
+           "  retryInterval: 1s\n  path: apps\n  prune: true\n  sourceRef: {kind: GitRepository, name: fleet}\n" +
+           more;
+}
+
+/// Remembers what it was given.
+class Fleet : public kube::Target {
+public:
+    boost::asio::awaitable<void> deliver(kube::Rendered rendered) override {
+        const std::scoped_lock lock{mutex_};
+        delivered_.push_back(std::string{rendered.owner.name()} + " " +
+                             std::to_string(rendered.objects.size()));
+        co_return;
+    }
+    boost::asio::awaitable<void> withdraw(kube::ObjectId owner) override {
+        const std::scoped_lock lock{mutex_};
+        delivered_.push_back(owner.name + " withdrawn");
+        co_return;
+    }
+    std::vector<std::string> delivered() {
+        const std::scoped_lock lock{mutex_};
+        return delivered_;
+    }
+
+private:
+    std::mutex mutex_;
+    std::vector<std::string> delivered_;
+};
+
+class ClusterMode : public ::testing::Test {
+protected:
+    ClusterMode() {
+        for (const auto& file : std::filesystem::directory_iterator{KLED_SOURCE_DIR "/manifests/crds"}) {
+            if (file.path().filename() != "kustomization.yaml") world.apply(read_file(file.path()));
+        }
+        world.repository.commit(files);
+        world.eventually([this] {
+            const kube::ObjectId last{.group = "edge.kled.io", .kind = "EdgeDeployment", .ns = {}, .name = {}};
+            return world.sync(world.client().map(last)).has_value();
+        });
+    }
+    void start() {
+        Reconciler::Options options;
+        options.targets.emplace("EdgeDeployment", fleet);
+        world.start(
+            [](kube::Client& client) {
+                ClusterStore::Options kinds;
+                kinds.target_kinds.insert("EdgeDeployment");
+                return std::make_unique<ClusterStore>(client, std::move(kinds));
+            },
+            std::move(options));
+    }
+    void apply_repository(const std::string& more = "") {
+        world.apply("apiVersion: " + source_api +
+                    "\nkind: GitRepository\nmetadata: {name: fleet, namespace: default}\nspec:\n  url: " +
+                    world.repository.url() + "\n  interval: 10m\n  ref: {branch: main}\n" + more);
+    }
+    kube::Object apps() { return *world.get(kustomize_api, "Kustomization", "default", "apps"); }
+    bool ready_at(const std::string& commit) {
+        return world.eventually([&] {
+            const auto s = summarise(apps());
+            return s.ready == "True" && s.revision == "main@sha1:" + commit;
+        });
+    }
+    std::string value(const std::string& name) {
+        const auto object = world.get("v1", "ConfigMap", "web", name);
+        return object ? std::string{kube::find_string(object->fields(), {"data", "k"})} : "absent";
+    }
+    void request(const std::string& token) {
+        const auto found = world.sync(find_objects(world.client(), "default"));
+        world.sync(request_reconcile(world.client(), gitops::select(found, "ks/apps"), token));
+    }
+    bool handled(const std::string& token) {
+        return world.eventually([&] { return kube::find_string(apps().fields(), {"status", "lastHandledReconcileAt"}) == token; });
+    }
+
+    testing::World world;
+    std::shared_ptr<Fleet> fleet = std::make_shared<Fleet>();
+    Files files{{"apps/ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n"},
+                {"apps/a.yaml", config("a", "1")}};
+};
+
+TEST_F(ClusterMode, FollowsObjectsOfTheCluster) {
+    start();
+    apply_repository();
+    world.apply(kustomization());
+    const auto commit = world.repository.commit(files);
+    world.nudge();
+    ASSERT_TRUE(ready_at(commit)) << summarise(apps()).message;
+    EXPECT_EQ(value("a"), "1");
+    const auto status = DeploymentStatus::from_object(apps());
+    EXPECT_EQ(status.observed_generation, apps().generation());
+    EXPECT_EQ(status.inventory.size(), 2U);
+    const auto source = *world.get(source_api, "GitRepository", "default", "fleet");
+    EXPECT_EQ(summarise(source).revision, "main@sha1:" + commit);
+}
+
+TEST_F(ClusterMode, TakesAwayWhatADeletedKustomizationBrought) {
+    start();
+    apply_repository();
+    world.apply(kustomization());
+    ASSERT_TRUE(world.eventually([&] { return value("a") == "1"; }));
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
+    world.remove(kustomize_api, "Kustomization", "default", "apps");
+    EXPECT_TRUE(world.eventually([&] { return !world.get(kustomize_api, "Kustomization", "default", "apps"); }));
+    EXPECT_EQ(value("a"), "absent");
+}
+
+TEST_F(ClusterMode, RepairsDriftWhenAsked) {
+    start();
+    apply_repository();
+    world.apply(kustomization());
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
+    world.apply(config("a", "by hand"));
+    ASSERT_EQ(value("a"), "by hand");
+    request("one");
+    ASSERT_TRUE(handled("one"));
+    EXPECT_EQ(value("a"), "1");
+    world.remove("v1", "ConfigMap", "web", "a");
+    request("two");
+    ASSERT_TRUE(handled("two"));
+    EXPECT_EQ(value("a"), "1");
+}
+
+TEST_F(ClusterMode, DoesNothingWhileSuspended) {
+    start();
+    apply_repository();
+    world.apply(kustomization());
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
+    world.apply(kustomization("  suspend: true\n"));
+    files.insert_or_assign("apps/a.yaml", config("a", "2"));
+    const auto commit = world.repository.commit(files);
+    world.nudge();
+    ASSERT_TRUE(world.eventually([&] {
+        const auto source = *world.get(source_api, "GitRepository", "default", "fleet");
+        return summarise(source).revision == "main@sha1:" + commit;
+    }));
+    EXPECT_EQ(value("a"), "1");
+    world.apply(kustomization("  suspend: false\n"));
+    ASSERT_TRUE(ready_at(commit));
+    EXPECT_EQ(value("a"), "2");
+}
+
+TEST_F(ClusterMode, EndsAtAppliedWhereNoControllersRun) {
+    start();
+    apply_repository();
+    files.insert_or_assign(
+        "apps/d.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: web}\nspec:\n  selector: "
+        "{matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n    spec: {containers: [{name: "
+        "c, image: x}]}\n");
+    const auto commit = world.repository.commit(files);
+    world.apply(kustomization("  wait: true\n  timeout: 1m\n"));
+    ASSERT_TRUE(ready_at(commit)) << summarise(apps()).message;
+    EXPECT_EQ(summarise(apps()).state, "Applied");
+    EXPECT_EQ(DeploymentStatus::from_object(apps()).conditions.find("Healthy")->status, "Unknown");
+}
+
+TEST_F(ClusterMode, KeepsWhatItBroughtWhenTheRepositoryGoes) {
+    start();
+    apply_repository();
+    world.apply(kustomization());
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
+    world.remove(source_api, "GitRepository", "default", "fleet");
+    EXPECT_TRUE(world.eventually([&] { return summarise(apps()).message == "GitRepository default/fleet does not exist"; }));
+    EXPECT_EQ(value("a"), "1");
+}
+
+TEST_F(ClusterMode, HandsAnEdgeDeploymentToTheFleet) {
+    start();
+    apply_repository();
+    const std::string edge =
+        "apiVersion: edge.kled.io/v1\nkind: EdgeDeployment\nmetadata: {name: e, namespace: default}\nspec:\n"
+        "  sourceRef: {kind: GitRepository, name: fleet}\n  path: ";
+    world.apply(edge + "apps\n  placement: {selector: {matchLabels: {a: b}}}\n");
+    ASSERT_TRUE(world.eventually([&] { return !fleet->delivered().empty(); }));
+    EXPECT_THAT(fleet->delivered(), ElementsAre("e 2"));
+    EXPECT_EQ(value("a"), "absent");
+    world.apply(edge + "nowhere\n  placement: {selector: {matchLabels: {a: b}}}\n");
+    EXPECT_TRUE(world.eventually([&] {
+        const auto object = *world.get("edge.kled.io/v1", "EdgeDeployment", "default", "e");
+        const auto* rendered = Conditions::from_status(object.status()).find("Rendered");
+        return rendered != nullptr && rendered->status == "False";
+    }));
+    world.remove("edge.kled.io/v1", "EdgeDeployment", "default", "e");
+    EXPECT_TRUE(world.eventually([&] { return fleet->delivered().back() == "e withdrawn"; }));
+}
+
+TEST_F(ClusterMode, ReadsItsCredentialsFromASecretAndSaysWhenThereIsNone) {
+    start();
+    apply_repository("  secretRef: {name: login}\n");
+    EXPECT_TRUE(world.eventually([&] {
+        const auto source = *world.get(source_api, "GitRepository", "default", "fleet");
+        return summarise(source).message == "Secret default/login does not exist";
+    }));
+}
+
+}  // namespace
+}  // namespace kled::gitops
