@@ -24,8 +24,10 @@ std::string config(const std::string& name, const std::string& value) {
 
 std::string kustomization(const std::string& more = "") {
     return "apiVersion: " + kustomize_api +
-           "\nkind: Kustomization\nmetadata: {name: apps, namespace: default}\nspec:\n  interval: 10m\n"
-           "  retryInterval: 1s\n  path: apps\n  prune: true\n  sourceRef: {kind: GitRepository, name: fleet}\n" +
+           "\nkind: Kustomization\nmetadata: {name: apps, namespace: default}\nspec:\n  interval: "
+           "10m\n"
+           "  retryInterval: 1s\n  path: apps\n  prune: true\n  sourceRef: {kind: GitRepository, "
+           "name: fleet}\n" +
            more;
 }
 
@@ -56,12 +58,14 @@ private:
 class ClusterMode : public ::testing::Test {
 protected:
     ClusterMode() {
-        for (const auto& file : std::filesystem::directory_iterator{KLED_SOURCE_DIR "/manifests/crds"}) {
+        for (const auto& file :
+             std::filesystem::directory_iterator{KLED_SOURCE_DIR "/manifests/crds"}) {
             if (file.path().filename() != "kustomization.yaml") world.apply(read_file(file.path()));
         }
         world.repository.commit(files);
         world.eventually([this] {
-            const kube::ObjectId last{.group = "edge.kled.io", .kind = "EdgeDeployment", .ns = {}, .name = {}};
+            const kube::ObjectId last{
+                .group = "edge.kled.io", .kind = "EdgeDeployment", .ns = {}, .name = {}};
             return world.sync(world.client().map(last)).has_value();
         });
     }
@@ -77,9 +81,10 @@ protected:
             std::move(options));
     }
     void apply_repository(const std::string& more = "") {
-        world.apply("apiVersion: " + source_api +
-                    "\nkind: GitRepository\nmetadata: {name: fleet, namespace: default}\nspec:\n  url: " +
-                    world.repository.url() + "\n  interval: 10m\n  ref: {branch: main}\n" + more);
+        world.apply(
+            "apiVersion: " + source_api +
+            "\nkind: GitRepository\nmetadata: {name: fleet, namespace: default}\nspec:\n  url: " +
+            world.repository.url() + "\n  interval: 10m\n  ref: {branch: main}\n" + more);
     }
     kube::Object apps() { return *world.get(kustomize_api, "Kustomization", "default", "apps"); }
     bool ready_at(const std::string& commit) {
@@ -97,7 +102,10 @@ protected:
         world.sync(request_reconcile(world.client(), gitops::select(found, "ks/apps"), token));
     }
     bool handled(const std::string& token) {
-        return world.eventually([&] { return kube::find_string(apps().fields(), {"status", "lastHandledReconcileAt"}) == token; });
+        return world.eventually([&] {
+            return kube::find_string(apps().fields(), {"status", "lastHandledReconcileAt"}) ==
+                   token;
+        });
     }
 
     testing::World world;
@@ -128,7 +136,8 @@ TEST_F(ClusterMode, TakesAwayWhatADeletedKustomizationBrought) {
     ASSERT_TRUE(world.eventually([&] { return value("a") == "1"; }));
     ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
     world.remove(kustomize_api, "Kustomization", "default", "apps");
-    EXPECT_TRUE(world.eventually([&] { return !world.get(kustomize_api, "Kustomization", "default", "apps"); }));
+    EXPECT_TRUE(world.eventually(
+        [&] { return !world.get(kustomize_api, "Kustomization", "default", "apps"); }));
     EXPECT_EQ(value("a"), "absent");
 }
 
@@ -170,11 +179,12 @@ TEST_F(ClusterMode, DoesNothingWhileSuspended) {
 TEST_F(ClusterMode, EndsAtAppliedWhereNoControllersRun) {
     start();
     apply_repository();
-    files.insert_or_assign(
-        "apps/d.yaml",
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: web}\nspec:\n  selector: "
-        "{matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n    spec: {containers: [{name: "
-        "c, image: x}]}\n");
+    files.insert_or_assign("apps/d.yaml",
+                           "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: "
+                           "web}\nspec:\n  selector: "
+                           "{matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n   "
+                           " spec: {containers: [{name: "
+                           "c, image: x}]}\n");
     const auto commit = world.repository.commit(files);
     world.apply(kustomization("  wait: true\n  timeout: 1m\n"));
     ASSERT_TRUE(ready_at(commit)) << summarise(apps()).message;
@@ -188,7 +198,8 @@ TEST_F(ClusterMode, KeepsWhatItBroughtWhenTheRepositoryGoes) {
     world.apply(kustomization());
     ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
     world.remove(source_api, "GitRepository", "default", "fleet");
-    EXPECT_TRUE(world.eventually([&] { return summarise(apps()).message == "GitRepository default/fleet does not exist"; }));
+    EXPECT_TRUE(world.eventually(
+        [&] { return summarise(apps()).message == "GitRepository default/fleet does not exist"; }));
     EXPECT_EQ(value("a"), "1");
 }
 
@@ -196,7 +207,8 @@ TEST_F(ClusterMode, HandsAnEdgeDeploymentToTheFleet) {
     start();
     apply_repository();
     const std::string edge =
-        "apiVersion: edge.kled.io/v1\nkind: EdgeDeployment\nmetadata: {name: e, namespace: default}\nspec:\n"
+        "apiVersion: edge.kled.io/v1\nkind: EdgeDeployment\nmetadata: {name: e, namespace: "
+        "default}\nspec:\n"
         "  sourceRef: {kind: GitRepository, name: fleet}\n  path: ";
     world.apply(edge + "apps\n  placement: {selector: {matchLabels: {a: b}}}\n");
     ASSERT_TRUE(world.eventually([&] { return !fleet->delivered().empty(); }));

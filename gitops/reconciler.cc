@@ -465,7 +465,8 @@ struct Reconciler::Impl {
 
     asio::awaitable<void> succeed(Work& work, const git::Revision& revision) {
         const bool delivered = options.targets.contains(std::string{work.object.kind()});
-        const auto message = (delivered ? "Delivered revision: " : "Applied revision: ") + revision.name;
+        const auto message =
+            (delivered ? "Delivered revision: " : "Applied revision: ") + revision.name;
         if (work.status.last_applied_revision != revision.name)
             events.record(work.object, false, "ReconciliationSucceeded", message);
         work.status.last_applied_revision = revision.name;
