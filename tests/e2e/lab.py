@@ -32,7 +32,7 @@ class LabWorld(World):
 
     def kledd_command(self):
         return self.cluster.inside(self.bin / "kledd", "--roles", "gitops", "--state", self.state, "--kubeconfig",
-                                   self.cluster.kubeconfig, "--gitops-local-repositories")
+                                   self.cluster.kubeconfig, "--gitops-allow-local-repositories")
 
     def kled(self, *argv, timeout=60):
         return self.run(self.cluster.inside(self.bin / "kled", "--kubeconfig", self.cluster.kubeconfig, "--state",

@@ -97,7 +97,7 @@ class World:
                 "--api", "embedded", "--api-port", self.api_port,
                 "--edge-enrol-listen", f"127.0.0.1:{self.enrol_port}", "--edge-broker", f"127.0.0.1:{self.broker_port}",
                 "--gitops-repo", self.repository.url, "--gitops-path", "clusters/demo",
-                "--gitops-local-repositories", *self.kledd_flags]
+                "--gitops-allow-local-repositories", *self.kledd_flags]
 
     def environment(self):
         # The demo's programs are found beside kled.
