@@ -33,6 +33,8 @@ public:
 
     /// The same again for the same object (a failure at each retry) is told once.
     void record(const kube::Object& about, bool warning, std::string reason, std::string message);
+    /// It is gone; the same name is another object from now on.
+    void forget(const Key& object) { latest_.erase(object); }
     /// Those after `number`, oldest first.
     [[nodiscard]] std::vector<Event> since(std::uint64_t number) const;
     [[nodiscard]] std::uint64_t last() const noexcept { return last_; }

@@ -12,6 +12,7 @@
 #include "gitops/schedule.h"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -156,10 +157,12 @@ struct Reconciler::Impl {
             } else if (const auto found = works.find(key); found != works.end()) {
                 again = co_await reconcile_work(key, found->second);
             }
-        } catch (const boost::system::system_error&) {
-            schedule.finished(key, std::nullopt);
-            throw;  // cancelled
         } catch (const std::exception& error) {
+            const auto* system = dynamic_cast<const boost::system::system_error*>(&error);
+            if (system != nullptr && system->code() == asio::error::operation_aborted) {
+                schedule.finished(key, std::nullopt);
+                throw;  // cancelled
+            }
             // The API server could not be reached, or a bug: either way this one tries again later.
             outcome = "error";
             log::warn("gitops", error.what(), {{"object", key.to_string()}});
@@ -268,7 +271,7 @@ struct Reconciler::Impl {
         try {
             auto access = co_await read_access(client, repository);
             access.local_repositories = options.local_repositories;
-            access.own_ssh_configuration = !options.local_repositories;
+            access.own_ssh_configuration = !options.local_repositories || access.ssh_identity;
             auto fetch = [mirror = source->mirror, access = std::move(access),
                           reference = repository.reference](const std::stop_token& stop) {
                 return mirror->fetch(reference, access, stop);
@@ -318,6 +321,14 @@ struct Reconciler::Impl {
         if (!found) co_return;
         source.revision = std::move(found);
         touch_dependents_of_source(key);
+    }
+
+    asio::awaitable<void> discard(std::filesystem::path mirror) {
+        auto remove = [path = mirror.string()] {
+            std::error_code ignored;
+            std::filesystem::remove_all(path, ignored);
+        };
+        co_await offload(pool, std::move(remove));
     }
 
     // ---- deployment objects ---------------------------------------------------------------------
@@ -724,12 +735,26 @@ asio::awaitable<void> Reconciler::run() {
     co_await impl_->tasks.join();
 }
 
+namespace {
+
+/// A path on this machine with its links resolved: a hook says where its repository really is.
+std::string resolved(std::string_view url) {
+    if (url.starts_with("file://")) url.remove_prefix(7);
+    if (!url.starts_with('/')) return std::string{url};
+    std::error_code failed;
+    const auto path = std::filesystem::weakly_canonical(url, failed);
+    return failed ? std::string{url} : path.string();
+}
+
+}  // namespace
+
 std::size_t Reconciler::nudge(const std::string& url) {
     std::size_t count = 0;
+    const auto wanted = resolved(url);
     for (const auto& [key, source] : impl_->sources) {
         const auto* spec = source->object.spec();
         const auto own = spec == nullptr ? std::string_view{} : kube::find_string(*spec, {"url"});
-        if (!url.empty() && !git::same_repository(own, url)) continue;
+        if (!url.empty() && !git::same_repository(resolved(own), wanted)) continue;
         impl_->touch(key);
         ++count;
     }
@@ -772,12 +797,12 @@ void Reconciler::changed(kube::Object object) {
 
 void Reconciler::removed(const Key& key) {
     impl_->schedule.forget(key);
+    impl_->events.forget(key);
     impl_->works.erase(key);
     const auto source = impl_->sources.find(key);
     if (source == impl_->sources.end()) return;
     impl_->sources.erase(source);
-    std::error_code ignored;
-    std::filesystem::remove_all(impl_->options.cache / (key.ns + "_" + key.name), ignored);
+    impl_->tasks.spawn(impl_->discard(impl_->options.cache / (key.ns + "_" + key.name)));
     impl_->touch_dependents_of_source(key);
 }
 

@@ -11,6 +11,7 @@ import argparse
 import os
 import pathlib
 import random
+import socket
 import sys
 import tempfile
 import time
@@ -99,6 +100,13 @@ class Cluster:
                   {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"value": "mine"}})
 
 
+def answers(path):
+    """Whether someone listens there: the file of a kledd that was killed stays behind."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+    return True
+
+
 def check(history, cluster, own):
     """Raises unless the cluster is what Git says, and nothing else was touched."""
     there = cluster.config_maps()
@@ -130,7 +138,7 @@ def run(arguments):
                      folder / "hook.log", env=environment)
         try:
             kledd.start()
-            wait_for("kledd's socket", lambda: kledd.check() or (state / "kledd.sock").exists())
+            wait_for("kledd's socket", lambda: kledd.check() or answers(state / "kledd.sock"))
             hook.start().process.wait()
             cluster = Cluster(Api(port, state / "api/admin.kubeconfig", folder))
             wait_for("the first state", lambda: check(history, cluster, []) is None, 60)
@@ -147,7 +155,7 @@ def run(arguments):
                 if chance.random() < 0.5:
                     history.change()  # while it is down
                 kledd.start()
-                wait_for("kledd's socket", lambda: kledd.check() or (state / "kledd.sock").exists())
+                wait_for("kledd's socket", lambda: kledd.check() or answers(state / "kledd.sock"))
             history.change()
             begin = time.monotonic()
             wait_for("the cluster to be what Git says", lambda: check(history, cluster, own) is None, 120, 0.1)
