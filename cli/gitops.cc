@@ -226,7 +226,7 @@ asio::awaitable<void> install_hook(const Globals& globals, const Flags& flags) {
 }
 
 void run_role(const Globals& globals, const Flags& flags, std::vector<std::string> more) {
-    std::vector<std::string> arguments{"--gitops-local-repositories"};
+    std::vector<std::string> arguments{"--gitops-allow-local-repositories"};
     const auto pass = [&](const char* flag, const std::string& value) {
         if (!value.empty()) arguments.insert(arguments.end(), {flag, value});
     };

@@ -207,7 +207,7 @@ public:
                          "Name of the source that --gitops-repo becomes")
             ->capture_default_str();
         group->add_option("--gitops-namespace", flags_.ns, "Its namespace")->capture_default_str();
-        group->add_flag("--gitops-local-repositories", flags_.local_repositories,
+        group->add_flag("--gitops-allow-local-repositories", flags_.local_repositories,
                         "file:// URLs, and the ssh configuration of this user");
         group->add_option("--gitops-concurrency", flags_.concurrency, "Reconciliations at a time")
             ->capture_default_str()

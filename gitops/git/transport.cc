@@ -149,7 +149,7 @@ Protocol protocol_of(std::string_view url, const Access& access) {
         if (!access.local_repositories) {
             throw Error{ErrorKind::denied,
                         "repositories on this machine's disk are not allowed here "
-                        "(--gitops-local-repositories)"};
+                        "(--gitops-allow-local-repositories)"};
         }
         return Protocol::local;
     }

@@ -133,7 +133,7 @@ def run(arguments):
         environment = {**os.environ, "NO_COLOR": "1"}
         kledd = Child("kledd", [arguments.bin / "kledd", "--roles", "api,gitops", "--state", state, "--api", "embedded",
                                 "--api-port", port, "--gitops-repo", repository.url, "--gitops-path", "clusters",
-                                "--gitops-local-repositories"], folder / "kledd.log", env=environment)
+                                "--gitops-allow-local-repositories"], folder / "kledd.log", env=environment)
         hook = Child("hook", [arguments.bin / "kled", "--state", state, "gitops", "hook", "install", repository.bare],
                      folder / "hook.log", env=environment)
         try:
