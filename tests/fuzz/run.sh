@@ -31,7 +31,7 @@ for target in $targets; do
         continue
     fi
     if ! build/fuzz/bin/fuzz_"$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-            -max_len=16384 -print_final_stats=1 -artifact_prefix="$crashes/" \
+            -dict=tests/fuzz/dictionary/"$target" -max_len=16384 -print_final_stats=1 -artifact_prefix="$crashes/" \
             "$found" "$seeds" >"$log" 2>&1; then
         tail -n 60 "$log"
         echo "FAILED: $target"
