@@ -36,6 +36,11 @@ bool is_token(std::string_view text) noexcept {
     });
 }
 
+/// ASCII without blanks and control characters: what a request target is made of.
+bool is_visible(std::string_view text) noexcept {
+    return std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
+}
+
 bool is_field_value(std::string_view text) noexcept {
     return std::ranges::none_of(text, [](char c) {
         const auto byte = static_cast<unsigned char>(c);
@@ -93,6 +98,8 @@ struct MessageParser::Parser final : MessageParser::Impl, http::basic_parser<is_
         head.method = to_std(method);
         head.target = to_std(target);
         head.http_1_1 = version == 11;
+        if (!is_visible(head.target))
+            throw ProtocolError{400, "request target has a character that must be encoded"};
         if (head.target.starts_with('/')) return;
         if (head.target == "*" && head.method == "OPTIONS") return;
         // The absolute form (RFC 9112 §3.2.2): what it says about the host is not ours to judge.
@@ -207,7 +214,7 @@ void append_fields(std::string& out, const Headers& headers) {
 void append_request_line(std::string& out, std::string_view method, std::string_view target) {
     if (!is_token(method))
         throw Error{ErrorKind::invalid, "HTTP method '" + std::string{method} + "'"};
-    if (target.empty() || std::ranges::any_of(target, [](char c) { return c <= ' ' || c == 0x7f; }))
+    if (target.empty() || !is_visible(target))
         throw Error{ErrorKind::invalid, "request target has a character that must be encoded"};
     out.append(method).append(" ").append(target).append(" HTTP/1.1\r\n");
 }

@@ -61,6 +61,12 @@ TEST(MessageParser, AnEmptyChunkedBodyMayComeByteByByte) {
     EXPECT_TRUE(parser.done());
 }
 
+TEST(MessageParser, ATargetWithRawBytesIsRefusedOnEveryMachine) {
+    EXPECT_EQ(refusal("GET /a\xc3\xa9 HTTP/1.1\r\nHost: h\r\n\r\n"), 400U);
+    std::string out;
+    EXPECT_THROW(append_request_line(out, "GET", "/a\xc3\xa9"), Error);
+}
+
 TEST(MessageParser, AmbiguousFramingIsRefused) {
     const std::string start = "POST / HTTP/1.1\r\nHost: h\r\n";
     EXPECT_EQ(refusal(start + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"), 400U);
