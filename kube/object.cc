@@ -331,16 +331,27 @@ std::string_view Object::annotation(std::string_view key) const noexcept {
     return find_string(fields_, {"metadata", "annotations", key});
 }
 
+// The value may be a part of this very object, which moves when a key is added: copied first.
+
 void Object::set_label(std::string_view key, std::string_view value) {
-    child(metadata(), "labels")[key] = value;
+    json::string text{value};
+    child(metadata(), "labels")[key] = std::move(text);
 }
 
 void Object::set_annotation(std::string_view key, std::string_view value) {
-    child(metadata(), "annotations")[key] = value;
+    json::string text{value};
+    child(metadata(), "annotations")[key] = std::move(text);
 }
 
-void Object::set_name(std::string_view name) { metadata()["name"] = name; }
-void Object::set_namespace(std::string_view ns) { metadata()["namespace"] = ns; }
+void Object::set_name(std::string_view name) {
+    json::string text{name};
+    metadata()["name"] = std::move(text);
+}
+
+void Object::set_namespace(std::string_view ns) {
+    json::string text{ns};
+    metadata()["namespace"] = std::move(text);
+}
 
 json::object& Object::metadata() {
     if (fields_.contains("metadata")) return child(fields_, "metadata");
