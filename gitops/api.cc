@@ -175,8 +175,8 @@ GitRepository GitRepository::from_object(kube::Object object) {
     if (result.interval <= Duration{}) throw spec.bad("interval", "is required, and more than 0");
     result.timeout = spec.duration("timeout", Duration{60'000});
     result.suspend = spec.flag("suspend");
-    result.unsupported =
-        spec.unsupported({"verify", "include", "recurseSubmodules", "serviceAccountName"});
+    result.unsupported = spec.unsupported(
+        {"verify", "include", "ignore", "recurseSubmodules", "serviceAccountName"});
     append(result.unsupported, ref.unsupported({"semver"}));
     if (const auto provider = spec.text("provider"); !provider.empty() && provider != "generic")
         result.unsupported.push_back({"spec.provider: " + provider});

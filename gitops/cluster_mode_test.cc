@@ -217,7 +217,8 @@ TEST_F(ClusterMode, HandsAnEdgeDeploymentToTheFleet) {
     world.apply(edge + "nowhere\n  placement: {selector: {matchLabels: {a: b}}}\n");
     EXPECT_TRUE(world.eventually([&] {
         const auto object = *world.get("edge.kled.io/v1", "EdgeDeployment", "default", "e");
-        const auto* rendered = Conditions::from_status(object.status()).find("Rendered");
+        const auto conditions = Conditions::from_status(object.status());
+        const auto* rendered = conditions.find("Rendered");
         return rendered != nullptr && rendered->status == "False";
     }));
     world.remove("edge.kled.io/v1", "EdgeDeployment", "default", "e");

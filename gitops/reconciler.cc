@@ -8,7 +8,7 @@
 #include "gitops/build.h"
 #include "gitops/credentials.h"
 #include "gitops/git/mirror.h"
-#include "gitops/health.h"
+#include "gitops/health_wait.h"
 #include "gitops/schedule.h"
 
 #include <boost/asio/as_tuple.hpp>
@@ -114,6 +114,7 @@ struct Reconciler::Impl {
     Schedule schedule;
     std::map<Key, std::shared_ptr<Source>> sources;
     std::map<Key, std::shared_ptr<Work>> works;
+    std::map<Key, asio::steady_timer*> waiting;  ///< for health: what ends the wait
     std::optional<bool> has_controllers;
     std::mt19937_64 random{std::random_device{}()};
     asio::steady_timer wake;
@@ -122,6 +123,7 @@ struct Reconciler::Impl {
     void touch(const Key& key) {
         schedule.touch(key, steady_now());
         wake.cancel();
+        if (const auto found = waiting.find(key); found != waiting.end()) found->second->cancel();
     }
 
     // ---- when -----------------------------------------------------------------------------------
@@ -621,7 +623,7 @@ struct Reconciler::Impl {
     asio::awaitable<std::optional<Outcome>> check_health(const Key& key, Work& work,
                                                          const Deployment& deployment,
                                                          const std::vector<kube::Object>& objects) {
-        std::vector<std::pair<kube::GroupVersionKind, kube::ObjectId>> pending;
+        Watched pending;
         if (deployment.wait) {
             for (const auto& object : objects) pending.emplace_back(object.gvk(), object.id());
         } else {
@@ -651,7 +653,20 @@ struct Reconciler::Impl {
         const auto deadline = steady_now() + deployment.timeout;
         work.status.conditions.reconciling("waiting for health", generation, wall_now());
         co_await save(work);
-        auto why = co_await wait_until_healthy(key, std::move(pending), deadline);
+        // Something new ends the wait: a check that cannot pass must not hold back its fix.
+        asio::steady_timer alarm{loop};
+        waiting.insert_or_assign(key, &alarm);
+        const std::function<bool()> give_up = [this, &key] {
+            return schedule.touched_while_running(key, steady_now());
+        };
+        std::vector<std::string> why;
+        try {
+            why = co_await wait_until_healthy(client, pending, deadline, alarm, give_up);
+        } catch (...) {
+            waiting.erase(key);
+            throw;
+        }
+        waiting.erase(key);
         if (!why.empty()) {
             work.status.conditions.set("Healthy", "False", "HealthCheckFailed",
                                        join(why, listed_changes), generation, wall_now());
@@ -660,41 +675,6 @@ struct Reconciler::Impl {
         work.status.conditions.set("Healthy", "True", "Succeeded", "Health check passed",
                                    generation, wall_now());
         co_return std::nullopt;
-    }
-
-    /// Why not, one line each; empty when all are healthy. Ends early when one failed for good, and
-    /// when something new happened to `key`: waiting on must not hold back the fix.
-    asio::awaitable<std::vector<std::string>> wait_until_healthy(
-        const Key& key, std::vector<std::pair<kube::GroupVersionKind, kube::ObjectId>> pending,
-        SteadyTime deadline) {
-        asio::steady_timer timer{loop};
-        for (Duration pause{100};; pause = std::min(pause * 2, Duration{2'000})) {
-            std::vector<std::string> why;
-            std::vector<std::pair<kube::GroupVersionKind, kube::ObjectId>> still;
-            bool hopeless = false;
-            for (const auto& [gvk, id] : pending) {
-                const auto live = co_await client.get(gvk, id.ns, id.name);
-                const auto health =
-                    live ? health_of(*live) : Health{Health::State::in_progress, "it is not there"};
-                if (health.state == Health::State::current) continue;
-                hopeless = hopeless || health.state == Health::State::failed;
-                still.emplace_back(gvk, id);
-                why.push_back(id.to_string() + ": " + health.message);
-            }
-            const auto now = steady_now();
-            if (still.empty() || hopeless) co_return why;
-            if (schedule.touched_while_running(key, now)) {
-                why.insert(why.begin(), "not waited for any longer: there is something new");
-                co_return why;
-            }
-            if (now >= deadline) {
-                why.insert(why.begin(), "not healthy in time");
-                co_return why;
-            }
-            pending = std::move(still);
-            timer.expires_after(pause);
-            co_await timer.async_wait(asio::use_awaitable);
-        }
     }
 
     // ---- the end of a deployment object

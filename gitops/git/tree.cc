@@ -6,6 +6,7 @@
 #include "gitops/git/mirror_impl.h"
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <mutex>
 #include <string_view>
@@ -17,6 +18,26 @@ namespace {
 
 constexpr int link_limit = 40;                  // as Linux: ELOOP
 constexpr git_object_size_t link_bytes = 4096;  // PATH_MAX
+
+/// What Flux's source-controller leaves out of every artifact (its sourceignore defaults), so that
+/// a folder without a kustomization is the same list of manifests here and there.
+constexpr std::array<std::string_view, 17> left_out{".git",
+                                                    ".gitignore",
+                                                    ".gitmodules",
+                                                    ".gitattributes",
+                                                    ".github",
+                                                    ".circleci",
+                                                    ".travis.yml",
+                                                    ".gitlab-ci.yml",
+                                                    "appveyor.yml",
+                                                    ".drone.yml",
+                                                    "cloudbuild.yaml",
+                                                    "codeship-services.yml",
+                                                    "codeship-steps.yml",
+                                                    ".goreleaser.yml",
+                                                    ".sops.yaml",
+                                                    ".flux.yaml",
+                                                    ".sourceignore"};
 
 std::deque<std::string> parts_of(std::string_view path) {
     std::deque<std::string> parts;
@@ -144,7 +165,7 @@ struct Tree::Impl {
             if (name.empty() || name == "." || name == ".." ||
                 name.find('/') != std::string_view::npos) {
                 remark(join(directory.path, std::string{name}) + " is not a name of a file");
-            } else {
+            } else if (!std::ranges::count(left_out, name)) {
                 result.emplace_back(name);
             }
         }

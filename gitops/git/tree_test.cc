@@ -62,6 +62,12 @@ TEST_F(TreeTest, SeesNothingBehindALinkOutOfTheRepository) {
                             "b is a symbolic link to '/etc/passwd', outside of the repository"));
 }
 
+TEST_F(TreeTest, ListsWithoutWhatFluxLeavesOutOfAnArtifact) {
+    const auto t =
+        tree({{"a.yaml", "a"}, {".github/workflows/ci.yaml", "x"}, {".gitlab-ci.yml", "x"}});
+    EXPECT_THAT(t.list(""), ElementsAre("a.yaml"));
+}
+
 TEST_F(TreeTest, EndsACircleOfLinks) {
     const auto t = tree({{"a", File::link("b")}, {"b", File::link("a")}});
     EXPECT_FALSE(t.find("a"));

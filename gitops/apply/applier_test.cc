@@ -1,0 +1,186 @@
+// Against an embedded API, with the refusals that it does not make itself put in front of it.
+#include "gitops/apply/applier.h"
+
+#include "gitops/health_wait.h"
+#include "gitops/world.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+
+namespace kled::gitops {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+/// Passes everything on, but refuses to change the ConfigMap `fixed` as a stock API server refuses
+/// what is immutable.
+class Immutable : public kube::Transport {
+public:
+    explicit Immutable(kube::Client& client) : inner_{client.transport()} {}
+    boost::asio::awaitable<net::Response> send(net::Request request) override {
+        const bool fixed = request.target.find("/configmaps/fixed") != std::string::npos;
+        if (fixed && request.method == "DELETE") there_ = false;
+        if (fixed && request.method == "PATCH" && std::exchange(there_, true)) {
+            net::Response response;
+            response.status = 422;
+            response.headers.set("Content-Type", "application/json");
+            response.body =
+                R"({"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422,)"
+                R"("message":"ConfigMap \"fixed\" is invalid: data: Forbidden: field is immutable when `immutable` is set"})";
+            co_return response;
+        }
+        co_return co_await inner_.send(std::move(request));
+    }
+    boost::asio::awaitable<net::StreamResponse> open(net::Request request) override {
+        return inner_.open(std::move(request));
+    }
+
+private:
+    kube::Transport& inner_;
+    bool there_ = false;
+};
+
+class ApplierTest : public ::testing::Test {
+protected:
+    std::vector<Change> apply(const std::string& yaml, bool force = false) {
+        const auto objects = world.sync(applier.prepare(owner, kube::load_manifest(yaml)));
+        Applier::Order order;
+        order.owner = owner;
+        order.force = force;
+        return world.sync(applier.apply(order, objects, memory));
+    }
+    static std::vector<std::string> actions(const std::vector<Change>& changes) {
+        std::vector<std::string> result;
+        for (const auto& change : changes) result.emplace_back(to_string(change.action));
+        return result;
+    }
+    static std::string config(const std::string& name, const std::string& value) {
+        return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\ndata: {k: '" +
+               value + "'}\n";
+    }
+
+    testing::World world;
+    const Key owner{.kind = "Kustomization", .ns = "default", .name = "apps"};
+    kube::Client client{std::make_shared<Immutable>(world.client())};
+    Applier applier{client, {}};
+    Memory memory;
+};
+
+TEST_F(ApplierTest, DoesNothingTwice) {
+    EXPECT_THAT(actions(apply(config("a", "1"))), ElementsAre("created"));
+    EXPECT_THAT(actions(apply(config("a", "1"))), ElementsAre("unchanged"));
+    memory.clear();
+    EXPECT_THAT(actions(apply(config("a", "1"))), ElementsAre("unchanged"));
+    EXPECT_THAT(actions(apply(config("a", "2"))), ElementsAre("configured"));
+}
+
+TEST_F(ApplierTest, RecreatesWhatCannotBeChangedOnlyWhenItMay) {
+    EXPECT_THAT(actions(apply(config("fixed", "1"))), ElementsAre("created"));
+    const auto refused = apply(config("fixed", "2") + "---\n" + config("other", "1"));
+    EXPECT_THAT(actions(refused), ElementsAre("failed", "created"));
+    EXPECT_THAT(refused[0].message, HasSubstr("(spec.force recreates it)"));
+    EXPECT_THAT(actions(apply(config("fixed", "2"), true)), ElementsAre("recreated"));
+    EXPECT_EQ(kube::find_string(world.get("v1", "ConfigMap", "default", "fixed")->fields(),
+                                {"data", "k"}),
+              "2");
+}
+
+TEST_F(ApplierTest, RefusesOneObjectTwice) {
+    try {
+        apply(config("a", "1") + "---\n" + config("a", "2"));
+        FAIL() << "it was applied";
+    } catch (const Error& error) {
+        EXPECT_THAT(error.what(), HasSubstr("ConfigMap default/a is there twice"));
+    }
+}
+
+TEST_F(ApplierTest, RefusesWhatIsStillEncrypted) {
+    EXPECT_THROW(apply("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nsops: {mac: x}\n"),
+                 Error);
+}
+
+TEST_F(ApplierTest, PrunesOnlyWhatStillIsTheOwners) {
+    apply(config("mine", "1") + "---\n" + config("given", "1") + "---\n" +
+          config("protected", "1"));
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: given\n  namespace: default\n  "
+        "labels: "
+        "{kustomize.toolkit.fluxcd.io/name: other, kustomize.toolkit.fluxcd.io/namespace: "
+        "default}\n");
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: protected\n  namespace: default\n  "
+        "annotations: {kustomize.toolkit.fluxcd.io/prune: disabled}\n");
+    std::vector<std::pair<kube::ObjectId, std::string>> gone;
+    for (const auto* name : {"mine", "given", "protected", "never"})
+        gone.push_back({{.group = "", .kind = "ConfigMap", .ns = "default", .name = name}, "v1"});
+    const auto changes = world.sync(applier.prune(owner, gone, memory));
+    std::map<std::string, std::string> by_name;
+    for (const auto& change : changes) by_name[change.id.name] = to_string(change.action);
+    EXPECT_EQ(by_name["mine"], "pruned");
+    EXPECT_EQ(by_name["given"], "kept");
+    EXPECT_EQ(by_name["protected"], "kept");
+    EXPECT_EQ(by_name["never"], "pruned");
+    EXPECT_TRUE(world.get("v1", "ConfigMap", "default", "given"));
+    EXPECT_FALSE(world.get("v1", "ConfigMap", "default", "mine"));
+}
+
+class HealthWaitTest : public ApplierTest {
+protected:
+    /// A Deployment of one replica whose status a test writes.
+    void status(const std::string& fields) {
+        auto object = *world.get("apps/v1", "Deployment", "default", "d");
+        object.fields()["status"] = kube::parse_yaml("{observedGeneration: 1, " + fields + "}");
+        world.sync(world.client().update_status(object));
+    }
+    boost::asio::awaitable<std::vector<std::string>> wait(Duration limit) {
+        boost::asio::steady_timer alarm{co_await boost::asio::this_coro::executor};
+        const Watched objects{
+            {{.group = "apps", .version = "v1", .kind = "Deployment"},
+             {.group = "apps", .kind = "Deployment", .ns = "default", .name = "d"}}};
+        const std::function<bool()> never = [] { return false; };
+        co_return co_await wait_until_healthy(
+            world.client(), objects, std::chrono::steady_clock::now() + limit, alarm, never);
+    }
+    void make() {
+        world.apply(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: "
+            "default}\nspec:\n  replicas: "
+            "1\n  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n   "
+            " spec: "
+            "{containers: [{name: c, image: x}]}\n");
+    }
+};
+
+TEST_F(HealthWaitTest, EndsTheMomentAllAreHealthy) {
+    make();
+    auto waiting = std::async(std::launch::async,
+                              [this] { return world.sync(wait(std::chrono::seconds{30})); });
+    status("replicas: 1, updatedReplicas: 1");
+    status(
+        "replicas: 1, updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1, conditions: "
+        "[{type: "
+        "Available, status: 'True'}]");
+    EXPECT_THAT(waiting.get(), IsEmpty());
+}
+
+TEST_F(HealthWaitTest, EndsAtOnceWhenOneFailedForGood) {
+    make();
+    auto waiting = std::async(std::launch::async,
+                              [this] { return world.sync(wait(std::chrono::seconds{30})); });
+    status(
+        "conditions: [{type: Progressing, status: 'False', reason: ProgressDeadlineExceeded, "
+        "message: no}]");
+    EXPECT_THAT(waiting.get(), ElementsAre("Deployment.apps default/d: no"));
+}
+
+TEST_F(HealthWaitTest, EndsWhenTheTimeIsUp) {
+    EXPECT_THAT(world.sync(wait(std::chrono::milliseconds{50})),
+                ElementsAre("not healthy in time", "Deployment.apps default/d: it is not there"));
+}
+
+}  // namespace
+}  // namespace kled::gitops
