@@ -36,6 +36,7 @@ int main_or_throw(int argc, char** argv) {
         ->capture_default_str();
     cli::add_build(app, globals);
     cli::add_diff(app, globals);
+    cli::add_edge(app, globals);
     cli::add_gitops(app, globals);
     cli::add_server(app, globals);
     cli::add_version(app, globals);

@@ -141,6 +141,7 @@ int main_or_throw(int argc, char** argv) {
     // In the order in which they are made: a role may use what those before it offer.
     std::vector<std::unique_ptr<cli::RoleSetup>> setups;
     setups.push_back(cli::api_setup());
+    setups.push_back(cli::edge_setup());
     setups.push_back(cli::gitops_setup());
 
     app.set_version_flag("--version", "kledd " KLED_VERSION);

@@ -37,8 +37,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view version = "0.1.0";
-
 std::string architecture() {
     utsname names{};
     return ::uname(&names) == 0 ? names.machine : "";
@@ -61,6 +59,14 @@ Moment moment() {
                   .mono = std::chrono::duration_cast<std::chrono::milliseconds>(
                       std::chrono::seconds{boot.tv_sec} + std::chrono::nanoseconds{boot.tv_nsec}),
                   .synced = synced}};
+}
+
+/// In memory where there is a tmpfs: secrets, and a status that is written often. Two agents on one
+/// machine (tests, demos) do not share it.
+fs::path volatile_directory(const fs::path& state) {
+    const auto name = crypto::sha256_hex(fs::absolute(state).lexically_normal().string()).substr(0, 16);
+    auto directory = secrets_directory(name);
+    return directory.empty() ? state / "run" : directory;
 }
 
 /// Held as long as the process lives: two agents on one state would run everything twice.
@@ -122,10 +128,7 @@ struct Agent::Impl {
                   config().seed} {}
 
     [[nodiscard]] ProcessRuntime::Options runtime_options() const {
-        // Two agents on one machine (tests, demos) must not share a folder.
-        auto secrets = secrets_directory(
-            crypto::sha256_hex(fs::absolute(options.state).string()).substr(0, 16));
-        if (secrets.empty()) secrets = options.state / "secrets";
+        auto secrets = volatile_directory(options.state) / "secrets";
         make_directories(secrets, 0700);
         return {.roots = options.state / "workloads",
                 .secrets = std::move(secrets),
@@ -140,7 +143,7 @@ struct Agent::Impl {
         for (const auto byte : random) seed = seed << 8U | static_cast<unsigned char>(byte);
         return {.trust = {identity.fleet, identity.device, identity.delivery},
                 .protocol = options.protocol,
-                .agent = std::string{version},
+                .agent = options.version,
                 .arch = architecture(),
                 .boot_id = boot,
                 .session_id = crypto::random_hex(8),
@@ -168,10 +171,25 @@ struct Agent::Impl {
         for (;;) {
             // One look at the clock for each action: some take long.
             while (auto action = device.next(moment())) co_await carry_out(std::move(*action));
+            show_status();
             if (!std::exchange(poked, false)) {
                 wake.expires_at(device.wake_at());
                 co_await wake.async_wait(asio::as_tuple(asio::use_awaitable));
             }
+        }
+    }
+
+    void show_status() {
+        auto now = device.report({});
+        now.seq = 0;
+        auto text = to_json(now);
+        if (device.online()) text.insert(0, "online ");
+        if (text == shown) return;
+        shown = std::move(text);
+        try {
+            write_file_atomic(volatile_directory(options.state) / "status", shown, 0600);
+        } catch (const Error& error) {
+            log::debug("agent", "cannot write the status", {{"error", error.what()}});
         }
     }
 
@@ -378,6 +396,7 @@ struct Agent::Impl {
     asio::steady_timer wake;
     bool poked = false;
     Backoff backoff;
+    std::string shown;
 };
 
 Agent::Agent(asio::any_io_executor executor, ThreadPool& pool, DeviceIdentity identity,
@@ -387,6 +406,32 @@ Agent::Agent(asio::any_io_executor executor, ThreadPool& pool, DeviceIdentity id
 
 Agent::~Agent() = default;
 
-asio::awaitable<void> Agent::run() { co_await impl_->run(); }
+asio::awaitable<void> Agent::run() { return impl_->run(); }
+asio::awaitable<void> Agent::stop_workloads() { return impl_->runtime.stop_all(); }
+
+std::string read_status(const fs::path& state) {
+    try {
+        const auto free = lock(state);
+        return {};
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::conflict) throw;
+    }
+    auto text = read_file_if_exists(volatile_directory(state) / "status").value_or("");
+    constexpr std::string_view online = "online ";
+    const bool connected = text.starts_with(online);
+    if (connected) text.erase(0, online.size());
+    if (text.empty()) return "agent:    starting\n";
+    const auto report = parse_report(text);
+    std::string out = "agent:    running, " + std::string{connected ? "connected" : "offline"} +
+                      "\nphase:    " + std::string{to_string(report.phase)} + ", generation " +
+                      std::to_string(report.observed.gen) + "\n";
+    for (const auto& c : report.conditions)
+        out += "condition: " + c.type + ": " + c.message + "\n";
+    for (const auto& w : report.workloads) {
+        out += "workload: " + w.kind + " " + w.ns + "/" + w.name + " " + w.phase +
+               (w.ready ? ", ready" : "") + (w.message.empty() ? "" : ", " + w.message) + "\n";
+    }
+    return out;
+}
 
 }  // namespace kled::edge

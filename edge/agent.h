@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace kled::edge {
@@ -33,6 +34,7 @@ struct DeviceIdentity {
 
 struct AgentOptions {
     std::filesystem::path state;
+    std::string version = "0";             ///< of the program, for the hub
     bool process_runtime = false;  ///< --enable-process-runtime
     bool stop_workloads = false;   ///< at the end; else they go on and are found again
     std::filesystem::path cgroups = "/sys/fs/cgroup";
@@ -50,10 +52,15 @@ public:
     ~Agent();
     /// Until cancelled.
     boost::asio::awaitable<void> run();
+    /// Stops what runs and waits for it, beside `run`: they else go on, and are found again.
+    boost::asio::awaitable<void> stop_workloads();
 
 private:
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };
+
+/// What a running agent last knew of itself, for people; empty: none runs on this state.
+[[nodiscard]] std::string read_status(const std::filesystem::path& state);
 
 }  // namespace kled::edge

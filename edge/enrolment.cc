@@ -43,7 +43,8 @@ EnrolmentToken parse_token(std::string_view text) {
     const Fields fields{message, "token"};
     return {.server = fields.text("server", 300),
             .ca = fields.digest("ca"),
-            .secret = Secret{fields.text("secret", 64)}};
+            .secret = Secret{fields.text("secret", 64)},
+            .device = fields.text_or("device", 64, "")};
 }
 
 Secret to_json(const EnrolmentRequest& request) {

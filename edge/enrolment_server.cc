@@ -7,6 +7,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -51,8 +52,8 @@ asio::awaitable<void> serve(Hub& hub, net::Request request, const net::Peer& pee
 
 }  // namespace
 
-net::HttpServer make_enrolment_server(Hub& hub, const Pki& pki,
-                                      const EnrolmentServerOptions& options) {
+std::unique_ptr<net::HttpServer> make_enrolment_server(Hub& hub, const Pki& pki,
+                                                       const EnrolmentServerOptions& options) {
     auto names = options.names;
     for (const auto& own : {std::string{"localhost"}, std::string{"127.0.0.1"}, options.host})
         if (std::ranges::find(names, own) == names.end()) names.push_back(own);
@@ -67,10 +68,11 @@ net::HttpServer make_enrolment_server(Hub& hub, const Pki& pki,
                        .require_client_certificate = false};
     server.body_limit = 64U << 10U;
     server.connection_limit = 64;
-    return {hub.executor(), std::move(server),
-            [&hub](net::Request request, const net::Peer& peer, net::ResponseWriter& out) {
-                return serve(hub, std::move(request), peer, out);
-            }};
+    return std::make_unique<net::HttpServer>(
+        hub.executor(), std::move(server),
+        [&hub](net::Request request, const net::Peer& peer, net::ResponseWriter& out) {
+            return serve(hub, std::move(request), peer, out);
+        });
 }
 
 }  // namespace kled::edge

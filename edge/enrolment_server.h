@@ -6,6 +6,7 @@
 #include "net/http_server.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ struct EnrolmentServerOptions {
 };
 
 /// On the hub's loop; the hub outlives it. Bodies are limited, and a wrong token costs a second.
-[[nodiscard]] net::HttpServer make_enrolment_server(Hub& hub, const Pki& pki,
-                                                    const EnrolmentServerOptions& options);
+[[nodiscard]] std::unique_ptr<net::HttpServer> make_enrolment_server(
+    Hub& hub, const Pki& pki, const EnrolmentServerOptions& options);
 
 }  // namespace kled::edge

@@ -544,7 +544,8 @@ struct Hub::Impl {
         const auto mine = co_await turn();
         EnrolmentToken token{.server = options.enrolment_url,
                              .ca = crypto::sha256_hex(pki.server_ca_pem()),
-                             .secret = Secret{crypto::random_hex(32)}};
+                             .secret = Secret{crypto::random_hex(32)},
+                             .device = device};
         const TokenRecord record{.device = std::move(device),
                                  .labels = std::move(labels),
                                  .expires = system_clock::now() + lifetime};
@@ -790,6 +791,7 @@ asio::awaitable<EnrolmentAnswer> Hub::enrol(EnrolmentRequest request) {
 }
 const std::string& Hub::server_ca_pem() const noexcept { return impl_->pki.server_ca_pem(); }
 const std::map<std::string, DeviceRecord>& Hub::devices() const noexcept { return impl_->devices; }
+std::uint64_t Hub::epoch() const noexcept { return impl_->epoch; }
 asio::any_io_executor Hub::executor() const { return impl_->executor; }
 
 namespace {

@@ -80,6 +80,7 @@ public:
     [[nodiscard]] const std::string& server_ca_pem() const noexcept;
 
     [[nodiscard]] const std::map<std::string, DeviceRecord>& devices() const noexcept;
+    [[nodiscard]] std::uint64_t epoch() const noexcept;
     [[nodiscard]] boost::asio::any_io_executor executor() const;
 
 private:

@@ -1,0 +1,271 @@
+// kled edge: the devices of the fleet, how they join, and the broker between.
+#include "base/clock.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/output.h"
+#include "edge/pki.h"
+#include "kube/object.h"
+#include "kube/yaml.h"
+#include "net/http_client.h"
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kled::cli {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+struct Flags {
+    std::string name;
+    Output output = Output::table;
+    std::string device;
+    std::vector<std::string> labels;
+    std::string lifetime = "1h";
+    edge::BrokerOptions broker;
+    bool print_only = false;
+};
+
+/// One exchange with the hub of the kledd on this machine.
+asio::awaitable<json::value> ask(const Globals& globals, net::Request request) {
+    net::HttpClient client{co_await asio::this_coro::executor,
+                           net::parse_url("unix:" +
+                                          std::filesystem::absolute(globals.socket()).string()),
+                           net::ClientOptions{}};
+    net::Response response;
+    try {
+        response = co_await client.send(std::move(request));
+    } catch (const Error& error) {
+        throw error.within("is a kledd with the role edge running here? (--state says where)");
+    }
+    if (response.status != 200) {
+        throw Error{response.status == 404 ? ErrorKind::not_found : ErrorKind::unavailable,
+                    "kledd: " + response.body};
+    }
+    co_return kube::parse_json(response.body);
+}
+
+asio::awaitable<std::vector<kube::Object>> nodes(const Globals& globals, const std::string& name) {
+    net::Request request;
+    request.target = "/v1/edge/nodes";
+    auto answer = co_await ask(globals, std::move(request));
+    std::vector<kube::Object> found;
+    for (auto& item : answer.as_object().at("items").as_array()) {
+        auto object = kube::Object::from(std::move(item));
+        if (name.empty() || object.name() == name) found.push_back(std::move(object));
+    }
+    if (!name.empty() && found.empty()) {
+        throw Error{ErrorKind::not_found,
+                    "edge node \"" + name + "\": no such device; `kled edge get` lists them"};
+    }
+    co_return found;
+}
+
+std::string text(const kube::Object& object, std::initializer_list<std::string_view> path) {
+    const auto* value = kube::find(object.fields(), path);
+    if (value == nullptr) return {};
+    if (const auto* held = value->if_string()) return std::string{*held};
+    return kube::to_json(*value);
+}
+
+std::string seen(const kube::Object& node) {
+    const auto when = text(node, {"status", "lastSeen"});
+    return when.empty() ? "never" : age(when) + " ago";
+}
+
+asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
+    const auto found = co_await nodes(globals, flags.name);
+    Table table;
+    table.columns = {"NAME",     "ONLINE", "PHASE",  "GENERATION", "SEEN",
+                     "WORKLOADS", "AGENT",  "ARCH",  "LABELS"};
+    table.wide_from = 6;
+    for (const auto& node : found) {
+        std::size_t ready = 0;
+        std::size_t all = 0;
+        const auto* workloads = kube::find(node.fields(), {"status", "workloads"});
+        if (workloads != nullptr && workloads->is_array()) {
+            for (const auto& workload : workloads->get_array()) {
+                ++all;
+                const auto* is = kube::find(workload, {"ready"});
+                if (is != nullptr && is->is_bool() && is->get_bool()) ++ready;
+            }
+        }
+        std::string labels;
+        const auto* given = kube::find(node.fields(), {"metadata", "labels"});
+        if (given != nullptr && given->is_object()) {
+            for (const auto& label : given->get_object())
+                labels += (labels.empty() ? "" : ",") + std::string{label.key()} + "=" +
+                          std::string{label.value().as_string()};
+        }
+        table.rows.push_back({std::string{node.name()},
+                              text(node, {"status", "online"}) == "true" ? "yes" : "no",
+                              text(node, {"status", "phase"}),
+                              text(node, {"status", "observed", "generation"}) + "/" +
+                                  text(node, {"status", "desired", "generation"}),
+                              seen(node), std::to_string(ready) + "/" + std::to_string(all),
+                              text(node, {"status", "agentVersion"}),
+                              text(node, {"status", "architecture"}), labels});
+    }
+    print(flags.output, table, found, !flags.name.empty());
+}
+
+asio::awaitable<void> describe(const Globals& globals, const Flags& flags) {
+    const auto found = co_await nodes(globals, flags.name);
+    const auto& node = found.front();
+    std::cout << "Name:        " << node.name() << "\nOnline:      "
+              << (text(node, {"status", "online"}) == "true" ? "yes" : "no")
+              << "\nLast seen:   " << seen(node) << "\nAgent:       "
+              << text(node, {"status", "agentVersion"}) << " "
+              << text(node, {"status", "architecture"}) << "\nPhase:       "
+              << text(node, {"status", "phase"}) << "\nGeneration:  "
+              << text(node, {"status", "observed", "generation"}) << " of "
+              << text(node, {"status", "desired", "generation"}) << "\n";
+    const auto* conditions = kube::find(node.fields(), {"status", "conditions"});
+    std::cout << "Conditions:\n";
+    if (conditions != nullptr && conditions->is_array()) {
+        for (const auto& condition : conditions->get_array()) {
+            const kube::Object c{condition.as_object()};
+            std::cout << "  " << text(c, {"type"}) << "=" << text(c, {"status"}) << "  "
+                      << text(c, {"reason"}) << ": " << text(c, {"message"}) << "\n";
+        }
+    }
+    std::cout << "Workloads:\n";
+    const auto* workloads = kube::find(node.fields(), {"status", "workloads"});
+    if (workloads != nullptr && workloads->is_array()) {
+        for (const auto& workload : workloads->get_array()) {
+            const kube::Object w{workload.as_object()};
+            const auto message = text(w, {"message"});
+            std::cout << "  " << text(w, {"kind"}) << " " << text(w, {"namespace"}) << "/"
+                      << text(w, {"name"}) << "  " << text(w, {"phase"})
+                      << (text(w, {"ready"}) == "true" ? ", ready" : "") << ", "
+                      << text(w, {"restarts"}) << " restarts"
+                      << (message.empty() ? "" : "  " + message) << "\n";
+        }
+    }
+}
+
+asio::awaitable<void> create_token(const Globals& globals, const Flags& flags) {
+    json::object labels;
+    for (const auto& label : flags.labels) {
+        const auto equals = label.find('=');
+        if (equals == std::string::npos || equals == 0)
+            throw Error{ErrorKind::invalid, "--label \"" + label + "\": expected key=value"};
+        labels[label.substr(0, equals)] = label.substr(equals + 1);
+    }
+    json::object body;
+    body["device"] = flags.device;
+    body["labels"] = std::move(labels);
+    body["seconds"] =
+        std::chrono::duration_cast<std::chrono::seconds>(parse_duration(flags.lifetime)).count();
+    net::Request request;
+    request.method = "POST";
+    request.target = "/v1/edge/tokens";
+    request.headers.set("Content-Type", "application/json");
+    request.body = kube::to_json(json::value(std::move(body)));
+    const auto answer = co_await ask(globals, std::move(request));
+    std::cout << kube::find_string(answer.as_object(), {"token"}) << "\n";
+}
+
+/// Replaces this program; returns only by throwing.
+[[noreturn]] void become(std::vector<std::string> argv) {
+    std::vector<char*> pointers;
+    for (auto& argument : argv) pointers.push_back(argument.data());
+    pointers.push_back(nullptr);
+    ::execvp(pointers[0], pointers.data());
+    throw Error{errno == ENOENT ? ErrorKind::not_found : ErrorKind::unavailable,
+                argv[0] + ": " + std::strerror(errno)};
+}
+
+void run_broker(const Globals& globals, Flags& flags) {
+    flags.broker.state = globals.state / "edge";
+    const auto file = edge::write_broker_files(flags.broker);
+    if (flags.print_only) {
+        std::cout << file.string() << "\n";
+        return;
+    }
+    try {
+        become({"mosquitto", "-c", file.string()});
+    } catch (const Error&) {
+        // Debian keeps it where PATH of a user does not look.
+        become({"/usr/sbin/mosquitto", "-c", file.string()});
+    }
+}
+
+}  // namespace
+
+void add_edge(CLI::App& app, Globals& globals) {
+    auto flags = std::make_shared<Flags>();
+    auto* group = app.add_subcommand("edge", "The devices of the fleet");
+    group->require_subcommand(1);
+
+    auto* list = group->add_subcommand("get",
+                                       "List devices\n\nExamples:\n"
+                                       "  kled edge get -o wide\n"
+                                       "  kled edge get press-4 -o yaml");
+    list->add_option("name", flags->name, "One device");
+    add_output_flag(*list, flags->output);
+    list->callback([&globals, flags] { run([&] { return get(globals, *flags); }); });
+
+    auto* show = group->add_subcommand(
+        "describe", "All about one device\n\nExample:\n  kled edge describe press-4");
+    show->add_option("name", flags->name, "The device")->required();
+    show->callback([&globals, flags] { run([&] { return describe(globals, *flags); }); });
+
+    auto* token = group->add_subcommand("token", "Tokens with which devices join");
+    token->require_subcommand(1);
+    auto* create = token->add_subcommand(
+        "create",
+        "Print a token that works once\n\nExample:\n"
+        "  kled edge token create --device press-4 --label site=hall-2 > token\n"
+        "  # on the device: kled-agent join --token-file token");
+    create->add_option("--device", flags->device,
+                       "The device's name; without it the device chooses");
+    create->add_option("--label", flags->labels, "key=value for its EdgeNode; may repeat");
+    create->add_option("--ttl", flags->lifetime, "How long it may be used")->capture_default_str();
+    create->callback([&globals, flags] { run([&] { return create_token(globals, *flags); }); });
+
+    auto* join = group->add_subcommand(
+        "join",
+        "Make this machine a device: as `kled-agent join`\n\nExample:\n"
+        "  kled edge join --token-file token");
+    join->prefix_command();
+    join->callback([join] {
+        std::vector<std::string> argv;
+        std::error_code ignored;
+        const auto beside =
+            std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path() / "kled-agent";
+        argv.push_back(std::filesystem::exists(beside, ignored) ? beside.string() : "kled-agent");
+        argv.emplace_back("join");
+        for (const auto& argument : join->remaining()) argv.push_back(argument);
+        become(std::move(argv));
+    });
+
+    auto* broker = group->add_subcommand("broker", "The MQTT broker of the fleet");
+    broker->require_subcommand(1);
+    auto* start = broker->add_subcommand(
+        "run",
+        "Configure mosquitto for the fleet and become it\n\nExamples:\n"
+        "  kled edge broker run\n"
+        "  kled edge broker run --listen 0.0.0.0 --name edge.example.com");
+    start->add_option("--listen", flags->broker.host, "Address to listen on")
+        ->capture_default_str();
+    start->add_option("--port", flags->broker.port, "Its port")->capture_default_str();
+    start->add_option("--name", flags->broker.names,
+                      "DNS names and addresses under which devices reach it; may repeat");
+    start->add_option("--user", flags->broker.user, "User that mosquitto runs as (when root)");
+    start->add_flag("--print-config", flags->print_only,
+                    "Write the configuration, print its path, and start nothing");
+    start->callback([&globals, flags] { run_broker(globals, *flags); });
+}
+
+}  // namespace kled::cli

@@ -1,0 +1,183 @@
+// kled-agent: the agent on a device.
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/run.h"
+#include "base/task_group.h"
+#include "cli/address.h"
+#include "cli/command.h"
+#include "cli/version.h"
+#include "edge/agent.h"
+#include "edge/enrolment.h"
+#include "edge/join.h"
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <cctype>
+#include <csignal>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+
+#include <malloc.h>
+#include <unistd.h>
+
+namespace {
+
+using namespace kled;
+namespace asio = boost::asio;
+
+struct Flags {
+    std::filesystem::path state = "/var/lib/kled-agent";
+    edge::AgentOptions agent;
+    std::string broker;
+    std::string token;
+    std::filesystem::path token_file;
+    std::string name;
+    std::string server;
+    bool stop_workloads = false;
+    bool again = false;
+    bool if_needed = false;
+    std::string log_level = "info";
+    std::string log_format = "text";
+};
+
+asio::awaitable<void> stop_on_signal(asio::any_io_executor loop, edge::Agent& agent,
+                                     bool stop_workloads, TaskGroup& tasks) {
+    asio::signal_set signals{loop, SIGINT, SIGTERM};
+    const auto number = co_await signals.async_wait(asio::use_awaitable);
+    log::info("agent", "stopping", {{"signal", number}});
+    if (stop_workloads) co_await agent.stop_workloads();
+    tasks.cancel();
+}
+
+asio::awaitable<void> run_agent(ThreadPool& pool, const Flags& flags) {
+    const auto loop = co_await asio::this_coro::executor;
+    auto identity = edge::load_identity(flags.state);
+    if (!flags.broker.empty()) {
+        const auto address = cli::parse_address("--broker", flags.broker);
+        identity.broker_host = address.host;
+        identity.broker_port = address.port;
+    }
+    auto options = flags.agent;
+    options.state = flags.state;
+    options.version = KLED_VERSION;
+    edge::Agent agent{loop, pool, std::move(identity), std::move(options)};
+    TaskGroup tasks{loop};
+    tasks.spawn(agent.run());
+    tasks.spawn(stop_on_signal(loop, agent, flags.stop_workloads, tasks));
+    co_await tasks.join();
+}
+
+void run(const Flags& flags) {
+    // One arena: the threads allocate little, and each arena keeps what it had once.
+    ::mallopt(M_ARENA_MAX, 1);
+    ::mallopt(M_TRIM_THRESHOLD, 64 << 10);
+    ThreadPool pool{2};
+    run_to_end(run_agent(pool, flags));
+    // A name service that does not answer may hold the pool; everything durable is on disk.
+    std::cout.flush();
+    ::_exit(0);
+}
+
+void join(Flags& flags) {
+    if (flags.if_needed && std::filesystem::exists(flags.state / "agent.json")) return;
+    if (!flags.token_file.empty()) flags.token = read_file(flags.token_file, 8192);
+    while (!flags.token.empty() && std::isspace(static_cast<unsigned char>(flags.token.back())) != 0)
+        flags.token.pop_back();
+    if (flags.token.empty()) {
+        throw Error{ErrorKind::invalid,
+                    "no token: `kled edge token create` on the hub prints one; give it with "
+                    "--token-file FILE"};
+    }
+    if (flags.name.empty()) flags.name = edge::parse_token(flags.token).device;
+    if (flags.name.empty()) {
+        std::string host(256, '\0');
+        ::gethostname(host.data(), host.size() - 1);
+        flags.name = host.c_str();
+    }
+    const auto answer = run_to_end(
+        edge::join(flags.state, flags.token, flags.name, flags.server, flags.again));
+    std::cout << "joined fleet " << answer.fleet << " as " << answer.device << "; broker "
+              << answer.broker_host << ":" << answer.broker_port << "\n";
+}
+
+void status(const Flags& flags) {
+    const auto identity = edge::load_identity(flags.state);
+    std::cout << "device:   " << identity.device << "\nfleet:    " << identity.fleet
+              << "\nbroker:   " << identity.broker_host << ":" << identity.broker_port
+              << "\ndelivery: " << identity.delivery.id() << "\n";
+    const auto text = edge::read_status(flags.state);
+    std::cout << (text.empty() ? "agent:    not running\n" : text);
+}
+
+int main_or_throw(int argc, char** argv) {
+    Flags flags;
+    CLI::App app{
+        "kled-agent: runs on a device what its fleet assigns to it\n\n"
+        "Examples:\n"
+        "  kled-agent join --token-file token\n"
+        "  kled-agent run --enable-process-runtime\n"
+        "  kled-agent status",
+        "kled-agent"};
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.set_version_flag("--version", KLED_VERSION);
+    app.add_option("--state", flags.state, "Directory of the device's identity and data")
+        ->envname("KLED_AGENT_STATE")
+        ->capture_default_str();
+    app.add_option("--log-level", flags.log_level, "debug, info, warn or error")
+        ->capture_default_str();
+    app.add_option("--log-format", flags.log_format, "text or json")->capture_default_str();
+    app.parse_complete_callback([&] {
+        log::configure(log::parse_level(flags.log_level), log::parse_format(flags.log_format));
+    });
+
+    auto* run_verb = app.add_subcommand("run", "Run the agent");
+    run_verb->add_flag("--enable-process-runtime", flags.agent.process_runtime,
+                       "Workloads may run as processes of this device");
+    run_verb->add_flag("--stop-workloads", flags.stop_workloads,
+                       "Stop the workloads when the agent ends; else they go on");
+    run_verb->add_option("--broker", flags.broker, "host:port, instead of the one from joining");
+    run_verb->add_option("--cgroups", flags.agent.cgroups, "Where control groups are mounted")
+        ->capture_default_str();
+    run_verb->callback([&flags] { run(flags); });
+
+    auto* join_verb = app.add_subcommand("join", "Join a fleet with a one-time token");
+    join_verb->add_option("token", flags.token, "The token; better a file than a command line");
+    join_verb->add_option("--token-file", flags.token_file, "File with the token");
+    join_verb->add_option("--name", flags.name,
+                          "Name of the device (default: the token's, else the host's)");
+    join_verb->add_option("--server", flags.server,
+                          "https://host:port of the hub, instead of the token's");
+    join_verb->add_flag("--again", flags.again, "Join anew, with the keys that are there");
+    join_verb->add_flag("--if-needed", flags.if_needed, "Do nothing when the device has joined");
+    join_verb->callback([&flags] { join(flags); });
+
+    auto* status_verb = app.add_subcommand("status", "Who this device is, and how it is doing");
+    status_verb->callback([&flags] { status(flags); });
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : cli::exit_status(ErrorKind::invalid);
+    }
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return main_or_throw(argc, argv);
+    } catch (const kled::Error& error) {
+        std::cerr << "error: " << error.what() << '\n';
+        return kled::cli::exit_status(error.kind());
+    } catch (const std::exception& error) {
+        std::cerr << "error: " << error.what() << " (a bug in kled)\n";
+        return kled::cli::exit_status(kled::ErrorKind::internal);
+    }
+}
