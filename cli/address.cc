@@ -19,8 +19,8 @@ Address parse_address(std::string_view flag, std::string_view text) {
         if (error == std::errc{} && end == port.data() + port.size() && !address.host.empty())
             return address;
     }
-    throw Error{ErrorKind::invalid, std::string{flag} + " \"" + std::string{text} +
-                                        "\": expected host:port"};
+    throw Error{ErrorKind::invalid,
+                std::string{flag} + " \"" + std::string{text} + "\": expected host:port"};
 }
 
 }  // namespace kled::cli

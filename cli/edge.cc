@@ -38,10 +38,10 @@ struct Flags {
 
 /// One exchange with the hub of the kledd on this machine.
 asio::awaitable<json::value> ask(const Globals& globals, net::Request request) {
-    net::HttpClient client{co_await asio::this_coro::executor,
-                           net::parse_url("unix:" +
-                                          std::filesystem::absolute(globals.socket()).string()),
-                           net::ClientOptions{}};
+    const auto loop = co_await asio::this_coro::executor;
+    const auto socket =
+        net::parse_url("unix:" + std::filesystem::absolute(globals.socket()).string());
+    net::HttpClient client{loop, socket, net::ClientOptions{}};
     net::Response response;
     try {
         response = co_await client.send(std::move(request));
@@ -86,7 +86,7 @@ std::string seen(const kube::Object& node) {
 asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
     const auto found = co_await nodes(globals, flags.name);
     Table table;
-    table.columns = {"NAME",     "ONLINE", "PHASE",  "GENERATION", "SEEN",
+    table.columns = {"NAME",      "ONLINE", "PHASE", "GENERATION", "SEEN",
                      "WORKLOADS", "AGENT",  "ARCH",  "LABELS"};
     table.wide_from = 6;
     for (const auto& node : found) {
@@ -122,13 +122,13 @@ asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
 asio::awaitable<void> describe(const Globals& globals, const Flags& flags) {
     const auto found = co_await nodes(globals, flags.name);
     const auto& node = found.front();
-    std::cout << "Name:        " << node.name() << "\nOnline:      "
-              << (text(node, {"status", "online"}) == "true" ? "yes" : "no")
-              << "\nLast seen:   " << seen(node) << "\nAgent:       "
-              << text(node, {"status", "agentVersion"}) << " "
-              << text(node, {"status", "architecture"}) << "\nPhase:       "
-              << text(node, {"status", "phase"}) << "\nGeneration:  "
-              << text(node, {"status", "observed", "generation"}) << " of "
+    std::cout << "Name:        " << node.name()
+              << "\nOnline:      " << (text(node, {"status", "online"}) == "true" ? "yes" : "no")
+              << "\nLast seen:   " << seen(node)
+              << "\nAgent:       " << text(node, {"status", "agentVersion"}) << " "
+              << text(node, {"status", "architecture"})
+              << "\nPhase:       " << text(node, {"status", "phase"})
+              << "\nGeneration:  " << text(node, {"status", "observed", "generation"}) << " of "
               << text(node, {"status", "desired", "generation"}) << "\n";
     const auto* conditions = kube::find(node.fields(), {"status", "conditions"});
     std::cout << "Conditions:\n";
@@ -234,10 +234,10 @@ void add_edge(CLI::App& app, Globals& globals) {
     create->add_option("--ttl", flags->lifetime, "How long it may be used")->capture_default_str();
     create->callback([&globals, flags] { run([&] { return create_token(globals, *flags); }); });
 
-    auto* join = group->add_subcommand(
-        "join",
-        "Make this machine a device: as `kled-agent join`\n\nExample:\n"
-        "  kled edge join --token-file token");
+    auto* join =
+        group->add_subcommand("join",
+                              "Make this machine a device: as `kled-agent join`\n\nExample:\n"
+                              "  kled edge join --token-file token");
     join->prefix_command();
     join->callback([join] {
         std::vector<std::string> argv;
@@ -252,11 +252,11 @@ void add_edge(CLI::App& app, Globals& globals) {
 
     auto* broker = group->add_subcommand("broker", "The MQTT broker of the fleet");
     broker->require_subcommand(1);
-    auto* start = broker->add_subcommand(
-        "run",
-        "Configure mosquitto for the fleet and become it\n\nExamples:\n"
-        "  kled edge broker run\n"
-        "  kled edge broker run --listen 0.0.0.0 --name edge.example.com");
+    auto* start =
+        broker->add_subcommand("run",
+                               "Configure mosquitto for the fleet and become it\n\nExamples:\n"
+                               "  kled edge broker run\n"
+                               "  kled edge broker run --listen 0.0.0.0 --name edge.example.com");
     start->add_option("--listen", flags->broker.host, "Address to listen on")
         ->capture_default_str();
     start->add_option("--port", flags->broker.port, "Its port")->capture_default_str();

@@ -15,15 +15,14 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <malloc.h>
+#include <unistd.h>
 
 #include <cctype>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
-
-#include <malloc.h>
-#include <unistd.h>
 
 namespace {
 
@@ -86,7 +85,8 @@ void run(const Flags& flags) {
 void join(Flags& flags) {
     if (flags.if_needed && std::filesystem::exists(flags.state / "agent.json")) return;
     if (!flags.token_file.empty()) flags.token = read_file(flags.token_file, 8192);
-    while (!flags.token.empty() && std::isspace(static_cast<unsigned char>(flags.token.back())) != 0)
+    while (!flags.token.empty() &&
+           std::isspace(static_cast<unsigned char>(flags.token.back())) != 0)
         flags.token.pop_back();
     if (flags.token.empty()) {
         throw Error{ErrorKind::invalid,
@@ -99,8 +99,8 @@ void join(Flags& flags) {
         ::gethostname(host.data(), host.size() - 1);
         flags.name = host.c_str();
     }
-    const auto answer = run_to_end(
-        edge::join(flags.state, flags.token, flags.name, flags.server, flags.again));
+    const auto answer =
+        run_to_end(edge::join(flags.state, flags.token, flags.name, flags.server, flags.again));
     std::cout << "joined fleet " << answer.fleet << " as " << answer.device << "; broker "
               << answer.broker_host << ":" << answer.broker_port << "\n";
 }

@@ -158,15 +158,14 @@ public:
         enrolment.host = enrol.host;
         enrolment.port = enrol.port;
         enrolment.names = names_;
-        auto role = std::make_unique<EdgeRole>(
-            loop, daemon.pool, std::move(options), std::move(enrolment),
-            daemon.cluster ? daemon.cluster(loop) : nullptr);
+        auto role =
+            std::make_unique<EdgeRole>(loop, daemon.pool, std::move(options), std::move(enrolment),
+                                       daemon.cluster ? daemon.cluster(loop) : nullptr);
         daemon.targets["EdgeDeployment"] = role->target();
-        daemon.socket_routes["/v1/edge/"] = [edge = role.get()](net::Request request,
-                                                                const net::Peer&,
-                                                                net::ResponseWriter& out) {
-            return edge->answer(std::move(request), out);
-        };
+        daemon.socket_routes["/v1/edge/"] =
+            [edge = role.get()](net::Request request, const net::Peer&, net::ResponseWriter& out) {
+                return edge->answer(std::move(request), out);
+            };
         return role;
     }
 

@@ -64,7 +64,8 @@ Moment moment() {
 /// In memory where there is a tmpfs: secrets, and a status that is written often. Two agents on one
 /// machine (tests, demos) do not share it.
 fs::path volatile_directory(const fs::path& state) {
-    const auto name = crypto::sha256_hex(fs::absolute(state).lexically_normal().string()).substr(0, 16);
+    const auto name =
+        crypto::sha256_hex(fs::absolute(state).lexically_normal().string()).substr(0, 16);
     auto directory = secrets_directory(name);
     return directory.empty() ? state / "run" : directory;
 }
@@ -425,8 +426,7 @@ std::string read_status(const fs::path& state) {
     std::string out = "agent:    running, " + std::string{connected ? "connected" : "offline"} +
                       "\nphase:    " + std::string{to_string(report.phase)} + ", generation " +
                       std::to_string(report.observed.gen) + "\n";
-    for (const auto& c : report.conditions)
-        out += "condition: " + c.type + ": " + c.message + "\n";
+    for (const auto& c : report.conditions) out += "condition: " + c.type + ": " + c.message + "\n";
     for (const auto& w : report.workloads) {
         out += "workload: " + w.kind + " " + w.ns + "/" + w.name + " " + w.phase +
                (w.ready ? ", ready" : "") + (w.message.empty() ? "" : ", " + w.message) + "\n";

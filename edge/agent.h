@@ -34,9 +34,8 @@ struct DeviceIdentity {
 
 struct AgentOptions {
     std::filesystem::path state;
-    std::string version = "0";             ///< of the program, for the hub
+    std::string version = "0";     ///< of the program, for the hub
     bool process_runtime = false;  ///< --enable-process-runtime
-    bool stop_workloads = false;   ///< at the end; else they go on and are found again
     std::filesystem::path cgroups = "/sys/fs/cgroup";
     std::chrono::seconds keepalive{60};
     std::chrono::milliseconds first_reconnect{1'000};  ///< upper bounds of random pauses

@@ -13,7 +13,8 @@ namespace kled::edge {
 struct EnrolmentToken {
     std::string server;  ///< "https://host:port" of the hub's enrolment listener
     std::string ca;   ///< SHA-256 of its CA's PEM, hex: who answers must have a certificate of it
-    Secret secret{};  ///< 32 random bytes, base64url
+    Secret secret{};  ///< 32 random bytes, hex
+    std::string device{};  ///< whom it is for; empty: the device chooses
 };
 [[nodiscard]] std::string to_text(const EnrolmentToken& token);
 /// Error(invalid); the text is in no message.

@@ -24,8 +24,8 @@ constexpr int conflicts = 5;  // others write these conditions too; each time th
 /// `ours` in place of the conditions of the same type; the others stay.
 json::array merged_conditions(const kube::Object& object, const json::array& ours) {
     json::array result;
-    const auto* held = object.status() == nullptr ? nullptr
-                                                  : kube::find(*object.status(), {"conditions"});
+    const auto* held =
+        object.status() == nullptr ? nullptr : kube::find(*object.status(), {"conditions"});
     if (held != nullptr && held->is_array()) {
         for (const auto& condition : held->get_array()) {
             const auto type = condition.is_object()

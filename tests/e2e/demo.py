@@ -139,9 +139,9 @@ class Demo:
         say.mark("caught up", time.monotonic() - begin, "offline.caught_up")
 
         say.step("Nothing is pushed: nothing happens")
-        generation = {n["metadata"]["name"]: n["status"].get("observedGeneration") for n in world.objects("edge", "get")}
+        generation = {n["metadata"]["name"]: n["status"]["desired"] for n in world.objects("edge", "get")}
         world.kled("gitops", "reconcile", "demo-hello", "--with-source")
-        after = {n["metadata"]["name"]: n["status"].get("observedGeneration") for n in world.objects("edge", "get")}
+        after = {n["metadata"]["name"]: n["status"]["desired"] for n in world.objects("edge", "get")}
         if generation != after:
             raise Failure(f"a reconcile without a change made new generations: {generation} → {after}")
         say.mark("a reconcile without a change reaches no device")

@@ -23,7 +23,7 @@ class Device:
         self.uplink = Uplink(world.broker_port)
         self.cgroup = limit_group(name)
         self.agent = Child(f"kled-agent ({name})",
-                           [world.bin / "kled-agent", "run", "--state", self.state, "--enable-process-runtime",
+                           [world.bin / "kled-agent", "run", "--state", self.state, "--enable-process-runtime", "--stop-workloads",
                             "--broker", f"127.0.0.1:{self.uplink.port}"],
                            self.state / "agent.log", env=world.device_environment(self),
                            before_exec=self._enter_cgroup)
@@ -38,7 +38,8 @@ class Device:
         token_file = self.state / "token"
         token_file.write_text(token)
         token_file.chmod(0o600)
-        self.world.run([self.world.bin / "kled-agent", "join", "--state", self.state, "--token-file", token_file])
+        self.world.run([self.world.bin / "kled-agent", "join", "--state", self.state, "--name", self.name,
+                        "--token-file", token_file])
         token_file.unlink()
 
     def page(self, timeout=2):
@@ -147,6 +148,10 @@ class World:
             text = (ROOT / "manifests/clusters" / cluster / "demo-hello.yaml").read_text()
             self.repository.write(f"clusters/demo/{cluster}.yaml", text)
             names.append(f"{cluster}.yaml")
+        for kind in ("edgenodes", "edgedeployments"):
+            name = f"edge.kled.io_{kind}.yaml"
+            self.repository.write(f"clusters/demo/{name}", (ROOT / "manifests/crds" / name).read_text())
+            names.append(name)
         for name in ("namespace.yaml", "source.yaml"):
             text = (ROOT / "manifests/clusters/dev" / name).read_text()
             self.repository.write(f"clusters/demo/{name}", re.sub(r"url: .*", f"url: {self.repository.url}", text))
