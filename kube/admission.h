@@ -16,7 +16,7 @@ enum class Operation { create, update, remove, connect };
 
 struct AdmissionRequest {
     Operation operation = Operation::create;
-    Object object;                     ///< what would be stored; for `remove` what is there
+    Object object;  ///< what would be stored; for `remove` what is there
     std::optional<Object> old_object;
     std::string user;
     std::vector<std::string> groups;
@@ -25,8 +25,8 @@ struct AdmissionRequest {
 
 struct Verdict {
     bool allowed = true;
-    std::string message;                ///< for the user, when refused
-    std::optional<Object> mutated;      ///< the object to go on with, when it was changed
+    std::string message;            ///< for the user, when refused
+    std::optional<Object> mutated;  ///< the object to go on with, when it was changed
     std::vector<std::string> warnings;
 };
 

@@ -12,7 +12,9 @@ struct GroupVersionKind {
     std::string version;
     std::string kind;
     auto operator<=>(const GroupVersionKind&) const = default;
-    [[nodiscard]] std::string api_version() const { return group.empty() ? version : group + "/" + version; }
+    [[nodiscard]] std::string api_version() const {
+        return group.empty() ? version : group + "/" + version;
+    }
     /// From "apps/v1" and "Deployment". Takes any text: what is valid is for the caller to say.
     static GroupVersionKind parse(std::string_view api_version, std::string_view kind);
     /// "apps/v1/Deployment", "v1/Pod": for messages.
@@ -24,7 +26,9 @@ struct GroupVersionResource {
     std::string version;
     std::string resource;  ///< plural: "deployments"
     auto operator<=>(const GroupVersionResource&) const = default;
-    [[nodiscard]] std::string api_version() const { return group.empty() ? version : group + "/" + version; }
+    [[nodiscard]] std::string api_version() const {
+        return group.empty() ? version : group + "/" + version;
+    }
 };
 
 /// An object whatever its version: what an inventory holds.

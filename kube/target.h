@@ -1,4 +1,5 @@
-/// Where a built revision goes: implemented for clusters (gitops) and fleets (edge), called by gitops.
+/// Where a built revision goes: implemented for clusters (gitops) and fleets (edge), called by
+/// gitops.
 #pragma once
 
 #include "kube/object.h"
