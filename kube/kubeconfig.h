@@ -31,7 +31,7 @@ struct ExecPlugin {
 
 /// One cluster as one user.
 struct ClusterAccess {
-    std::string source;  ///< for people: "context kind of /root/.kube/config", "in-cluster"
+    std::string source;  ///< for people: "context kind of ~/.kube/config", "in-cluster"
     net::Url server;
     Material ca;
     Material certificate;

@@ -9,7 +9,7 @@ plugin ServiceAccount, by kubectl 1.34.4. A line `$ ARGS` is one call of kubectl
 manifests, `$ NAME& ARGS` one that runs beside the next ones, and `$ NAME.` shows what that one has
 printed by its end. What differs from run to run (ages, uids, versions, times) is made equal first.
 
-kubectl: $KLED_KUBECTL, then PATH, then $KLED_LAB/bin (default ~/.cache/kled/lab). Exit status 77:
+kubectl: $KLED_KUBECTL, then $KLED_LAB/bin (default ~/.cache/kled/lab), then PATH. Exit status 77:
 there is none, nothing was checked.
 """
 import argparse
@@ -54,7 +54,7 @@ def equalised(text):
 
 def find_kubectl():
     lab = pathlib.Path(os.environ.get("KLED_LAB", pathlib.Path.home() / ".cache/kled/lab"))
-    candidates = [os.environ.get("KLED_KUBECTL"), shutil.which("kubectl"), str(lab / "bin/kubectl")]
+    candidates = [os.environ.get("KLED_KUBECTL"), str(lab / "bin/kubectl"), shutil.which("kubectl")]
     return next((c for c in candidates if c and os.access(c, os.X_OK)), None)
 
 
