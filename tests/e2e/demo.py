@@ -79,7 +79,7 @@ class Demo:
         start = time.monotonic()
 
         def reached(label, check, every=0.02):
-            wait_for(f"{what}: {label}", check, 40, every)
+            wait_for(f"{what}: {label}", check, 60, every)
             elapsed = time.monotonic() - start
             self.say.mark(label, elapsed, f"{name}.{label.replace(' ', '_')}")
 
