@@ -11,6 +11,7 @@
 , openssl
 , pkg-config
 , python3
+, re2
 , sqlite
 , xxHash
 , yaml-cpp
@@ -47,7 +48,7 @@ stdenv.mkDerivation {
 
   strictDeps = true;
   nativeBuildInputs = [ cmake ninja pkg-config python3 ];
-  buildInputs = [ boost cli11 libgit2 libyaml mosquitto openssl sqlite xxHash yaml-cpp zstd ];
+  buildInputs = [ boost cli11 libgit2 libyaml mosquitto openssl re2 sqlite xxHash yaml-cpp zstd ];
   checkInputs = [ gtest ];
 
   ninjaFlags = lib.optionals agentOnly [ "kled-agent" ];

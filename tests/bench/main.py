@@ -7,67 +7,26 @@
 shows the change. Memory is the median of samples of /proc/PID/smaps_rollup while nothing is pushed.
 """
 import argparse
-import base64
-import http.client
 import json
 import os
 import pathlib
-import queue
-import ssl
-import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 
-import yaml
-
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from support.processes import memory_kib, wait_for  # noqa: E402
+from support.figures import idle_memory, percentile, print_figures  # noqa: E402
+from support.processes import wait_for  # noqa: E402
+from support.watch import Watch  # noqa: E402
 from support.world import World  # noqa: E402
-
-
-class Watch(threading.Thread):
-    """Puts (time, text) of each event of a watch on the embedded API into a queue."""
-
-    def __init__(self, world, path):
-        super().__init__(daemon=True)
-        self.events = queue.Queue()
-        config = yaml.safe_load((world.state / "api/admin.kubeconfig").read_text())
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
-        with tempfile.NamedTemporaryFile() as pem:
-            pem.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
-            pem.flush()
-            context.load_cert_chain(pem.name)
-        host = cluster["server"].removeprefix("https://")
-        self._connection = http.client.HTTPSConnection(host, context=context)
-        self._connection.request("GET", path + "?watch=true&timeoutSeconds=3600")
-        self._answer = self._connection.getresponse()
-
-    def run(self):
-        while line := self._answer.readline():
-            self.events.put((time.monotonic(), line.decode()))
-
-    def seen(self, text, seconds=30):
-        deadline = time.monotonic() + seconds
-        while True:
-            when, line = self.events.get(timeout=max(0.01, deadline - time.monotonic()))
-            if text in line:
-                return when
 
 
 def backend():
     """Asked directly: the proxy in front of it limits the rate."""
     with urllib.request.urlopen("http://127.0.0.1:18081/", timeout=2) as answer:
         return answer.read().decode()
-
-
-def percentile(values, part):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
 
 def start_times(program, runs=30):
@@ -77,14 +36,6 @@ def start_times(program, runs=30):
         subprocess.run([program, "version"], stdout=subprocess.DEVNULL, check=True)
         times.append(time.perf_counter() - begin)
     return times
-
-
-def idle_memory(pid, samples):
-    taken = []
-    for _ in range(samples):
-        taken.append(memory_kib(pid))
-        time.sleep(1)
-    return {key: int(statistics.median(s[key] for s in taken)) for key in taken[0]}
 
 
 def measure(bin_dir, pushes, samples):
@@ -97,7 +48,7 @@ def measure(bin_dir, pushes, samples):
             world.repository.push_commit("first")
             device = world.add_device("bench", {"environment": "staging"}, 18080)
             wait_for("the first revision on the device", device.page, 60)
-            watch = Watch(world, "/api/v1/namespaces/demo-hello/configmaps")
+            watch = Watch(world.state, "/api/v1/namespaces/demo-hello/configmaps")
             watch.start()
             applied, on_device = [], []
             for number in range(pushes):
@@ -132,8 +83,7 @@ def main():
     parser.add_argument("--json", type=pathlib.Path)
     flags = parser.parse_args()
     figures = measure(flags.bin, flags.pushes, flags.samples)
-    for name, values in figures.items():
-        print(f"{name:<24}" + "".join(f"{key} {value:>10.4f}   " if isinstance(value, float) else f"{key} {value:>10}   " for key, value in values.items()))
+    print_figures(figures)
     if flags.json:
         flags.json.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
 

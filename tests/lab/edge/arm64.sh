@@ -3,7 +3,7 @@
 # sysroot of Debian's arm64 libraries in $KLED_SYSROOT (default ~/.cache/kled/sysroot-arm64).
 set -euo pipefail
 sysroot=${KLED_SYSROOT:-$HOME/.cache/kled/sysroot-arm64}
-libraries=libc6-dev,libstdc++6,libgcc-s1,libboost1.81-dev,libboost-json1.81-dev,libcli11-dev,libgit2-dev,libgmock-dev,libgtest-dev,libmosquitto-dev,libsqlite3-dev,libssl-dev,libxxhash-dev,libyaml-cpp-dev,libyaml-dev,libzstd-dev,zlib1g-dev
+libraries=libc6-dev,libstdc++6,libgcc-s1,libboost1.81-dev,libboost-json1.81-dev,libcli11-dev,libgit2-dev,libgmock-dev,libgtest-dev,libmosquitto-dev,libre2-dev,libsqlite3-dev,libssl-dev,libxxhash-dev,libyaml-cpp-dev,libyaml-dev,libzstd-dev,zlib1g-dev
 
 # Programs that the build starts run as if they were native. Without binfmt, a child of an emulated
 # program fails to start and posix_spawn still reports success.
@@ -16,6 +16,7 @@ fi
 
 # Extracted, not installed: some of the amd64 and arm64 -dev packages cannot stand side by side.
 rm -rf "$sysroot"
+mkdir -p "$(dirname "$sysroot")"
 mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null | head -1)
 mmdebstrap --variant=extract --architectures=arm64 --components=main --include="$libraries" bookworm "$sysroot" ${mirror:+"$mirror"}
 # An absolute link would lead out of the sysroot.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds stock Kubernetes 1.34, etcd and kustomize from their Go modules into $KLED_LAB/bin
 # (default ~/.cache/kled/lab; outside the tree, so a second run finds everything built).
-#   build.sh [kubernetes|kubectl|etcd|kustomize]...     default: all
+#   build.sh [kubernetes|kubectl|etcd|kustomize|flux]...     default: all but flux
+# flux: Flux's kustomize-controller, and in $KLED_LAB/flux-crds the definitions that Flux ships.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 lab=${KLED_LAB:-$HOME/.cache/kled/lab}
@@ -35,5 +36,13 @@ for what in "${@:-all}"; do
     case $what in all | kubernetes)
         go_build kube kubernetes "$(kube_flags)" "$lab/bin/" \
             k8s.io/kubernetes/cmd/{kube-apiserver,kube-controller-manager,kube-scheduler,kubelet,kube-proxy} ;;
+    esac
+    case $what in flux)
+        go_build flux kustomize-controller "" "$lab/bin/kustomize-controller" github.com/fluxcd/kustomize-controller
+        mkdir -p "$lab/flux-crds"
+        for it in "kustomize-controller@$(module flux github.com/fluxcd/kustomize-controller)" source-controller@v1.9.1; do
+            folder=$(cd "$here/go/flux" && go mod download -json "github.com/fluxcd/$it" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+            install -m 644 "$folder"/config/crd/bases/*.yaml "$lab/flux-crds/"
+        done ;;
     esac
 done

@@ -5,7 +5,7 @@ let
   lib = import ./lib.nix;
   names = [
     "age" "ansible" "boost" "ccache" "clang-tools" "cli11" "cmake" "curl" "gdb" "git" "gtest" "kubectl" "kustomize"
-    "libgit2" "libyaml" "mosquitto" "nginx" "ninja" "openssh" "openssl" "pkg-config" "python3" "sqlite" "xxHash"
+    "libgit2" "libyaml" "mosquitto" "nginx" "ninja" "openssh" "openssl" "pkg-config" "python3" "re2" "sqlite" "xxHash"
     "yaml-cpp" "zstd"
   ];
 
