@@ -2,11 +2,12 @@
 add_library(kled_options INTERFACE)
 target_include_directories(kled_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(kled_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual)
+  -pthread -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual)
 # Asio's and Beast's non-template halves are compiled once, in net/boost.cc and base/asio.cc.
 target_compile_definitions(kled_options INTERFACE
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION
-  BOOST_ASIO_NO_DEPRECATED GIT_DEPRECATE_HARD)
+  BOOST_ASIO_NO_DEPRECATED GIT_DEPRECATE_HARD
+  $<TARGET_PROPERTY:Boost::json,INTERFACE_COMPILE_DEFINITIONS>)
 target_include_directories(kled_options SYSTEM INTERFACE ${Boost_INCLUDE_DIRS})
 target_link_libraries(kled_options INTERFACE Threads::Threads)
 
