@@ -44,7 +44,9 @@ bool keeps_generation(const Resource& resource) {
            std::ranges::find(with_generation, resource.collection) != with_generation.end();
 }
 
-std::string quoted(std::string_view text) { return kube::to_json(json::value(json::string{text})); }
+std::string in_quotes(std::string_view text) {
+    return kube::to_json(json::value(json::string{text}));
+}
 
 void erase(json::object& object, std::string_view key) {
     if (const auto found = object.find(key); found != object.end()) object.stable_erase(found);
@@ -293,7 +295,7 @@ std::vector<FieldError> metadata_errors(const kube::Object& object, const Resour
     const auto add = [&](std::string field, std::string_view value,
                          const std::vector<std::string>& problems) {
         for (const auto& problem : problems)
-            errors.push_back({Type::invalid, field, quoted(value), problem});
+            errors.push_back({Type::invalid, field, in_quotes(value), problem});
     };
     if (object.name().empty()) {
         errors.push_back({Type::required, "metadata.name", "", "name or generateName is required"});

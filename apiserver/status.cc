@@ -8,7 +8,7 @@ namespace kled::api {
 
 namespace {
 
-std::string quoted(std::string_view text) { return '"' + std::string{text} + '"'; }
+std::string in_quotes(std::string_view text) { return '"' + std::string{text} + '"'; }
 
 Refusal::Details details_of(const Subject& subject) {
     Refusal::Details details;
@@ -107,20 +107,20 @@ Refusal Refusal::from(const std::exception& error) {
 std::string Subject::qualified() const { return group.empty() ? resource : resource + "." + group; }
 
 Refusal not_found(const Subject& subject) {
-    return {404, "NotFound", subject.qualified() + " " + quoted(subject.name) + " not found",
+    return {404, "NotFound", subject.qualified() + " " + in_quotes(subject.name) + " not found",
             details_of(subject)};
 }
 
 Refusal already_exists(const Subject& subject) {
     return {409, "AlreadyExists",
-            subject.qualified() + " " + quoted(subject.name) + " already exists",
+            subject.qualified() + " " + in_quotes(subject.name) + " already exists",
             details_of(subject)};
 }
 
 Refusal conflict(const Subject& subject, std::string_view why) {
     return {409, "Conflict",
-            "Operation cannot be fulfilled on " + subject.qualified() + " " + quoted(subject.name) +
-                ": " + std::string{why},
+            "Operation cannot be fulfilled on " + subject.qualified() + " " +
+                in_quotes(subject.name) + ": " + std::string{why},
             details_of(subject)};
 }
 
@@ -132,7 +132,7 @@ Refusal modified(const Subject& subject) {
 
 Refusal forbidden(const Subject& subject, std::string_view why) {
     auto message = subject.qualified();
-    if (!subject.name.empty()) message += " " + quoted(subject.name);
+    if (!subject.name.empty()) message += " " + in_quotes(subject.name);
     return {403, "Forbidden", message + " is forbidden: " + std::string{why}, details_of(subject)};
 }
 
@@ -143,10 +143,10 @@ Refusal unauthorized() { return {401, "Unauthorized", "Unauthorized", {}}; }
 Refusal method_not_supported(const Subject& subject, std::string_view verb) {
     auto details = details_of(subject);
     details.name.clear();
-    return {
-        405, "MethodNotAllowed",
-        std::string{verb} + " is not supported on resources of kind " + quoted(subject.qualified()),
-        std::move(details)};
+    return {405, "MethodNotAllowed",
+            std::string{verb} + " is not supported on resources of kind " +
+                in_quotes(subject.qualified()),
+            std::move(details)};
 }
 
 Refusal unknown_path() {
@@ -200,7 +200,7 @@ Refusal invalid(std::string_view kind, std::string_view group, std::string_view 
     if (errors.size() > 1) all = "[" + all + "]";
     auto qualified = std::string{kind};
     if (!group.empty()) qualified += "." + std::string{group};
-    return {422, "Invalid", qualified + " " + quoted(name) + " is invalid: " + all,
+    return {422, "Invalid", qualified + " " + in_quotes(name) + " is invalid: " + all,
             std::move(details)};
 }
 
