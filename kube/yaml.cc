@@ -279,6 +279,14 @@ private:
                                                    .bytes = text.size()};
         }
         if (is_key) return key(text, resolved, event);
+        if (options_.note_quoted && !frames_.empty()) {
+            const auto& name = frames_.back().key;
+            if (data.style != YAML_PLAIN_SCALAR_STYLE) {
+                quoted_.push_back(quoted_mark(name, text));
+            } else if (text.empty()) {
+                quoted_.push_back(nothing_mark(name));
+            }
+        }
         add(value_of(resolved, text), 0);
     }
 
@@ -312,7 +320,8 @@ private:
             // The emitter kustomize reads again writes an absent value in a flow collection as ''.
             const bool quirk = manifest && plain && text.empty() && !typed && !frames_.empty() &&
                                frames_.back().flow;
-            if (!quirk) resolved = resolve_scalar(text, options_.dialect);
+            if (!quirk && !options_.scalars_are_text)
+                resolved = resolve_scalar(text, options_.dialect);
         }
         if (typed && name_of(resolved.kind) != name) {
             if (name != "!!float" || resolved.kind != ScalarKind::integer) {
@@ -501,6 +510,11 @@ private:
                 std::make_shared<const std::map<std::string, int, std::less<>>>(std::move(lines_));
         }
         read.item_lines = std::move(item_lines_);
+        if (!quoted_.empty()) {
+            std::sort(quoted_.begin(), quoted_.end());
+            read.document.quoted =
+                std::make_shared<const std::vector<std::size_t>>(std::move(quoted_));
+        }
         return read;
     }
 
@@ -514,6 +528,7 @@ private:
     std::size_t nodes_ = 0;
     std::size_t bytes_ = 0;
     std::size_t aliased_nodes_ = 0;
+    std::vector<std::size_t> quoted_;
     std::size_t aliased_bytes_ = 0;
     int first_line_ = 0;
     std::string pointer_;
@@ -656,6 +671,13 @@ Object checked(json::value value, const Origin& origin) {
 }
 
 }  // namespace
+
+std::size_t quoted_mark(std::string_view key, std::string_view value) noexcept {
+    const std::hash<std::string_view> hash;
+    return hash(key) * 0x9E3779B97F4A7C15U ^ hash(value);
+}
+
+std::size_t nothing_mark(std::string_view key) noexcept { return ~quoted_mark(key, ""); }
 
 json::value parse_yaml(std::string_view text, const YamlOptions& options) {
     auto read = read_chunk(text, options, 0);

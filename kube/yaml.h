@@ -3,6 +3,8 @@
 
 #include "kube/object.h"
 
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +22,8 @@ struct YamlOptions {
     std::string file = {};    ///< for messages and origins
     bool with_lines = false;  ///< fill Origin::lines
     bool duplicate_keys_are_errors = true;
+    bool note_quoted = false;       ///< fill YamlDocument::quoted
+    bool scalars_are_text = false;  ///< `null`, `0x1F` and all others as they are written
     std::size_t max_depth = 512;
     std::size_t max_nodes = 4'000'000;  ///< after aliases are expanded: a bomb is Error(exhausted)
 };
@@ -31,7 +35,15 @@ struct YamlOptions {
 struct YamlDocument {
     json::value value;
     Origin origin;
+    /// YamlOptions::note_quoted: the `quoted_mark`s of values that stand in quotes or as blocks, in
+    /// order; nullptr: none.
+    std::shared_ptr<const std::vector<std::size_t>> quoted = nullptr;
 };
+/// In the same list: a key behind which stands nothing, not even `null`.
+[[nodiscard]] std::size_t nothing_mark(std::string_view key) noexcept;
+/// Of a value below a key, wherever in the document.
+[[nodiscard]] std::size_t quoted_mark(std::string_view key, std::string_view value) noexcept;
+
 /// All documents of a stream, empty ones (null, {}, []) left out. `manifest`: lines that start with
 /// `---` separate, except the first line; `configuration`: also the first.
 [[nodiscard]] std::vector<YamlDocument> parse_yaml_stream(std::string_view text,

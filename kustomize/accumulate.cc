@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "kube/yaml.h"
 #include "kustomize/crds.h"
+#include "kustomize/helm.h"
 #include "kustomize/plugins.h"
 #include "kustomize/scalar.h"
 #include "kustomize/transformers.h"
@@ -78,6 +79,7 @@ public:
 
     /// Onto `all`: empty for a kustomization, the parent's for a component.
     void run(Accumulated& all) {
+        context_.budget.kustomization();
         for (const auto& entry : k_.resources) attempt(entry.at, [&] { add(all, entry.text); });
         configure(all);
         if (!sound()) return;
@@ -93,22 +95,49 @@ public:
     }
 
     void add(Accumulated& all, const std::string& path) {
-        const auto& files = context_.files;
-        const auto place = resolve(root_.directory(), path);
-        const auto entry = place ? files.find(*place) : std::nullopt;
+        const auto remote = RepositoryUrl::parse(path);
+        if (is_http_url(path) && (!remote || !remote->explicit_split)) {
+            add_url(all, path, remote);
+            return;
+        }
+        const auto place = remote ? std::nullopt : resolve(root_.directory(), path);
+        const auto entry = place ? root_.files().find(*place) : std::nullopt;
         if (!entry || entry->kind == Files::Kind::directory) {
             add_directory(all, path, false);
             return;
         }
-        const auto file = root_.find_file(path);
-        for (auto& item : load_resources(files.read(file), files.display(file))) {
-            if (target_.tracks_origin)
-                item->provenance = Provenance{.path = join_lexically(target_.path, path)};
+        add_resources(all, root_.load(path), path);
+    }
+
+private:
+    /// A file, as kustomize tries first, or else a repository.
+    void add_url(Accumulated& all, const std::string& url,
+                 const std::optional<RepositoryUrl>& repository) {
+        try {
+            add_resources(all, root_.load(url), url);
+        } catch (const Error& error) {
+            const bool is_no_manifest =
+                error.kind() == ErrorKind::not_found || error.kind() == ErrorKind::invalid;
+            if (!repository || !is_no_manifest) throw;
+            add_directory(all, url, false);
+        }
+    }
+
+    void add_resources(Accumulated& all, const Source& source, const std::string& path) {
+        for (auto& item : load_resources(source.text, source.file)) {
+            context_.budget.object();
+            if (target_.tracks_origin) item->provenance = provenance_of(path);
             all.resources.append(std::move(item));
         }
     }
 
-private:
+    /// Of a file in this directory, or behind a URL.
+    [[nodiscard]] Provenance provenance_of(const std::string& path) const {
+        if (is_http_url(path)) return {.path = path};
+        return {
+            .path = join_lexically(target_.path, path), .repo = target_.repo, .ref = target_.ref};
+    }
+
     [[nodiscard]] bool sound() const noexcept { return context_.problems.empty(); }
 
     /// What goes wrong is a problem of the place `at` ("file:line: field: ").
@@ -119,32 +148,58 @@ private:
             const std::string_view what = error.what();
             // A file that was read from here names its own lines.
             const bool says_where = what.starts_with(at);
-            context_.problems.add(says_where ? std::string{what} : at + std::string{what});
+            auto problem = says_where ? std::string{what} : at + std::string{what};
+            if (context_.budget.exhausted()) {
+                // No more of it: the innermost place says where, and nothing else is tried.
+                if (context_.budget.reported()) throw;
+                context_.budget.report();
+                throw Error{ErrorKind::exhausted, problem};
+            }
+            context_.problems.add(std::move(problem));
         }
     }
 
     void add_directory(Accumulated& all, const std::string& path, bool component) {
-        auto below = load_target(root_.enter(path), false);
-        if (!below) return;
+        if (const auto below = load_below(path, component)) add_below(all, *below, component);
+    }
+
+public:
+    std::optional<Target> load_below(const std::string& path, bool component) {
+        const auto remote = RepositoryUrl::parse(path);
+        auto below = load_target(remote ? root_.enter(*remote) : root_.enter(path), false);
+        if (!below) return std::nullopt;
         if (below->kustomization.component != component) {
             throw Error{ErrorKind::invalid, component
                                                 ? "not a component (kind: Component): " + path
                                                 : "a component; name it in `components`: " + path};
         }
-        below->path = join_lexically(target_.path, path);
+        below->path = remote ? remote->directory : join_lexically(target_.path, path);
+        below->repo = remote ? remote->url : target_.repo;
+        below->ref = remote ? remote->ref : target_.ref;
         below->tracks_origin = target_.tracks_origin;
         choose_open_api(*below, false);
+        return below;
+    }
+
+    void add_below(Accumulated& all, const Target& below, bool component) {
         if (component) {
-            Accumulator{*below}.run(all);
+            Accumulator{below}.run(all);
             return;
         }
-        auto theirs = accumulate(*below);
+        auto theirs = accumulate(below);
         if (!sound()) return;
         all.resources.append_all(std::move(theirs.resources));
         all.configuration = merged(all.configuration, theirs.configuration);
         for (const auto& variable : theirs.variables) add_variable(all, variable);
     }
 
+    /// Only the last part of run().
+    void run_transformers(Accumulated& all) {
+        configure(all);
+        if (sound()) transform(all);
+    }
+
+private:
     void add_component(Accumulated& all, const std::string& path) {
         add_directory(all, path, true);
     }
@@ -187,6 +242,8 @@ private:
 
     Provenance configured_by(std::string kind) const {
         return {.path = join_lexically(target_.path, k_.file_name),
+                .repo = target_.repo,
+                .ref = target_.ref,
                 .configured = true,
                 .api_version = "builtin",
                 .kind = std::move(kind)};
@@ -196,6 +253,7 @@ private:
         for (const auto* generators : {&k_.config_maps, &k_.secrets}) {
             for (const auto& generator : *generators) {
                 attempt(generator.at, [&] {
+                    context_.budget.object();
                     auto item = generate(generator, root_);
                     item->origin = {.file = generator.at.substr(0, generator.at.find(": ")),
                                     .line = 0,
@@ -208,11 +266,21 @@ private:
                 });
             }
         }
+        for (const auto& chart : k_.charts) {
+            attempt(chart.at, [&] {
+                for (auto& item : inflate(chart, root_)) {
+                    if (target_.tracks_origin)
+                        item->provenance = configured_by("HelmChartInflationGenerator");
+                    resources.absorb(std::move(item));
+                }
+            });
+        }
         for (const auto& entry : k_.generators) {
             attempt(entry.at, [&] {
                 const auto configurations = load_entries({entry}, target_);
                 for (const auto& configuration : configurations.items()) {
                     for (auto& item : run_generator(*configuration, root_)) {
+                        context_.budget.object();
                         if (target_.tracks_origin) item->provenance = configured_by(*configuration);
                         resources.absorb(std::move(item));
                     }
@@ -222,7 +290,10 @@ private:
     }
 
     static Provenance configured_by(const Resource& configuration) {
-        return {.path = configuration.provenance ? configuration.provenance->path : "",
+        const auto from = configuration.provenance.value_or(Provenance{});
+        return {.path = from.path,
+                .repo = from.repo,
+                .ref = from.ref,
                 .configured = true,
                 .api_version = configuration.id.gvk.api_version(),
                 .kind = configuration.id.gvk.kind,
@@ -247,11 +318,26 @@ private:
             } else {
                 item->transformations.push_back(*by);
             }
+            item->shared.forget_below("/metadata/annotations");
         }
+    }
+
+    static std::size_t size_of(const Pairs& pairs) {
+        std::size_t size = 0;
+        for (const auto& [key, value] : pairs) size += key.size() + value.size();
+        return size;
     }
 
     void transform(Accumulated& all) {
         auto& resources = all.resources;
+        attempt(k_.file + ": ", [&] {
+            auto size = k_.ns.size() + k_.name_prefix.size() + k_.name_suffix.size() +
+                        size_of(k_.common_labels) + size_of(k_.common_annotations);
+            for (const auto& labels : k_.labels) size += size_of(labels.pairs);
+            for (const auto& image : k_.images)
+                size += image.new_name.size() + image.new_tag.size() + image.digest.size();
+            context_.budget.bytes(size, resources.items().size());
+        });
         const auto& fields = *all.configuration;
         const auto at = k_.file + ": ";
         if (!k_.strategic_patches.empty()) {
@@ -345,6 +431,8 @@ private:
         attempt(entry.at, [&] {
             const auto configurations = load_entries({entry}, target_);
             for (const auto& configuration : configurations.items()) {
+                context_.budget.bytes(kube::to_json(configuration->object.fields()).size(),
+                                      resources.items().size());
                 try {
                     run_transformer(resources, *configuration, root_);
                 } catch (const Error& error) {
@@ -416,7 +504,7 @@ private:
 
 std::optional<Target> load_target(Root root, bool top) {
     auto& context = root.context();
-    const auto& files = context.files;
+    const auto& files = root.files();
     std::string file;
     std::string file_name;
     for (const auto name : file_names) {
@@ -469,6 +557,14 @@ std::optional<Target> load_target(Root root, bool top) {
     auto kustomization = read_kustomization(read.value, document, context.warnings);
     if (context.problems.size() != problems_before) return std::nullopt;
     kustomization.directory = root.directory();
+    if (context.wants_settings && map != nullptr) {
+        auto settings = *map;
+        for (const auto* list : {"resources", "bases"}) {
+            if (const auto field = settings.find(list); field != settings.end())
+                settings.erase(field);
+        }
+        kustomization.settings = kube::to_canonical_json(json::value(std::move(settings)));
+    }
     kustomization.file_name = file_name;
     Target target{.root = std::move(root), .kustomization = std::move(kustomization), .path = {}};
     if (top) {
@@ -484,6 +580,39 @@ Accumulated accumulate(const Target& target) {
     return all;
 }
 
+bool works_one_by_one(const Kustomization& k) {
+    return !k.component && k.components.empty() && k.crds.empty() && k.configurations.empty() &&
+           k.generators.empty() && k.transformers.empty() && k.validators.empty() &&
+           k.strategic_patches.empty() && k.json_patches.empty() && k.patches.empty() &&
+           k.replicas.empty() && k.replacements.empty() && k.variables.empty() &&
+           k.config_maps.empty() && k.secrets.empty() && k.charts.empty() && k.open_api.empty() &&
+           !k.build_metadata();
+}
+
+std::optional<Target> load_entry(const Target& target, const Entry& entry) {
+    if (is_http_url(entry.text) || RepositoryUrl::parse(entry.text)) return std::nullopt;
+    const auto place = resolve(target.root.directory(), entry.text);
+    const auto there = place ? target.root.files().find(*place) : std::nullopt;
+    if (!there || there->kind != Files::Kind::directory) return std::nullopt;
+    return Accumulator{target}.load_below(entry.text, false);
+}
+
+Accumulated accumulate_entry(const Target& target, const Entry& entry,
+                             const std::optional<Target>& below) {
+    Accumulated all;
+    Accumulator accumulator{target};
+    if (below) {
+        accumulator.add_below(all, *below, false);
+    } else {
+        accumulator.add(all, entry.text);
+    }
+    return all;
+}
+
+void transform(const Target& target, Accumulated& all) {
+    Accumulator{target}.run_transformers(all);
+}
+
 ResourceMap load_entries(const std::vector<Entry>& entries, const Target& target) {
     Accumulated all;
     for (const auto& entry : entries) {
@@ -493,7 +622,9 @@ ResourceMap load_entries(const std::vector<Entry>& entries, const Target& target
         }
         for (auto& item : load_resources(entry.text, entry.at.substr(0, entry.at.find(": ")))) {
             item->provenance =
-                Provenance{.path = join_lexically(target.path, target.kustomization.file_name)};
+                Provenance{.path = join_lexically(target.path, target.kustomization.file_name),
+                           .repo = target.repo,
+                           .ref = target.ref};
             all.resources.append(std::move(item));
         }
     }

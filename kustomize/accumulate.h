@@ -27,6 +27,8 @@ struct Target {
     Kustomization kustomization;
     /// The directory as seen from the one that is built: "../base". For `buildMetadata`.
     std::string path;
+    std::string repo = {};  ///< the other repository `path` is in
+    std::string ref = {};
     bool tracks_origin = false;  ///< the kustomization that is built has `buildMetadata`
 };
 
@@ -37,6 +39,18 @@ struct Target {
 
 /// The problems go to the context; once there are some, the result is not complete.
 [[nodiscard]] Accumulated accumulate(const Target& target);
+
+/// Whether its transformers look at each resource by itself, so that the entries of `resources` can
+/// be built one by one.
+[[nodiscard]] bool works_one_by_one(const Kustomization& kustomization);
+/// The kustomization an entry of `resources` names; nullopt when it names a file or a URL.
+[[nodiscard]] std::optional<Target> load_entry(const Target& target, const Entry& entry);
+/// What one entry contributes, before the transformers of `target`: `below`, if load_entry gave
+/// one.
+[[nodiscard]] Accumulated accumulate_entry(const Target& target, const Entry& entry,
+                                           const std::optional<Target>& below);
+/// Runs the transformers of `target`, which works one by one, over such a contribution.
+void transform(const Target& target, Accumulated& all);
 
 /// The resources that paths, directories and inline YAML stand for, as `generators` and
 /// `transformers` name them.

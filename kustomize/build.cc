@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "kube/yaml.h"
 #include "kustomize/accumulate.h"
+#include "kustomize/finish.h"
 #include "kustomize/order.h"
 #include "kustomize/scalar.h"
 #include "kustomize/transformers.h"
@@ -49,10 +50,10 @@ std::string to_text(const Provenance& provenance, const std::string& indent) {
         if (!text.empty()) text += indent;
         text += key + std::string{": "} + kube::to_yaml(json::value(value));
     };
-    if (!provenance.configured) {
-        line("path", provenance.path);
-        return text;
-    }
+    if (!provenance.configured) line("path", provenance.path);
+    line("repo", provenance.repo);
+    line("ref", provenance.ref);
+    if (!provenance.configured) return text;
     line("configuredIn", provenance.path);
     text += indent + "configuredBy:\n";
     line("  apiVersion", provenance.api_version);
@@ -96,14 +97,6 @@ void finish_annotations(Resource& resource, const Kustomization& top) {
     }
 }
 
-bool is_local(const Resource& resource) {
-    const auto* annotations = resource.metadata_map("annotations");
-    const auto* local = annotations == nullptr
-                            ? nullptr
-                            : annotations->if_contains("config.kubernetes.io/local-config");
-    return local != nullptr && !text_equals(*local, "false");
-}
-
 void put_in_order(ResourceMap& resources, const Kustomization& top, const BuildOptions& options) {
     if (top.sort_options) {
         if (!top.sort_options->legacy) return;
@@ -133,6 +126,19 @@ void stop_on(const Problems& problems) {
 
 }  // namespace
 
+kube::LoadedObject finish(Resource& resource, const Kustomization& top) {
+    finish_annotations(resource, top);
+    return {.object = std::move(resource.object), .origin = std::move(resource.origin)};
+}
+
+bool is_local(const Resource& resource) {
+    const auto* annotations = resource.metadata_map("annotations");
+    const auto* local = annotations == nullptr
+                            ? nullptr
+                            : annotations->if_contains("config.kubernetes.io/local-config");
+    return local != nullptr && !text_equals(*local, "false");
+}
+
 BuildResult build(const Files& files, const std::string& directory, const BuildOptions& options) {
     BuildResult result;
     Stopwatch time{result};
@@ -161,9 +167,7 @@ BuildResult build(const Files& files, const std::string& directory, const BuildO
                   {{.gvk = {}, .path = "metadata/labels", .create = true}});
     }
     for (auto& item : std::move(all.resources).take()) {
-        finish_annotations(*item, top);
-        result.objects.push_back(
-            {.object = std::move(item->object), .origin = std::move(item->origin)});
+        result.objects.push_back(finish(*item, top));
     }
     result.warnings = std::move(context.warnings);
     time.phase("order");

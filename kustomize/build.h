@@ -2,11 +2,14 @@
 #pragma once
 
 #include "kube/object.h"
+#include "kustomize/charts.h"
 #include "kustomize/files.h"
+#include "kustomize/remote.h"
 
 #include <boost/json/object.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <vector>
@@ -30,6 +33,23 @@ struct BuildOptions {
     /// Flux's kustomize-controller does.
     bool generate_missing = false;
 
+    /// What a tree may cost, which it alone decides: directories that each name another twice
+    /// double at every level. Beyond it the build is Error(exhausted).
+    struct Limits {
+        std::size_t kustomizations = 20'000;  ///< runs, one for each time one is named
+        std::size_t depth = 100;              ///< of kustomizations in kustomizations
+        std::size_t objects = 200'000;
+        std::size_t bytes = 1U << 30U;  ///< read from files or put into objects by transformers
+    };
+    Limits limits = {};
+
+    /// How other repositories and URLs are reached; nullptr: naming one is an error. It outlives
+    /// the build.
+    Remotes* remotes = nullptr;
+
+    /// Who runs helm; nullptr: a chart is an error. It outlives the build.
+    Charts* charts = nullptr;
+
     /// Called with the fields of the kustomization in `directory` before they are read, to set or
     /// extend some: how a Flux Kustomization's own targetNamespace, patches and images come in.
     std::function<void(boost::json::object& kustomization)> amend = {};
@@ -52,7 +72,8 @@ struct BuildResult {
 
 /// Error(invalid) when the tree is wrong: one line for each problem found, each "file:line: field:
 /// what" as far as it is known. Error(not_found): there is no `directory`, or no kustomization in
-/// it. Does not depend on anything but `files` and `options`.
+/// it. Depends on nothing but `files` and `options`,
+/// and what `options.remotes` finds.
 [[nodiscard]] BuildResult build(const Files& files, const std::string& directory,
                                 const BuildOptions& options = {});
 

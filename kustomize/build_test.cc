@@ -67,6 +67,73 @@ TEST(Build, RefusesCycles) {
               "a/kustomization.yaml:1: resources[0]: a cycle: .. leads back to a");
 }
 
+TEST(Build, StopsWhereEachLevelNamesTheNextTwice) {
+    Tree tree;
+    for (int i = 0; i < 40; ++i) {
+        // Prefixes keep the objects apart; a level of two is one kustomization that is named twice.
+        const auto level = "l" + std::to_string(i) + "/";
+        const auto next = "../../l" + std::to_string(i + 1);
+        for (const auto* side : {"a", "b"}) {
+            tree[level + side + "/kustomization.yaml"] =
+                "namePrefix: " + std::string{side} + "\nresources: [" + next + "]\n";
+        }
+        tree[level + "kustomization.yaml"] = "resources: [a, b]\n";
+    }
+    tree["l40/kustomization.yaml"] = "resources: [a.yaml]\n";
+    tree["l40/a.yaml"] = config_map;
+    std::string said;
+    try {
+        (void)build(MemoryFiles{tree}, "l0", {.limits = {.kustomizations = 500}});
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::exhausted);
+        said = error.what();
+    }
+    EXPECT_THAT(said, testing::HasSubstr("the build is too large: more than 500 kustomizations"));
+    EXPECT_EQ(said.find('\n'), said.npos);
+}
+
+TEST(Build, HasALimitForEachThingATreeMultiplies) {
+    const auto stopped = [](const Tree& tree, const BuildOptions::Limits& limits) {
+        try {
+            (void)build(MemoryFiles{tree}, "", {.limits = limits});
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::exhausted);
+            return std::string{error.what()};
+        }
+        return std::string{"no error"};
+    };
+    EXPECT_EQ(stopped({{"kustomization.yaml", "resources: [a]\n"},
+                       {"a/kustomization.yaml", "resources: [../b]\n"},
+                       {"b/kustomization.yaml", "resources: []\n"}},
+                      {.depth = 2}),
+              "a/kustomization.yaml:1: resources[0]: the build is too large: more than 2 "
+              "kustomizations within each other");
+    EXPECT_EQ(stopped({{"kustomization.yaml", "resources: [a.yaml]\n"},
+                       {"a.yaml", config_map + "---\n" + "kind: Pod\nmetadata: {name: p}\n"}},
+                      {.objects = 1}),
+              "kustomization.yaml:1: resources[0]: the build is too large: more than 1 objects");
+    // A value that is put into its own object doubles it each time.
+    std::string doubling = "resources: [a.yaml]\nreplacements:\n";
+    for (int i = 0; i < 60; ++i) {
+        doubling +=
+            "- source: {kind: ConfigMap, fieldPath: data}\n  targets:\n  - select: {kind: "
+            "ConfigMap}\n    fieldPaths: [data.x" +
+            std::to_string(i) + "]\n    options: {create: true}\n";
+    }
+    EXPECT_THAT(stopped({{"kustomization.yaml", doubling},
+                         {"a.yaml", config_map + "data: {a: '0123456789'}\n"}},
+                        {.bytes = 1U << 20U}),
+                testing::HasSubstr("the build is too large: more than 1048576 bytes"));
+    // Each of many patches goes to each of many objects.
+    EXPECT_THAT(
+        stopped({{"kustomization.yaml",
+                  "resources: [a.yaml]\npatches:\n- target: {}\n  path: patch.yaml\n"},
+                 {"a.yaml", config_map + "---\n" + "kind: Pod\nmetadata: {name: p}\n"},
+                 {"patch.yaml", config_map + "data: {a: " + std::string(1000, 'x') + "}\n"}},
+                {.bytes = 2500}),
+        testing::HasSubstr("the build is too large: more than 2500 bytes"));
+}
+
 TEST(Build, RefusesTheSameObjectTwice) {
     EXPECT_EQ(problems({{"kustomization.yaml", "resources: [a.yaml, b.yaml]\n"},
                         {"a.yaml", config_map},
@@ -104,7 +171,7 @@ TEST(Build, RefusesALinkOutOfTheDirectory) {
 TEST(Build, RefusesRemoteResourcesAndForeignPlugins) {
     EXPECT_EQ(problems({{"kustomization.yaml", "resources: ['https://example.com/x.yaml']\n"}}),
               "kustomization.yaml:1: resources[0]: https://example.com/x.yaml: remote resources "
-              "are not supported");
+              "are not allowed here");
     EXPECT_THAT(
         problems({{"kustomization.yaml", "transformers: [t.yaml]\n"},
                   {"t.yaml", "apiVersion: example.com/v1\nkind: Own\nmetadata: {name: t}\n"}}),

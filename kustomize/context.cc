@@ -14,11 +14,6 @@ bool is_below(std::string_view path, std::string_view directory) {
                                                                  path[directory.size()] == '/'));
 }
 
-bool is_url(std::string_view path) {
-    return path.find("://") != path.npos || path.starts_with("git@") || path.starts_with("git::") ||
-           path.starts_with("github.com/") || path.starts_with("github.com:");
-}
-
 /// "a,b" of an annotation; empty when it is absent.
 std::vector<std::string> annotation_list(const Resource& resource, std::string_view key) {
     const auto* annotations = resource.metadata_map("annotations");
@@ -46,17 +41,44 @@ void take_previous_ids(Resource& resource) {
         resource.previous.push_back({kinds[i], names[i], namespaces[i]});
 }
 
-void refuse_url(const std::string& path) {
-    if (is_url(path)) throw Error{ErrorKind::denied, path + ": remote resources are not supported"};
+Remotes& remotes_of(const Context& context, const std::string& url) {
+    if (context.options.remotes == nullptr)
+        throw Error{ErrorKind::denied, url + ": remote resources are not allowed here"};
+    return *context.options.remotes;
 }
 
 }  // namespace
 
+void Budget::stop(const std::string& what) {
+    exhausted_ = true;
+    throw Error{ErrorKind::exhausted, "the build is too large: more than " + what};
+}
+
+void Budget::kustomization() {
+    if (++kustomizations_ > limits_.kustomizations)
+        stop(std::to_string(limits_.kustomizations) +
+             " kustomizations, each as often as it is named");
+}
+
+void Budget::depth(std::size_t depth) {
+    if (depth > limits_.depth)
+        stop(std::to_string(limits_.depth) + " kustomizations within each other");
+}
+
+void Budget::object() {
+    if (++objects_ > limits_.objects) stop(std::to_string(limits_.objects) + " objects");
+}
+
+void Budget::bytes(std::size_t size, std::size_t count) {
+    const auto left = limits_.bytes - bytes_;
+    if (count != 0 && size > left / count)
+        stop(std::to_string(limits_.bytes) + " bytes, with what transformers put into objects");
+    bytes_ += size * count;
+}
+
 std::string Root::find_file(const std::string& path) const {
-    refuse_url(path);
-    const auto& files = context_.files;
     const auto target = resolve(directory_, path);
-    const auto entry = target ? files.find(*target) : std::nullopt;
+    const auto entry = target ? files_->find(*target) : std::nullopt;
     if (!entry) throw Error{ErrorKind::not_found, "no such file: " + path};
     if (entry->kind == Files::Kind::directory)
         throw Error{ErrorKind::not_found, "a directory, not a file: " + path};
@@ -66,32 +88,61 @@ std::string Root::find_file(const std::string& path) const {
     return entry->path;
 }
 
+Source Root::load(const std::string& path_or_url) const {
+    Source source;
+    if (is_http_url(path_or_url)) {
+        source = {remotes_of(context_, path_or_url).file(path_or_url), path_or_url};
+    } else {
+        const auto path = find_file(path_or_url);
+        source = {files_->read(path), files_->display(path)};
+    }
+    context_.budget.bytes(source.text.size());
+    return source;
+}
+
 Root Root::enter(const std::string& path) const {
-    refuse_url(path);
     if (path.empty()) throw Error{ErrorKind::invalid, "an empty path"};
     if (path.starts_with('/')) throw Error{ErrorKind::invalid, "an absolute path: " + path};
     const auto target = resolve(directory_, path);
-    const auto entry = target ? context_.files.find(*target) : std::nullopt;
-    if (!entry) throw Error{ErrorKind::not_found, "no such file or directory: " + path};
+    if (!target) throw Error{ErrorKind::not_found, "no such file or directory: " + path};
+    auto below = enter(*files_, *target, path);
+    below.remote_ = remote_;
+    return below;
+}
+
+Root Root::enter(const RepositoryUrl& url) const {
+    auto files = remotes_of(context_, url.url).repository(url);
+    auto below = enter(*files, url.directory, url.url + "//" + url.directory);
+    below.remote_ = std::move(files);
+    return below;
+}
+
+Root Root::enter(const Files& files, const std::string& directory, const std::string& shown) const {
+    const auto entry = files.find(directory);
+    if (!entry) throw Error{ErrorKind::not_found, "no such file or directory: " + shown};
     if (entry->kind == Files::Kind::file)
-        throw Error{ErrorKind::not_found, "a file, not a directory: " + path};
+        throw Error{ErrorKind::not_found, "a file, not a directory: " + shown};
     for (const auto* root = this; root != nullptr; root = root->parent_) {
-        if (is_below(root->directory_, entry->path)) {
-            throw Error{ErrorKind::invalid, "a cycle: " + path + " leads back to " +
-                                                context_.files.display(root->directory_)};
+        if (root->files_ == &files && is_below(root->directory_, entry->path)) {
+            throw Error{ErrorKind::invalid,
+                        "a cycle: " + shown + " leads back to " + files.display(root->directory_)};
         }
     }
-    return Root{context_, entry->path, this};
+    Root below{context_, entry->path};
+    below.files_ = &files;
+    below.parent_ = this;
+    below.depth_ = depth_ + 1;
+    context_.budget.depth(below.depth_);
+    return below;
 }
 
 kube::YamlDocument read_document(const Root& root, const std::string& path) {
-    const auto& files = root.context().files;
-    const auto file = root.find_file(path);
+    const auto source = root.load(path);
     const kube::YamlOptions options{.dialect = kube::YamlDialect::configuration,
-                                    .file = files.display(file),
+                                    .file = source.file,
                                     .with_lines = true,
                                     .duplicate_keys_are_errors = false};
-    auto documents = kube::parse_yaml_stream(files.read(file), options);
+    auto documents = kube::parse_yaml_stream(source.text, options);
     if (!documents.empty()) return std::move(documents.front());
     return {.value = nullptr, .origin = {.file = options.file, .line = 1, .lines = nullptr}};
 }
@@ -101,10 +152,15 @@ bool is_inline(std::string_view text_or_path) noexcept {
            text_or_path.find(": ") != text_or_path.npos || text_or_path.starts_with('{');
 }
 
-std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::string& file) {
+std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::string& file,
+                                              bool scalars_are_text) {
     std::vector<ResourceMap::Item> resources;
     std::deque<kube::YamlDocument> queue;
-    for (auto& document : kube::parse_yaml_stream(text, {.file = file}))
+    kube::YamlOptions options;
+    options.file = file;
+    options.scalars_are_text = scalars_are_text;
+    options.note_quoted = true;
+    for (auto& document : kube::parse_yaml_stream(text, options))
         queue.push_back(std::move(document));
     while (!queue.empty()) {
         auto document = std::move(queue.front());
@@ -126,12 +182,13 @@ std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::
                 if (!items->is_array() && !items->is_null()) fail("`items` of a list is no list");
                 if (items->is_null()) continue;
                 for (auto& item : items->get_array())
-                    queue.push_back({std::move(item), document.origin});
+                    queue.push_back({std::move(item), document.origin, document.quoted});
                 continue;
             }
         }
         resource->object = kube::Object{std::move(*map)};
         resource->origin = std::move(document.origin);
+        resource->quoted = std::move(document.quoted);
         resource->refresh();
         if (resource->id.name.empty() && !kind_name.ends_with("List"))
             fail(kind_name + " has no `metadata.name`");

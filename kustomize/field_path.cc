@@ -188,6 +188,10 @@ FieldPath parse_field_path(std::string_view path) {
         }
         parts.push_back(std::move(bracketed));
     }
+    constexpr std::size_t longest = 256;
+    if (parts.size() > longest)
+        throw Error{ErrorKind::exhausted,
+                    "a path of more than " + std::to_string(longest) + " parts"};
     return parts;
 }
 

@@ -74,13 +74,19 @@ struct Step {
 struct Walk {
     const FieldSpec& spec;
     Make make;
-    const std::function<void(json::value&)>& change;
+    const std::function<void(json::value&, const std::string&)>& change;
+    std::string place = {};  ///< the pointer of the value at hand
 
-    void operator()(json::value& value, std::string_view path) const {
+    void operator()(json::value& value, std::string_view path) {
         if (path.empty()) {
-            change(value);
+            change(value, place);
         } else if (auto* list = value.if_array()) {
-            for (auto& element : *list) (*this)(element, path);
+            const auto length = place.size();
+            for (std::size_t i = 0; i < list->size(); ++i) {
+                place += "/" + std::to_string(i);
+                (*this)((*list)[i], path);
+                place.resize(length);
+            }
         } else if (auto* map = value.if_object()) {
             step(*map, path);
         } else if (!value.is_null()) {
@@ -89,7 +95,7 @@ struct Walk {
         }
     }
 
-    void step(json::object& map, std::string_view path) const {
+    void step(json::object& map, std::string_view path) {
         const Step step{path};
         auto name = step.part;
         const bool is_list = name.ends_with("[]");
@@ -111,7 +117,19 @@ struct Walk {
                 field->emplace_string();
             }
         }
+        const auto length = place.size();
+        place += '/';
+        for (const auto c : name) {
+            if (c == '~') {
+                place += "~0";
+            } else if (c == '/') {
+                place += "~1";
+            } else {
+                place += c;
+            }
+        }
         (*this)(*field, step.rest);
+        place.resize(length);
     }
 
     [[noreturn]] void fail(const std::string& what) const {
@@ -123,9 +141,20 @@ struct Walk {
 
 void visit(Resource& resource, const FieldSpec& spec, Make make,
            const std::function<void(json::value&)>& change) {
+    visit_places(resource, spec, make,
+                 [&](json::value& value, const std::string&) { change(value); });
+}
+
+void visit_places(Resource& resource, const FieldSpec& spec, Make make,
+                  const std::function<void(json::value&, const std::string&)>& change) {
     if (!selects(spec.gvk, resource.id.gvk)) return;
     auto path = std::string_view{spec.path};
     if (path.starts_with('/')) path.remove_prefix(1);
+    constexpr std::ptrdiff_t longest = 256;
+    if (std::count(path.begin(), path.end(), '/') > longest) {
+        throw Error{ErrorKind::exhausted,
+                    "a field's path of more than " + std::to_string(longest) + " parts"};
+    }
     try {
         Walk{spec, make, change}.step(resource.object.fields(), path);
     } catch (const Error& error) {

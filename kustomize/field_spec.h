@@ -46,6 +46,9 @@ enum class Make { nothing, text, map };
 /// there is a scalar on the way.
 void visit(Resource& resource, const FieldSpec& spec, Make make,
            const std::function<void(json::value&)>& change);
+/// The same; `change` also gets the JSON pointer of the value.
+void visit_places(Resource& resource, const FieldSpec& spec, Make make,
+                  const std::function<void(json::value&, const std::string&)>& change);
 
 /// The path's parts: split at '/', "\/" is a '/' within a part, one leading '/' is left out.
 [[nodiscard]] std::vector<std::string> split_path(std::string_view path, char separator);

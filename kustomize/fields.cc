@@ -35,9 +35,13 @@ std::string dotted(std::string_view pointer) {
 }  // namespace
 
 void Problems::add(std::string problem) {
+    constexpr std::size_t most = 200;
     // The same base read twice has the same problems twice.
-    if (std::find(lines_.begin(), lines_.end(), problem) == lines_.end()) {
+    if (std::find(lines_.begin(), lines_.end(), problem) != lines_.end()) return;
+    if (lines_.size() < most) {
         lines_.push_back(std::move(problem));
+    } else {
+        more_ = true;
     }
 }
 
@@ -47,6 +51,7 @@ std::string Problems::text() const {
         if (!all.empty()) all += '\n';
         all += line;
     }
+    if (more_) all += "\n… and more";
     return all;
 }
 

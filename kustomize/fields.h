@@ -26,6 +26,7 @@ public:
 
 private:
     std::vector<std::string> lines_;
+    bool more_ = false;  ///< there were more than anyone reads
 };
 
 /// Where a document came from, and where its problems go.

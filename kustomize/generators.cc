@@ -1,5 +1,6 @@
 #include "base/encoding.h"
 #include "base/error.h"
+#include "kustomize/scalar.h"
 #include "kustomize/transformers.h"
 
 #include <algorithm>
@@ -67,20 +68,6 @@ public:
 private:
     Pairs pairs_;
 };
-
-/// kustomize cuts base64 into lines of 70 characters, each with its line break, once it has that
-/// many.
-std::string base64_lines(std::string_view bytes) {
-    constexpr std::size_t width = 70;
-    const auto text = to_base64(bytes);
-    if (text.size() < width) return text;
-    std::string lines;
-    for (std::size_t i = 0; i < text.size(); i += width) {
-        lines += text.substr(i, width);
-        lines += '\n';
-    }
-    return lines;
-}
 
 json::object config_map_data(const Pairs& pairs, json::object& binary) {
     json::object data;

@@ -17,6 +17,8 @@ GeneratorOptions read_options(Fields& f) {
             .immutable = f.flag("immutable")};
 }
 
+HelmChart read_old_chart(Fields& fields);
+
 class Reader {
 public:
     Reader(const json::value& value, Document& document, std::vector<std::string>& warnings)
@@ -53,9 +55,7 @@ public:
         read_variables(k);
         k.sort_options = read_sort_options(fields_);
         read_build_metadata(k);
-        for (const auto* helm : {"helmCharts", "helmGlobals", "helmChartInflationGenerator"}) {
-            if (fields_.has(helm)) problem(helm, "Helm charts are not supported");
-        }
+        read_charts(k);
         warn();
         return k;
     }
@@ -108,6 +108,19 @@ private:
                           .fields = {}};
             item.each("fields", [&](Fields& spec) { labels.fields.add(read_field_spec(spec)); });
             k.labels.push_back(std::move(labels));
+        });
+    }
+
+    void read_charts(Kustomization& k) {
+        k.charts = all<HelmChart>("helmCharts", read_chart);
+        append(k.charts, all<HelmChart>("helmChartInflationGenerator", read_old_chart));
+        fields_.inside("helmGlobals", [&](Fields& f) {
+            HelmChart globals;
+            read_chart_globals(f, globals);
+            for (auto& chart : k.charts) {
+                if (!globals.chart_home.empty()) chart.chart_home = globals.chart_home;
+                if (!globals.config_home.empty()) chart.config_home = globals.config_home;
+            }
         });
     }
 
@@ -240,6 +253,61 @@ Generator read_generator(Fields& fields, bool secret) {
     fields.inside("options", [&](Fields& f) { generator.options = read_options(f); });
     return generator;
 }
+
+HelmChart read_chart(Fields& fields) {
+    HelmChart chart;
+    chart.name = fields.text("name");
+    chart.version = fields.text("version");
+    chart.repo = fields.text("repo");
+    chart.release_name = fields.text("releaseName");
+    chart.ns = fields.text("namespace");
+    chart.name_template = fields.text("nameTemplate");
+    chart.values_file = fields.text("valuesFile");
+    chart.values_merge = fields.text("valuesMerge");
+    chart.additional_values_files = fields.texts("additionalValuesFiles");
+    chart.api_versions = fields.texts("apiVersions");
+    chart.kube_version = fields.text("kubeVersion");
+    chart.include_crds = fields.flag("includeCRDs");
+    chart.skip_hooks = fields.flag("skipHooks");
+    chart.skip_tests = fields.flag("skipTests");
+    chart.debug = fields.flag("debug");
+    chart.devel = fields.flag("devel");
+    chart.at = fields.at();
+    if (const auto* values = fields.raw("valuesInline")) {
+        if (const auto* map = values->if_object()) {
+            chart.values_inline = *map;
+        } else {
+            fields.problem("valuesInline: expected a map");
+        }
+    }
+    return chart;
+}
+
+void read_chart_globals(Fields& fields, HelmChart& chart) {
+    chart.chart_home = fields.text("chartHome");
+    chart.config_home = fields.text("configHome");
+}
+
+namespace {
+/// Of `helmChartInflationGenerator`, as it was before `helmCharts`.
+HelmChart read_old_chart(Fields& fields) {
+    HelmChart chart;
+    chart.name = fields.text("chartName");
+    chart.version = fields.text("chartVersion");
+    chart.repo = fields.text("chartRepoUrl");
+    chart.chart_home = fields.text("chartHome");
+    chart.config_home = fields.text("helmHome");
+    chart.values_file = fields.text("values");
+    chart.values_merge = fields.text("valuesMerge");
+    chart.release_name = fields.text("releaseName");
+    chart.at = fields.at();
+    for (const auto* ignored : {"chartRepoName", "helmBin", "releaseNamespace", "extraArgs"})
+        (void)fields.raw(ignored);
+    if (const auto* values = fields.raw("valuesLocal"); values != nullptr && values->is_object())
+        chart.values_inline = values->get_object();
+    return chart;
+}
+}  // namespace
 
 Replacement read_replacement(Fields& fields) {
     Replacement replacement{.path = fields.text("path"),

@@ -1,6 +1,7 @@
 /// A kustomization file as a plain struct.
 #pragma once
 
+#include "kustomize/charts.h"
 #include "kustomize/configuration.h"
 #include "kustomize/fields.h"
 #include "kustomize/order.h"
@@ -122,6 +123,7 @@ struct Kustomization {
     std::string directory;  ///< of the tree
     std::string file;       ///< as the user knows it
     std::string file_name;
+    std::string settings;  ///< canonical JSON of all but `resources`
     bool component = false;
     std::string ns;
     std::string name_prefix;
@@ -145,6 +147,7 @@ struct Kustomization {
     std::vector<Variable> variables;
     std::vector<Generator> config_maps;
     std::vector<Generator> secrets;
+    std::vector<HelmChart> charts;
     std::optional<SortOptions> sort_options;
     Pairs open_api;
     bool origin_annotations = false;
@@ -165,6 +168,9 @@ struct Kustomization {
 [[nodiscard]] Image read_image(Fields& fields);
 [[nodiscard]] Replica read_replica(Fields& fields);
 [[nodiscard]] Generator read_generator(Fields& fields, bool secret);
+/// One of `helmCharts`, without what `helmGlobals` says.
+[[nodiscard]] HelmChart read_chart(Fields& fields);
+void read_chart_globals(Fields& fields, HelmChart& chart);
 [[nodiscard]] Replacement read_replacement(Fields& fields);
 [[nodiscard]] std::optional<SortOptions> read_sort_options(Fields& fields);
 

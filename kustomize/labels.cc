@@ -2,13 +2,16 @@
 #include "kustomize/scalar.h"
 #include "kustomize/transformers.h"
 
+#include <utility>
+
 namespace kled::kustomize {
 
 void add_pairs(ResourceMap& resources, const Pairs& pairs, const FieldSpecs& fields) {
     if (pairs.empty()) return;
+    std::vector<std::vector<std::string>> made(pairs.size());  // the maps that got a new key
     for (const auto& item : resources.items()) {
         for (const auto& spec : fields) {
-            visit(*item, spec, Make::map, [&](json::value& field) {
+            visit_places(*item, spec, Make::map, [&](json::value& field, const std::string& place) {
                 if (field.is_null()) return;
                 auto* map = field.if_object();
                 if (map == nullptr) {
@@ -16,9 +19,20 @@ void add_pairs(ResourceMap& resources, const Pairs& pairs, const FieldSpecs& fie
                                                         ": expected a map, found a " +
                                                         std::string{type_name(field)}};
                 }
-                for (const auto& [key, value] : pairs) (*map)[key] = value;
+                std::size_t i = 0;
+                for (const auto& [key, value] : pairs) {
+                    const auto [entry, added] = map->insert_or_assign(key, value);
+                    if (added) {
+                        made[i].push_back(place);
+                    } else {
+                        item->shared.written(item->object.fields(), entry->value());
+                    }
+                    ++i;
+                }
             });
         }
+        std::size_t i = 0;
+        for (const auto& pair : pairs) item->shared.add(pair.first, std::exchange(made[i++], {}));
     }
 }
 

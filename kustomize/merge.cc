@@ -1,9 +1,12 @@
 #include "kustomize/merge.h"
 
 #include "base/error.h"
+#include "kube/yaml.h"
+#include "kube/yaml_scalar.h"
 #include "kustomize/scalar.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -162,6 +165,8 @@ void unify(std::vector<Texts>& all) {
 
 class Merger {
 public:
+    explicit Merger(const QuotedStrings& quoted) : quoted_{quoted} {}
+
     /// What a value becomes: one of the two, changed in place; nullptr: nothing is left.
     /// `keep_null`: a null that was there before and stays.
     struct Result {
@@ -181,10 +186,27 @@ public:
             return {patch != nullptr ? patch : dest};
         }
         require(dest, patch, shape);
+        if (dest != nullptr && patch != nullptr) keep_quotes(*dest, *patch);
         return {patch != nullptr ? patch : dest};
     }
 
 private:
+    [[nodiscard]] bool is_noted(std::size_t mark) const {
+        const auto& marks = quoted_.target;
+        return marks != nullptr && std::binary_search(marks->begin(), marks->end(), mark);
+    }
+
+    /// The new value takes the old one's notation: what replaces a quoted string is one.
+    void keep_quotes(const json::value& dest, json::value& patch) const {
+        const auto* old = dest.if_string();
+        if (old == nullptr || !is_scalar(patch) || patch.is_string()) return;
+        // Unquoted it would have been no string.
+        const bool needs_quotes = kube::resolve_scalar(*old, kube::YamlDialect::manifest).kind !=
+                                  kube::ScalarKind::string;
+        if (needs_quotes || is_noted(kube::quoted_mark(field_, *old)))
+            patch = json::value(text_of(patch));
+    }
+
     void require(const json::value* dest, const json::value* patch,
                  const json::value* shape) const {
         if (shape == nullptr) return;
@@ -206,7 +228,8 @@ private:
                 take_directive(patch->get_object(), path_) == Directive::remove) {
                 return {};
             }
-            if (patch == nullptr) return {dest, dest != nullptr};
+            if (patch == nullptr)
+                return {dest, dest != nullptr && !is_noted(kube::nothing_mark(field_))};
             result = patch;
         } else if (patch != nullptr && patch->is_null()) {
             return {};
@@ -233,6 +256,7 @@ private:
             auto* from = patch == nullptr ? nullptr : patch->if_contains(name);
             auto* to = &dest == patch ? from : dest.if_contains(name);
             const auto below = schema ? schema->field(name) : std::nullopt;
+            field_ = name;
             const auto result = walk(to, from, below);
             const bool clear =
                 result.value == nullptr || (result.value->is_null() && !result.keep_null);
@@ -273,9 +297,14 @@ private:
         }
         json::array merged;
         merged.reserve(to.size());
-        std::set<const json::value*> moved;
+        std::map<const json::value*, std::size_t> uses;
+        for (const auto* element : to) ++uses[element];
         for (auto* element : to) {
-            if (moved.insert(element).second) merged.push_back(std::move(*element));
+            if (--uses[element] == 0) {
+                merged.push_back(std::move(*element));
+            } else {
+                merged.push_back(*element);
+            }
         }
         *dest = std::move(merged);
         return dest;
@@ -399,7 +428,10 @@ private:
             auto own_values = used_values;
             drop_unused_keys({used_values}, own_keys, own_values);
             auto* there = find_element(to, own_keys, own_values);
-            auto* result = walk(there, find_element(from, own_keys, own_values), schema).value;
+            // It may be found again, for other values: merging must leave it as it is.
+            auto* patch = find_element(from, own_keys, own_values);
+            if (patch != nullptr && patch != there) patch = &copies_.emplace_back(*patch);
+            auto* result = walk(there, patch, schema).value;
             if (result == nullptr || is_nothing(*result)) {
                 set_element(to, used_keys, used_values, nullptr);
                 continue;
@@ -437,15 +469,19 @@ private:
         }
     }
 
+    const QuotedStrings& quoted_;
     std::string path_;
+    std::string_view field_;          ///< the last name in it
+    std::deque<json::value> copies_;  ///< of patch elements that stand in several places
 };
 
 }  // namespace
 
-bool merge(json::object& target, json::object patch, const std::optional<MergeSchema>& schema) {
+bool merge(json::object& target, json::object patch, const std::optional<MergeSchema>& schema,
+           const QuotedStrings& quoted) {
     json::value dest = std::move(target);
     json::value source = std::move(patch);
-    const auto result = Merger{}.walk(&dest, &source, schema);
+    const auto result = Merger{quoted}.walk(&dest, &source, schema);
     if (result.value == nullptr || !result.value->is_object()) return false;
     target = std::move(result.value->get_object());
     return true;

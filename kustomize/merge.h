@@ -6,13 +6,23 @@
 
 #include <boost/json/object.hpp>
 
+#include <cstddef>
+#include <memory>
 #include <optional>
+#include <vector>
 
 namespace kled::kustomize {
+
+/// Which strings of the target stand in quotes (Resource::quoted): a number that takes their place
+/// becomes text. And where nothing stands, which a merge takes for no field.
+struct QuotedStrings {
+    std::shared_ptr<const std::vector<std::size_t>> target = nullptr;
+};
 
 /// Merges `patch`, which is used up, into `target`. False: the patch deletes the whole object.
 /// Error(invalid): a list meets a map, or a `$patch` is unknown.
 [[nodiscard]] bool merge(json::object& target, json::object patch,
-                         const std::optional<MergeSchema>& schema);
+                         const std::optional<MergeSchema>& schema,
+                         const QuotedStrings& quoted = {});
 
 }  // namespace kled::kustomize

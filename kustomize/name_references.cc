@@ -1,3 +1,5 @@
+#include "kustomize/name_references.h"
+
 #include "base/error.h"
 #include "kustomize/scalar.h"
 #include "kustomize/transformers.h"
@@ -37,22 +39,37 @@ bool same_affixes(const Resource& a, const Resource& b, bool empty_matches) {
            same_ending(a.suffixes, b.suffixes, empty_matches);
 }
 
+std::size_t mix(std::size_t seed, std::string_view text) {
+    return (seed ^ std::hash<std::string_view>{}(text)) * 0x9E3779B97F4A7C15U;
+}
+
 /// Who had which name.
 class Names {
 public:
-    explicit Names(const ResourceMap& resources) {
-        for (const auto& item : resources.items()) {
+    explicit Names(const std::vector<Resource*>& resources) {
+        for (auto* item : resources) {
             const std::string present{item->id.effective_namespace()};
             const std::string original{item->original_id().effective_namespace()};
-            by_present_[present].insert(original);
             std::set<std::string_view> names;
             for (const auto& before : item->previous) {
                 if (!names.insert(before.name).second) continue;
                 auto& had = by_name_[before.name];
-                had.all.push_back(item.get());
-                had.by_namespace[present].push_back(item.get());
+                had.all.push_back(item);
+                had.by_namespace[present].push_back(item);
             }
+            if (by_present_[present].insert(original).second)
+                namespaces_ += mix(mix(0, present), original);
         }
+    }
+
+    /// A hash of all that `candidates` and `any_from` could say about the name.
+    [[nodiscard]] std::size_t answer(const std::string& name) const {
+        auto answer = namespaces_;
+        const auto had = by_name_.find(name);
+        if (had == by_name_.end()) return answer;
+        for (const auto* resource : had->second.all)
+            answer = (answer ^ naming_of(*resource)) * 0x9E3779B97F4A7C15U;
+        return answer;
     }
 
     [[nodiscard]] bool nothing_was_renamed() const noexcept { return by_name_.empty(); }
@@ -95,12 +112,15 @@ private:
     };
     std::unordered_map<std::string, Had> by_name_;
     std::unordered_map<std::string, std::unordered_set<std::string>> by_present_;
+    std::size_t namespaces_ = 0;  ///< of by_present_, whatever its order
 };
 
 /// One object's references.
 class Referrer {
 public:
-    Referrer(Resource& resource, const Names& names) : resource_{resource}, names_{names} {
+    using LookUps = std::vector<NameReferences::LookUp>;
+    Referrer(Resource& resource, const Names& names, LookUps* noted)
+        : resource_{resource}, names_{names}, noted_{noted} {
         if (resource.id.cluster_scoped()) return;
         namespaces_ = {std::string{any_namespace}, std::string{resource.id.effective_namespace()}};
         if (resource.id.gvk.kind == "RoleBinding") add_subject_namespaces();
@@ -128,6 +148,7 @@ private:
             fix_map(*map);
         } else if (is_scalar(value)) {
             const auto old = text_of(value);
+            note(old);
             const auto* referral = choose(names_.candidates(old, namespaces_), false);
             if (referral != nullptr && referral->id.name != old) set_text(value, referral->id.name);
         } else if (!value.is_null()) {
@@ -136,11 +157,19 @@ private:
         }
     }
 
+    void note(const std::string& name) {
+        if (noted_ == nullptr) return;
+        const bool known = std::any_of(noted_->begin(), noted_->end(),
+                                       [&](const auto& one) { return one.name == name; });
+        if (!known) noted_->push_back({name, names_.answer(name)});
+    }
+
     /// {kind, name, namespace}
     void fix_map(json::object& map) {
         auto* name = map.if_contains("name");
         if (name == nullptr) throw Error{ErrorKind::invalid, "a reference has no `name`"};
         const auto old = text_of(*name);
+        note(old);
         auto candidates = names_.candidates(old, namespaces_);
         if (const auto* ns = map.if_contains("namespace")) keep_namespace(candidates, text_of(*ns));
         const auto* referral = choose(std::move(candidates), true);
@@ -214,6 +243,7 @@ private:
 
     Resource& resource_;
     const Names& names_;
+    LookUps* noted_;
     std::set<std::string> namespaces_;  ///< empty: all
     const Gvk* target_ = nullptr;
     Gvk role_;
@@ -250,15 +280,51 @@ private:
 
 }  // namespace
 
+struct NameReferences::Impl {
+    Names names;
+    ReferenceFields fields;
+};
+
+NameReferences::NameReferences(const std::vector<Resource*>& resources,
+                               const std::vector<NameReference>& references)
+    : impl_{new Impl{Names{resources}, ReferenceFields{references}}} {}
+
+NameReferences::~NameReferences() = default;
+
+void NameReferences::fix(Resource& resource, std::vector<LookUp>* noted) {
+    Referrer referrer{resource, impl_->names, noted};
+    if (needless() && noted == nullptr) return;
+    for (const auto& [field, target] : impl_->fields.of(resource.original_id().gvk))
+        referrer.fix(*field, *target);
+}
+
+bool NameReferences::needless() const noexcept { return impl_->names.nothing_was_renamed(); }
+
+bool NameReferences::still(const std::vector<LookUp>& noted) const {
+    return std::all_of(noted.begin(), noted.end(), [&](const LookUp& one) {
+        return impl_->names.answer(one.name) == one.answer;
+    });
+}
+
+std::size_t naming_of(const Resource& resource) {
+    const auto& id = resource.id;
+    auto naming = mix(mix(mix(0, id.gvk.group), id.gvk.version), id.gvk.kind);
+    naming = mix(mix(naming, id.name), id.ns);
+    for (const auto& before : resource.previous) {
+        naming = mix(mix(mix(naming, before.kind), before.name), before.effective_namespace);
+    }
+    for (const auto* affixes : {&resource.prefixes, &resource.suffixes}) {
+        for (const auto& affix : *affixes) naming = mix(naming, affix);
+        naming = mix(naming, "/");
+    }
+    return naming;
+}
+
 void fix_name_references(ResourceMap& resources, const std::vector<NameReference>& references) {
-    const Names names{resources};
-    ReferenceFields fields{references};
+    NameReferences names{resources.pointers(), references};
     for (const auto& item : resources.items()) {
-        Referrer referrer{*item, names};
-        if (names.nothing_was_renamed()) continue;
-        for (const auto& [field, target] : fields.of(item->original_id().gvk))
-            referrer.fix(*field, *target);
-        resources.changed(*item);
+        names.fix(*item);
+        if (!names.needless()) resources.changed(*item);
     }
 }
 

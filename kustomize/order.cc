@@ -73,9 +73,11 @@ bool legacy_less(const Gvk& a, const Gvk& b) {
     return sort_key(a) < sort_key(b);
 }
 
-void sort_legacy(ResourceMap& resources, const LegacyOrder& order) {
+std::vector<Resource*> in_legacy_order(const std::vector<Resource*>& resources,
+                                       const LegacyOrder& order) {
     struct Entry {
         int rank;
+        bool named_namespace;
         bool core_namespace;  ///< the real Namespace stands before other groups' kinds of this name
         std::string gvk;
         std::string name;
@@ -83,25 +85,29 @@ void sort_legacy(ResourceMap& resources, const LegacyOrder& order) {
     };
     const auto ranks = ranks_of(order);
     std::vector<Entry> entries;
-    entries.reserve(resources.items().size());
-    for (const auto& item : resources.items()) {
-        const auto& id = item->id;
+    entries.reserve(resources.size());
+    for (auto* resource : resources) {
+        const auto& id = resource->id;
         entries.push_back(
-            {rank_of(ranks, id.gvk.kind), id.gvk.kind == "Namespace" && id.gvk.group.empty(),
+            {rank_of(ranks, id.gvk.kind), id.gvk.kind == "Namespace", id.gvk.group.empty(),
              sort_key(id.gvk),
-             (id.ns.empty() ? "~X" : id.ns) + "|" + (id.name.empty() ? "~N" : id.name),
-             item.get()});
+             (id.ns.empty() ? "~X" : id.ns) + "|" + (id.name.empty() ? "~N" : id.name), resource});
     }
     std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
         if (a.rank != b.rank) return a.rank < b.rank;
-        if (a.core_namespace != b.core_namespace) return a.core_namespace;
+        if (a.named_namespace && b.named_namespace && a.core_namespace != b.core_namespace)
+            return a.core_namespace;
         if (a.gvk != b.gvk) return a.gvk < b.gvk;
         return a.name < b.name;
     });
     std::vector<Resource*> sorted;
     sorted.reserve(entries.size());
     for (const auto& entry : entries) sorted.push_back(entry.resource);
-    resources.reorder(std::move(sorted));
+    return sorted;
+}
+
+void sort_legacy(ResourceMap& resources, const LegacyOrder& order) {
+    resources.reorder(in_legacy_order(resources.pointers(), order));
 }
 
 }  // namespace kled::kustomize

@@ -24,6 +24,8 @@ struct SortOptions {
 };
 
 void sort_legacy(ResourceMap& resources, const LegacyOrder& order = LegacyOrder::standard());
+[[nodiscard]] std::vector<Resource*> in_legacy_order(const std::vector<Resource*>& resources,
+                                                     const LegacyOrder& order);
 
 /// Kinds by the standard lists, then by group, version and kind: a Namespace first, webhooks last.
 [[nodiscard]] bool legacy_less(const Gvk& a, const Gvk& b);

@@ -6,6 +6,9 @@
 #include "kustomize/selector.h"
 #include "kustomize/transformers.h"
 
+#include <algorithm>
+#include <array>
+
 namespace kled::kustomize {
 
 namespace {
@@ -17,12 +20,6 @@ std::string trimmed(const std::string& text) {
     return text.substr(first, text.find_last_not_of(blanks) - first + 1);
 }
 
-/// The text of a patch, and what to call it in messages.
-struct Source {
-    std::string text;
-    std::string file;
-};
-
 Source source_of(const Patch& patch, const Root& root) {
     auto text = trimmed(patch.text);
     if (text.empty() == patch.path.empty()) {
@@ -30,8 +27,7 @@ Source source_of(const Patch& patch, const Root& root) {
                     text.empty() ? "needs a `path` or a `patch`" : "has a `path` and a `patch`"};
     }
     if (!text.empty()) return {std::move(text), "patch"};
-    const auto path = root.find_file(patch.path);
-    return {root.context().files.read(path), root.context().files.display(path)};
+    return root.load(patch.path);
 }
 
 /// JSON or YAML operations. Error(invalid): something else.
@@ -63,9 +59,45 @@ bool looks_like_operations(std::string_view text) {
         text.remove_prefix(std::min(end + 1, text.size()));
         const auto first = line.find_first_not_of(" \t\r");
         if (first == line.npos || line[first] == '#' || line.starts_with("---")) continue;
-        return line[first] == '[' || line.substr(first, 2) == "- ";
+        if (line[first] == '[') return true;
+        return (line[first] == '-' && line.find_first_of(" \t\r", first + 1) == first + 1) ||
+               line.substr(first) == "-";
     }
     return false;
+}
+
+bool is_text(const json::object* map) {
+    return map == nullptr ||
+           (!map->empty() && std::all_of(map->begin(), map->end(), [](const auto& entry) {
+               return entry.value().is_string();
+           }));
+}
+
+/// kustomize reads the labels and annotations of such a patch as maps of text: a null there is the
+/// text "null" and takes nothing away, and maps that say nothing are not there.
+void take_metadata_as_text(std::vector<ResourceMap::Item>& patches, const Source& source) {
+    constexpr std::array<const char*, 2> fields{"labels", "annotations"};
+    const bool is_so = std::all_of(patches.begin(), patches.end(), [&](const auto& patch) {
+        return std::all_of(fields.begin(), fields.end(), [&](const char* field) {
+            const auto* value = kube::find(patch->object.fields(), {"metadata", field});
+            return value == nullptr || (value->is_object() && is_text(value->if_object()));
+        });
+    });
+    if (is_so) return;
+    const auto texts = load_resources(source.text, source.file, true);
+    for (std::size_t i = 0; i < patches.size() && i < texts.size(); ++i) {
+        auto& metadata = patches[i]->object.metadata();
+        for (const auto* field : fields) {
+            const auto old = metadata.find(field);
+            if (old == metadata.end()) continue;
+            const auto* text = texts[i]->metadata_map(field);
+            if (text != nullptr && !text->empty()) {
+                old->value() = *text;
+            } else {
+                metadata.stable_erase(old);
+            }
+        }
+    }
 }
 
 void apply_strategic(Resource& target, const Resource& patch, const Patch& options,
@@ -74,13 +106,22 @@ void apply_strategic(Resource& target, const Resource& patch, const Patch& optio
     if (options.allow_name_change || options.allow_kind_change) target.store_previous_id();
     auto schema = MergeSchema::of(before.gvk, context.open_api.get());
     if (!schema) schema = MergeSchema::of(patch.id.gvk, context.open_api.get());
+    const auto shared = target.shared.before_merge(patch.object.fields());
     try {
-        if (!merge(target.object.fields(), patch.object.fields(), schema)) {
+        if (!merge(target.object.fields(), patch.object.fields(), schema, {target.quoted})) {
             target.removed = true;
             return;
         }
     } catch (const Error& error) {
         throw error.within(target.describe());
+    }
+    target.shared.after_merge(target.object.fields(), shared);
+    if (patch.quoted != nullptr) {
+        auto both = target.quoted == nullptr ? std::vector<std::size_t>{} : *target.quoted;
+        both.insert(both.end(), patch.quoted->begin(), patch.quoted->end());
+        std::sort(both.begin(), both.end());
+        both.erase(std::unique(both.begin(), both.end()), both.end());
+        target.quoted = std::make_shared<const std::vector<std::size_t>>(std::move(both));
     }
     target.refresh();
     if (!options.allow_kind_change) target.set_kind(before.gvk.kind);
@@ -113,11 +154,13 @@ void check_distinct(const ResourceMap& resources, const Resource& resource) {
 }
 
 void apply_to_selected(ResourceMap& resources, Resource& patch, const Patch& options,
-                       const Context& context) {
+                       Context& context, std::size_t size) {
     const auto targets = Matcher{*options.target}.select(resources);
+    context.budget.bytes(size, targets.size());
     for (auto* target : targets) {
         Resource copy;
         copy.object = patch.object;
+        copy.quoted = patch.quoted;
         copy.object.fields()["apiVersion"] = target->id.gvk.api_version();
         copy.refresh();
         apply_strategic(*target, copy, options, context);
@@ -126,7 +169,24 @@ void apply_to_selected(ResourceMap& resources, Resource& patch, const Patch& opt
     for (const auto* target : targets) check_distinct(resources, *target);
 }
 
+/// kustomize keeps where an object came from in its annotations: new ones know nothing of it.
+void forget_origin_in(Resource& resource, const json::value& operations) {
+    for (const auto& operation : operations.get_array()) {
+        const auto* path = kube::find(operation, {"path"});
+        const auto* op = kube::find(operation, {"op"});
+        if (path == nullptr || op == nullptr || text_equals(*op, "test")) continue;
+        if (!text_equals(*path, "/metadata/annotations") && !text_equals(*path, "/metadata") &&
+            !text_equals(*path, "")) {
+            continue;
+        }
+        resource.provenance.reset();
+        resource.transformations.clear();
+    }
+}
+
 void apply_operations(Resource& resource, const json::value& operations) {
+    resource.shared.clear();
+    forget_origin_in(resource, operations);
     json::value value = std::move(resource.object.fields());
     try {
         kube::apply_json_patch(value, operations);
@@ -148,6 +208,7 @@ void apply_patch(ResourceMap& resources, const Patch& patch, const Root& root) {
         const auto operations = read_operations(source);
         if (operations.is_null()) return;
         for (auto* resource : Matcher{*patch.target}.select(resources)) {
+            root.context().budget.bytes(source.text.size());
             resource->store_previous_id();
             apply_operations(*resource, operations);
             resources.changed(*resource);
@@ -161,16 +222,18 @@ void apply_patch(ResourceMap& resources, const Patch& patch, const Root& root) {
             apply_by_id(resources, *document, patch, root.context());
         return;
     }
+    take_metadata_as_text(documents, source);
     if (documents.size() > 1) {
         throw Error{ErrorKind::invalid,
                     source.file + ": several patches cannot share one `target`"};
     }
-    apply_to_selected(resources, *documents.front(), patch, root.context());
+    apply_to_selected(resources, *documents.front(), patch, root.context(), source.text.size());
 }
 
 std::size_t apply_strategic_text(ResourceMap& resources, const std::string& text,
                                  const std::string& file, const Root& root) {
-    const auto documents = load_resources(text, file);
+    auto documents = load_resources(text, file);
+    take_metadata_as_text(documents, {text, file});
     for (const auto& document : documents) {
         const auto targets = resources.with_any_id(document->id);
         apply_by_id(resources, *document, {}, root.context());
@@ -184,9 +247,8 @@ std::size_t apply_strategic_patches(ResourceMap& resources, const std::string& t
     if (is_inline(text_or_path)) {
         return apply_strategic_text(resources, text_or_path, "patch", root);
     }
-    const auto path = root.find_file(text_or_path);
-    const auto& files = root.context().files;
-    return apply_strategic_text(resources, files.read(path), files.display(path), root);
+    const auto source = root.load(text_or_path);
+    return apply_strategic_text(resources, source.text, source.file, root);
 }
 
 void apply_json_patch(ResourceMap& resources, const Patch& patch, const Root& root) {
@@ -198,6 +260,7 @@ void apply_json_patch(ResourceMap& resources, const Patch& patch, const Root& ro
         throw Error{ErrorKind::invalid, source.file + ": no operations"};
     }
     for (auto* resource : Matcher{*patch.target}.select(resources)) {
+        root.context().budget.bytes(source.text.size());
         apply_operations(*resource, operations);
         resources.changed(*resource);
     }

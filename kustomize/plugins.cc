@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "kustomize/field_spec.h"
+#include "kustomize/helm.h"
 #include "kustomize/scalar.h"
 #include "kustomize/selector.h"
 #include "kustomize/transformers.h"
@@ -317,6 +318,13 @@ std::vector<ResourceMap::Item> run_generator(const Resource& configuration, cons
         items.push_back(generate_data(configured, kind == "SecretGenerator"));
     } else if (kind == "IAMPolicyGenerator") {
         items.push_back(generate_gke_account(configured));
+    } else if (kind == "HelmChartInflationGenerator") {
+        HelmChart chart;
+        configured.read([&](Fields& f) {
+            chart = read_chart(f);
+            read_chart_globals(f, chart);
+        });
+        items = inflate(std::move(chart), root);
     } else {
         throw Error{ErrorKind::invalid, "there is no builtin generator " + kind};
     }

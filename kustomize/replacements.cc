@@ -12,6 +12,7 @@ namespace kled::kustomize {
 
 namespace {
 
+constexpr std::size_t max_depth = 512;
 constexpr std::string_view default_path = "metadata.name";
 
 /// An object lent as a value, so that paths can walk it.
@@ -110,10 +111,36 @@ json::value source_value(const ResourceMap& resources, const Replacement& replac
     return field->is_string() ? json::value(part) : plain(part);
 }
 
+struct Size {
+    std::size_t bytes = 0;  ///< about what its text takes
+    std::size_t height = 0;
+};
+
+Size size_of(const json::value& value) {
+    Size size{.bytes = 8, .height = 1};
+    const auto add = [&](const json::value& element) {
+        const auto below = size_of(element);
+        size.bytes += below.bytes;
+        size.height = std::max(size.height, below.height + 1);
+    };
+    if (const auto* map = value.if_object()) {
+        for (const auto& field : *map) {
+            size.bytes += field.key().size();
+            add(field.value());
+        }
+    } else if (const auto* list = value.if_array()) {
+        for (const auto& element : *list) add(element);
+    } else if (const auto* text = value.if_string()) {
+        size.bytes += text->size();
+    }
+    return size;
+}
+
 /// The text a value has as a source: what was written there.
 struct Value {
     json::value value;
     std::string text;
+    Size size = {};
 };
 
 /// Sets what is there to the source's text; its own type decides how that is read.
@@ -134,11 +161,10 @@ void set(json::value& field, const Value& value, const FieldOptions& options) {
         }
         text = join(parts, options.delimiter);
     }
-    if (field.is_object() || field.is_array() || value.value.is_object() ||
-        value.value.is_array()) {
+    if (field.is_structured()) {
         field = value.value;
     } else if (field.is_null()) {
-        field = plain(text);
+        if (!text.empty()) field = plain(text);
     } else {
         set_text(field, text);
     }
@@ -230,11 +256,16 @@ bool set_inside_text(json::value& object, const FieldPath& path, const Value& va
     return false;
 }
 
-void set_target(Resource& resource, const Replacement::Target& target, const Value& value) {
+void set_target(Resource& resource, const Replacement::Target& target, const Value& value,
+                Budget& budget) {
     Lent object{resource};
     const auto create = create_as(value.value, target.options);
     for (const auto& path : target.field_paths) {
         const auto steps = parse_field_path(path);
+        if (steps.size() + value.size.height > max_depth) {
+            throw Error{ErrorKind::exhausted,
+                        "the result is nested deeper than " + std::to_string(max_depth)};
+        }
         if (set_inside_text(object.value, steps, value, target.options)) continue;
         std::vector<json::value*> fields;
         try {
@@ -243,11 +274,18 @@ void set_target(Resource& resource, const Replacement::Target& target, const Val
             throw error.within(path);
         }
         if (fields.empty()) throw Error{ErrorKind::not_found, "there is no " + path};
-        for (auto* field : fields) set(*field, value, target.options);
+        auto& root = object.value.get_object();
+        for (auto* field : fields) {
+            budget.bytes(value.size.bytes + (field->is_string() ? field->get_string().size() : 0));
+            if (field->is_structured()) resource.shared.replaced(root, *field);
+            set(*field, value, target.options);
+            if (!field->is_structured()) resource.shared.written(root, *field);
+        }
     }
 }
 
-void apply_target(ResourceMap& resources, Replacement::Target target, const Value& value) {
+void apply_target(ResourceMap& resources, Replacement::Target target, const Value& value,
+                  Budget& budget) {
     if (!target.select) throw Error{ErrorKind::invalid, "targets: needs a `select`"};
     if (target.field_paths.empty()) target.field_paths = {std::string{default_path}};
     const Matcher select{*target.select};
@@ -267,7 +305,7 @@ void apply_target(ResourceMap& resources, Replacement::Target target, const Valu
             });
         if (rejected) continue;
         try {
-            set_target(*item, target, value);
+            set_target(*item, target, value, budget);
         } catch (const Error& error) {
             throw error.within(item->describe());
         }
@@ -275,7 +313,7 @@ void apply_target(ResourceMap& resources, Replacement::Target target, const Valu
     }
 }
 
-void apply_one(ResourceMap& resources, const Replacement& replacement) {
+void apply_one(ResourceMap& resources, const Replacement& replacement, Budget& budget) {
     if ((!replacement.source && !replacement.source_value) || !replacement.has_targets) {
         throw Error{ErrorKind::invalid, "needs a `source` or `sourceValue`, and `targets`"};
     }
@@ -284,7 +322,8 @@ void apply_one(ResourceMap& resources, const Replacement& replacement) {
     }
     Value value{source_value(resources, replacement), {}};
     value.text = replacement.source_value ? *replacement.source_value : text_of(value.value);
-    for (const auto& target : replacement.targets) apply_target(resources, target, value);
+    value.size = size_of(value.value);
+    for (const auto& target : replacement.targets) apply_target(resources, target, value, budget);
 }
 
 std::vector<Replacement> read_file(const std::string& path, const Root& root) {
@@ -311,13 +350,14 @@ std::vector<Replacement> read_file(const std::string& path, const Root& root) {
 
 void apply_replacement(ResourceMap& resources, const Replacement& replacement, const Root& root) {
     if (replacement.path.empty()) {
-        apply_one(resources, replacement);
+        apply_one(resources, replacement, root.context().budget);
         return;
     }
     if (replacement.source || replacement.has_targets) {
         throw Error{ErrorKind::invalid, "`path` excludes `source` and `targets`"};
     }
-    for (const auto& each : read_file(replacement.path, root)) apply_one(resources, each);
+    for (const auto& each : read_file(replacement.path, root))
+        apply_one(resources, each, root.context().budget);
 }
 
 }  // namespace kled::kustomize

@@ -3,9 +3,12 @@
 
 #include "kube/gvk.h"
 #include "kube/object.h"
+#include "kustomize/shared_values.h"
 
 #include <boost/json/object.hpp>
 
+#include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,7 +46,9 @@ struct Id {
 
 /// Where an object, a generator or a transformer came from, for `buildMetadata`.
 struct Provenance {
-    std::string path;         ///< of the file; for what is configured: of the file that does it
+    std::string path;       ///< of the file; for what is configured: of the file that does it
+    std::string repo = {};  ///< another repository, which `path` is then of
+    std::string ref = {};
     bool configured = false;  ///< made or changed by `kind` in `path`
     std::string api_version = {};
     std::string kind = {};
@@ -73,6 +78,9 @@ struct Resource {
     std::vector<std::string> variables;  ///< names of `vars` whose value is here
     std::optional<Provenance> provenance;
     std::vector<Provenance> transformations;
+    /// Of the strings whose notation in the file was not the plain one (YamlDocument::quoted).
+    std::shared_ptr<const std::vector<std::size_t>> quoted = nullptr;
+    SharedValues shared;       ///< in `object`
     std::size_t position = 0;  ///< in its ResourceMap
 
     void refresh();

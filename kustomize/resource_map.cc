@@ -46,6 +46,26 @@ void merge_map(json::object& fields, std::string_view name, const json::value* b
     }
 }
 
+/// As the API server does it: what is in `stringData` is in `data`.
+void encode_string_data(json::object& secret) {
+    const auto texts = secret.find("stringData");
+    if (texts == secret.end()) return;
+    if (const auto* map = texts->value().if_object()) {
+        json::object data;
+        if (const auto* old = secret.if_contains("data"); old != nullptr && old->is_object())
+            data = old->get_object();
+        for (const auto& [key, value] : *map) {
+            if (value.is_structured()) {
+                throw Error{ErrorKind::invalid, "stringData." + std::string{key} + " is a " +
+                                                    std::string{type_name(value)} + ", not text"};
+            }
+            data[key] = base64_lines(text_of(value));
+        }
+        secret["data"] = std::move(data);
+    }
+    secret.stable_erase(secret.find("stringData"));
+}
+
 void merge_metadata(Resource& fresh, const Resource& old) {
     for (const auto* field : {"labels", "annotations"}) {
         merge_map(fresh.object.metadata(), field,
@@ -111,6 +131,7 @@ void ResourceMap::absorb(Item item) {
     }
     merge_metadata(*item, old);
     if (behavior == Behavior::merge) {
+        if (item->id.gvk.kind == "Secret") encode_string_data(old.object.fields());
         for (const auto* field : {"data", "binaryData"}) {
             merge_map(item->object.fields(), field, old.object.fields().if_contains(field));
         }
@@ -128,6 +149,13 @@ std::vector<ResourceMap::Item> ResourceMap::take() && {
     by_id_.clear();
     by_name_.clear();
     return std::move(items_);
+}
+
+std::vector<Resource*> ResourceMap::pointers() const {
+    std::vector<Resource*> pointers;
+    pointers.reserve(items_.size());
+    for (const auto& item : items_) pointers.push_back(item.get());
+    return pointers;
 }
 
 template <typename Match>

@@ -30,6 +30,8 @@ public:
     /// In order; check `removed` while patches run.
     [[nodiscard]] const std::vector<Item>& items() const noexcept { return items_; }
     [[nodiscard]] std::vector<Item> take() &&;
+    /// The same as items(), for those who do not care who owns them.
+    [[nodiscard]] std::vector<Resource*> pointers() const;
 
     [[nodiscard]] Hits with_current_id(const Id& id) const;
     /// Those that have the id, or had it.

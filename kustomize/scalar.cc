@@ -1,7 +1,10 @@
 #include "kustomize/scalar.h"
 
-#include "base/error.h"
-#include "kube/yaml.h"
+#include "base/encoding.h"
+#include "kube/yaml_scalar.h"
+
+#include <cmath>
+#include <utility>
 
 namespace kled::kustomize {
 
@@ -28,12 +31,32 @@ bool is_null_or_empty(const json::value& value) noexcept {
 }
 
 json::value plain(std::string_view text) {
-    try {
-        auto value = kube::parse_yaml(text);
-        if (is_scalar(value)) return value;
-    } catch (const Error&) {  // no YAML value of its own, so it is text
+    auto scalar = kube::resolve_scalar(text, kube::YamlDialect::manifest);
+    switch (scalar.kind) {
+        case kube::ScalarKind::boolean:
+        case kube::ScalarKind::integer:
+        case kube::ScalarKind::timestamp: return std::move(scalar.value);
+        case kube::ScalarKind::floating: {
+            const auto number = scalar.value.get_double();
+            if (std::isfinite(number)) return kube::number_value(number);
+            break;
+        }
+        case kube::ScalarKind::null:
+        case kube::ScalarKind::string: break;
     }
     return json::value(text);
+}
+
+std::string base64_lines(std::string_view bytes) {
+    constexpr std::size_t width = 70;
+    const auto text = to_base64(bytes);
+    if (text.size() < width) return text;
+    std::string lines;
+    for (std::size_t i = 0; i < text.size(); i += width) {
+        lines += text.substr(i, width);
+        lines += '\n';
+    }
+    return lines;
 }
 
 void set_text(json::value& value, std::string_view text) {

@@ -29,6 +29,10 @@ void set_text(json::value& value, std::string_view text);
 /// `text` as a plain YAML scalar: 8080 is a number, true a boolean, the rest strings.
 [[nodiscard]] json::value plain(std::string_view text);
 
+/// Base64 as kustomize cuts it: into lines of 70 characters, each with its line break, once it has
+/// that many.
+[[nodiscard]] std::string base64_lines(std::string_view bytes);
+
 /// "map", "list", "text", "number", …: for messages.
 [[nodiscard]] std::string_view type_name(const json::value& value) noexcept;
 
