@@ -48,6 +48,14 @@ Sha256 sha256(std::string_view bytes) {
 
 std::string sha256_hex(std::string_view bytes) { return to_hex(view(sha256(bytes))); }
 
+std::string sha512_hex(std::string_view bytes) {
+    std::string digest(64, '\0');
+    check(EVP_Q_digest(nullptr, "SHA512", nullptr, bytes.data() != nullptr ? bytes.data() : "",
+                       bytes.size(), bytes_of(digest), nullptr) == 1,
+          "SHA512");
+    return to_hex(digest);
+}
+
 std::string hmac_sha256(std::string_view key, std::string_view message) {
     return hmac("SHA256", key, message);
 }

@@ -13,6 +13,7 @@ using Sha256 = std::array<unsigned char, 32>;
 
 [[nodiscard]] Sha256 sha256(std::string_view bytes);
 [[nodiscard]] std::string sha256_hex(std::string_view bytes);
+[[nodiscard]] std::string sha512_hex(std::string_view bytes);
 /// HMAC-SHA-256 (RFC 2104), raw bytes.
 [[nodiscard]] std::string hmac_sha256(std::string_view key, std::string_view message);
 [[nodiscard]] std::string hmac_hex(std::string_view algorithm, std::string_view key,

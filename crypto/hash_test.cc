@@ -14,6 +14,10 @@ TEST(Hash, GivesTheDigestsOfFips180) {
     EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     EXPECT_EQ(sha256_hex("abc"),
               "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    EXPECT_EQ(
+        sha512_hex("abc"),
+        "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23"
+        "a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
     Sha256Stream stream;
     stream.update("a");
     stream.update("");
