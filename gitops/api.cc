@@ -148,6 +148,26 @@ std::string text_in(const kube::Object& object, std::initializer_list<std::strin
     return status == nullptr ? std::string{} : std::string{kube::find_string(*status, path)};
 }
 
+std::optional<PostBuild> post_build_of(const Reader& spec) {
+    if (spec.field("postBuild") == nullptr) return std::nullopt;
+    const auto fields = spec.object("postBuild");
+    PostBuild result;
+    result.substitute = fields.texts("substitute");
+    for (const auto& item : fields.objects("substituteFrom")) {
+        PostBuild::From from{.kind = item.required("kind"),
+                             .name = item.required("name"),
+                             .optional = item.flag("optional")};
+        if (from.kind != "ConfigMap" && from.kind != "Secret")
+            throw item.bad("kind", "'" + from.kind + "' is neither ConfigMap nor Secret");
+        result.substitute_from.push_back(std::move(from));
+    }
+    const auto strategy = fields.text("substituteStrategy");
+    if (!strategy.empty() && strategy != "WithVariables" && strategy != "Always")
+        throw fields.bad("substituteStrategy", "'" + strategy + "' is no such strategy");
+    result.always = strategy == "Always";
+    return result;
+}
+
 }  // namespace
 
 Key key_of(const kube::Object& object) {
@@ -168,16 +188,21 @@ GitRepository GitRepository::from_object(kube::Object object) {
     result.reference = {.branch = ref.text("branch"),
                         .tag = ref.text("tag"),
                         .name = ref.text("name"),
-                        .commit = ref.text("commit")};
+                        .commit = ref.text("commit"),
+                        .semver = ref.text("semver")};
+    result.ignore = spec.text("ignore");
+    for (const auto& folder : spec.array("sparseCheckout")) {
+        if (!folder.is_string()) throw spec.bad("sparseCheckout", "not a list of folders");
+        result.sparse.emplace_back(folder.get_string());
+    }
     result.secret_name = spec.object("secretRef").text("name");
     result.proxy_secret_name = spec.object("proxySecretRef").text("name");
     result.interval = spec.duration("interval", {});
     if (result.interval <= Duration{}) throw spec.bad("interval", "is required, and more than 0");
     result.timeout = spec.duration("timeout", Duration{60'000});
     result.suspend = spec.flag("suspend");
-    result.unsupported = spec.unsupported(
-        {"verify", "include", "ignore", "recurseSubmodules", "serviceAccountName"});
-    append(result.unsupported, ref.unsupported({"semver"}));
+    result.unsupported =
+        spec.unsupported({"verify", "include", "recurseSubmodules", "serviceAccountName"});
     if (const auto provider = spec.text("provider"); !provider.empty() && provider != "generic")
         result.unsupported.push_back({"spec.provider: " + provider});
     result.object = std::move(object);
@@ -229,13 +254,27 @@ Deployment Deployment::from_object(kube::Object object) {
     result.patches = spec.array("patches");
     result.images = spec.array("images");
     result.components = spec.array("components");
+    result.ignore_missing_components = spec.flag("ignoreMissingComponents");
+    result.build_metadata = spec.array("buildMetadata");
     if (kustomization) {
+        result.post_build = post_build_of(spec);
+        if (spec.field("decryption") != nullptr) {
+            const auto decryption = spec.object("decryption");
+            if (const auto provider = decryption.required("provider"); provider != "sops")
+                throw decryption.bad("provider", "'" + provider + "' is not sops");
+            result.decryption = {.secret_name = decryption.object("secretRef").text("name")};
+            append(result.unsupported, decryption.unsupported({"serviceAccountName"}));
+        }
         const auto policy = spec.text("deletionPolicy");
+        if (!policy.empty() && policy != "MirrorPrune" && policy != "Delete" &&
+            policy != "WaitForTermination" && policy != "Orphan") {
+            throw spec.bad("deletionPolicy", "'" + policy + "' is no such policy");
+        }
+        result.wait_for_termination = policy == "WaitForTermination";
         result.orphan = policy == "Orphan" ||
                         (!result.prune && policy != "Delete" && policy != "WaitForTermination");
-        append(result.unsupported,
-               spec.unsupported({"decryption", "postBuild", "kubeConfig", "serviceAccountName",
-                                 "healthCheckExprs", "ignore", "ignoreMissingComponents"}));
+        append(result.unsupported, spec.unsupported({"kubeConfig", "serviceAccountName",
+                                                     "healthCheckExprs", "ignore"}));
     }
     result.object = std::move(object);
     return result;
@@ -285,6 +324,7 @@ DeploymentStatus DeploymentStatus::from_object(const kube::Object& object) {
     result.last_applied_revision = text_in(object, {"lastAppliedRevision"});
     result.last_attempted_revision = text_in(object, {"lastAttemptedRevision"});
     result.inventory = Inventory::from_status(object.status());
+    result.history = History::from_status(object.status());
     return result;
 }
 
@@ -303,6 +343,7 @@ void DeploymentStatus::write_to(kube::Object& object) const {
     set_or_erase(status, "lastAppliedRevision", last_applied_revision);
     set_or_erase(status, "lastAttemptedRevision", last_attempted_revision);
     status["inventory"] = inventory.to_json();
+    status["history"] = history.to_json();
 }
 
 }  // namespace kled::gitops

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "gitops/condition.h"
 #include "gitops/git/revision.h"
+#include "gitops/history.h"
 #include "gitops/inventory.h"
 #include "kube/object.h"
 
@@ -42,7 +43,9 @@ struct GitRepository {
     kube::Object object;
     std::string url;
     git::Reference reference;
-    std::string secret_name;  ///< empty: none
+    std::string ignore;               ///< patterns of files that are no part of it
+    std::vector<std::string> sparse;  ///< sparseCheckout: only these folders are
+    std::string secret_name;          ///< empty: none
     std::string proxy_secret_name;
     Duration interval{};
     Duration timeout{60'000};
@@ -59,6 +62,23 @@ struct SourceReference {
     std::string name;
 };
 
+/// `spec.postBuild`: what is written in place of `${name}` in the built objects.
+struct PostBuild {
+    struct From {
+        std::string kind;  ///< ConfigMap or Secret, of the object's own namespace
+        std::string name;
+        bool optional = false;
+    };
+    std::map<std::string, std::string> substitute;
+    std::vector<From> substitute_from;
+    bool always = false;  ///< substituteStrategy: Always, also where there is no variable
+};
+
+/// `spec.decryption` by SOPS.
+struct Decryption {
+    std::string secret_name;  ///< with the keys; empty: none
+};
+
 /// A Kustomization, or an object of another kind that names a source and a path (EdgeDeployment).
 struct Deployment {
     kube::Object object;
@@ -72,6 +92,7 @@ struct Deployment {
     bool force = false;
     bool suspend = false;
     bool orphan = false;  ///< deletionPolicy: Orphan, what it brought stays when it goes
+    bool wait_for_termination = false;  ///< deletionPolicy: it goes when what it brought is gone
     std::vector<Key> depends_on;
     std::vector<kube::ObjectId> health_checks;
     std::string target_namespace;
@@ -82,6 +103,10 @@ struct Deployment {
     kube::json::array patches;
     kube::json::array images;
     kube::json::array components;
+    bool ignore_missing_components = false;
+    kube::json::array build_metadata;
+    std::optional<PostBuild> post_build;
+    std::optional<Decryption> decryption;
     std::vector<Unsupported> unsupported;
 
     /// Error(invalid) "spec.path: …". Kinds other than Kustomization need no interval and no prune.
@@ -111,6 +136,7 @@ struct DeploymentStatus {
     std::string last_applied_revision;
     std::string last_attempted_revision;
     Inventory inventory;
+    History history;
 
     static DeploymentStatus from_object(const kube::Object& object);
     void write_to(kube::Object& object) const;

@@ -30,7 +30,10 @@ std::string refused(const auto& read) {
 TEST(GitRepositoryObject, IsReadAsFluxWritesIt) {
     const auto r = GitRepository::from_object(
         object(repository + "spec: {url: 'https://host/x', interval: 1m0s, ref: {branch: main}, "
-                            "secretRef: {name: login}, timeout: 20s}"));
+                            "secretRef: {name: login}, timeout: 20s, ignore: '*.md', "
+                            "sparseCheckout: [apps]}"));
+    EXPECT_EQ(r.ignore, "*.md");
+    EXPECT_EQ(r.sparse, std::vector<std::string>{"apps"});
     EXPECT_EQ(r.url, "https://host/x");
     EXPECT_EQ(r.reference.branch, "main");
     EXPECT_EQ(r.secret_name, "login");
@@ -44,9 +47,9 @@ TEST(GitRepositoryObject, NamesWhatItCannotDo) {
         GitRepository::from_object(object(
             repository + "spec: {url: 'https://host/x', interval: 1m, verify: {mode: HEAD}, ref: "
                          "{semver: '1.x'}}"));
-    ASSERT_EQ(r.unsupported.size(), 2U);
+    ASSERT_EQ(r.unsupported.size(), 1U);
     EXPECT_EQ(r.unsupported[0].field, "spec.verify");
-    EXPECT_EQ(r.unsupported[1].field, "spec.ref.semver");
+    EXPECT_EQ(r.reference.semver, "1.x");
 }
 
 TEST(GitRepositoryObject, SaysWhichFieldIsWrong) {
@@ -80,6 +83,29 @@ TEST(DeploymentObject, LeavesEverythingBehindWithoutPrune) {
     EXPECT_TRUE(Deployment::from_object(object(kustomization + spec + "}")).orphan);
     EXPECT_FALSE(
         Deployment::from_object(object(kustomization + spec + ", deletionPolicy: Delete}")).orphan);
+}
+
+TEST(DeploymentObject, ReadsWhatIsSubstituted) {
+    const auto with = [](const std::string& post_build) {
+        return Deployment::from_object(
+            object(kustomization +
+                   "spec: {interval: 1m, sourceRef: {kind: GitRepository, name: "
+                   "fleet}, postBuild: " +
+                   post_build + "}"));
+    };
+    const auto d = with(
+        "{substitute: {a: b}, substituteStrategy: Always, substituteFrom: [{kind: ConfigMap, name: "
+        "vars}, {kind: Secret, name: more, optional: true}]}");
+    ASSERT_TRUE(d.post_build);
+    EXPECT_EQ(d.post_build->substitute.at("a"), "b");
+    EXPECT_TRUE(d.post_build->always);
+    ASSERT_EQ(d.post_build->substitute_from.size(), 2U);
+    EXPECT_TRUE(d.post_build->substitute_from[1].optional);
+    EXPECT_TRUE(d.unsupported.empty());
+    EXPECT_EQ(refused([&] { with("{substitute: {a: 1}}"); }),
+              "spec.postBuild.substitute.a: not a text");
+    EXPECT_EQ(refused([&] { with("{substituteFrom: [{kind: Pod, name: x}]}"); }),
+              "spec.postBuild.substituteFrom[0].kind: 'Pod' is neither ConfigMap nor Secret");
 }
 
 TEST(DeploymentObject, DoesNotClimbOutOfTheRepository) {

@@ -3,6 +3,7 @@
 #include "base/encoding.h"
 #include "base/error.h"
 #include "crypto/hash.h"
+#include "gitops/transform/decrypted_files.h"
 #include "kustomize/build.h"
 
 #include <algorithm>
@@ -40,30 +41,48 @@ void merge_images(json::object& kustomization, const json::array& more) {
     }
 }
 
-void amend(const Deployment& deployment, json::object& kustomization) {
+json::array components_of(const git::Tree& tree, const Deployment& deployment) {
+    if (!deployment.ignore_missing_components) return deployment.components;
+    json::array there;
+    for (const auto& item : deployment.components) {
+        const bool remote = item.is_string() &&
+                            std::string_view{item.get_string()}.find("://") != std::string::npos;
+        if (!item.is_string() || remote ||
+            tree.find(deployment.path + "/" + std::string{item.get_string()})) {
+            there.push_back(item);
+        }
+    }
+    return there;
+}
+
+void amend(const git::Tree& tree, const Deployment& deployment, json::object& kustomization) {
     const auto set = [&](std::string_view field, const std::string& value) {
         if (!value.empty()) kustomization[field] = value;
     };
     set("namespace", deployment.target_namespace);
     set("namePrefix", deployment.name_prefix);
     set("nameSuffix", deployment.name_suffix);
-    append(kustomization, "components", deployment.components);
+    append(kustomization, "components", components_of(tree, deployment));
+    append(kustomization, "buildMetadata", deployment.build_metadata);
     append(kustomization, "patches", deployment.patches);
     merge_images(kustomization, deployment.images);
 }
 
 }  // namespace
 
-Built build(git::Mirror& mirror, const git::Revision& revision, const Deployment& deployment) {
+Built build(git::Mirror& mirror, const git::Revision& revision, const Deployment& deployment,
+            const SopsKeys* keys) {
     const git::Tree tree{mirror, revision};
     kustomize::BuildOptions options;
     options.order = kustomize::BuildOptions::Order::none;  // the order of application is our own
     options.load_anywhere = true;                          // anywhere in the repository
     options.generate_missing = true;
-    options.amend = [&](json::object& kustomization) { amend(deployment, kustomization); };
+    options.amend = [&](json::object& kustomization) { amend(tree, deployment, kustomization); };
     kustomize::BuildResult result;
     try {
-        result = kustomize::build(tree, deployment.path, options);
+        result = keys == nullptr
+                     ? kustomize::build(tree, deployment.path, options)
+                     : kustomize::build(DecryptedFiles{tree, *keys}, deployment.path, options);
     } catch (const Error& error) {
         std::string message = error.what();
         for (const auto& remark : tree.remarks()) message += "\n" + remark;

@@ -3,6 +3,7 @@
 
 #include "gitops/api.h"
 #include "gitops/git/tree.h"
+#include "gitops/transform/sops.h"
 #include "kube/object.h"
 
 #include <string>
@@ -17,8 +18,9 @@ struct Built {
     git::ReadSet read_set;  ///< a tree that agrees with it gives the same
 };
 
-/// Long: call it where that does no harm. Error(not_found|invalid|exhausted) with file and line.
+/// Long: call it where that does no harm. With `keys`, files that SOPS has encrypted are read as
+/// plain text. Error(not_found|invalid|denied|exhausted) with file and line.
 [[nodiscard]] Built build(git::Mirror& mirror, const git::Revision& revision,
-                          const Deployment& deployment);
+                          const Deployment& deployment, const SopsKeys* keys = nullptr);
 
 }  // namespace kled::gitops

@@ -68,6 +68,27 @@ TEST_F(BuildTest, BringsInWhatTheKustomizationItselfSays) {
     EXPECT_EQ(kube::find_string(object.fields(), {"data", "q"}), "w");
 }
 
+TEST_F(BuildTest, LeavesOutComponentsThatAreNotThereWhereThatIsAllowed) {
+    const Files files{{"app/kustomization.yaml", "resources: [a.yaml]\n"},
+                      {"app/a.yaml", config},
+                      {"c/kustomization.yaml",
+                       "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+                       "namePrefix: c-\n"}};
+    const std::string both = "path: app\n  components: [../c, ../none]\n";
+    const auto result = built(files, both + "  ignoreMissingComponents: true");
+    ASSERT_EQ(result.objects.size(), 1U);
+    EXPECT_EQ(result.objects[0].object.name(), "c-a");
+    EXPECT_THROW(static_cast<void>(built(files, both)), Error);
+}
+
+TEST_F(BuildTest, SaysWhereAnObjectComesFromWhenAsked) {
+    const auto result =
+        built({{"app/kustomization.yaml", "resources: [a.yaml]\n"}, {"app/a.yaml", config}},
+              "path: app\n  buildMetadata: [originAnnotations]");
+    ASSERT_EQ(result.objects.size(), 1U);
+    EXPECT_EQ(result.objects[0].object.annotation("config.kubernetes.io/origin"), "path: a.yaml\n");
+}
+
 TEST_F(BuildTest, SaysWhereTheYamlIsBroken) {
     const auto [kind, text] = failure(
         {{"app/kustomization.yaml", "resources: [a.yaml]\n"}, {"app/a.yaml", "a: b\n c: [\n"}});

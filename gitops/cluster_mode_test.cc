@@ -69,8 +69,7 @@ protected:
             return world.sync(world.client().map(last)).has_value();
         });
     }
-    void start() {
-        Reconciler::Options options;
+    void start(Reconciler::Options options = {}) {
         options.targets.emplace("EdgeDeployment", fleet);
         world.start(
             [](kube::Client& client) {
@@ -176,6 +175,118 @@ TEST_F(ClusterMode, DoesNothingWhileSuspended) {
     EXPECT_EQ(value("a"), "2");
 }
 
+TEST_F(ClusterMode, WritesVariablesOfTheClusterIntoWhatItApplies) {
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: vars, namespace: "
+        "default}\ndata: {color: green, size: '1'}\n");
+    world.apply(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: more, namespace: "
+        "default}\nstringData: {word: hunter2}\n");
+    files.insert_or_assign("apps/a.yaml", config("a", "${color} ${size} ${word} ${own}"));
+    world.repository.commit(files);
+    start();
+    apply_repository();
+    const std::string from =
+        "  postBuild:\n    substitute: {own: '3'}\n    substituteFrom: [{kind: ConfigMap, name: "
+        "vars}, {kind: Secret, name: more}, {kind: Secret, name: none, optional: true}]\n";
+    world.apply(kustomization(from));
+    ASSERT_TRUE(world.eventually([&] { return value("a") == "green 1 hunter2 3"; }))
+        << summarise(apps()).message;
+    // Another value, and nothing new in Git.
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: vars, namespace: "
+        "default}\ndata: {color: blue, size: '1'}\n");
+    request("colour");
+    ASSERT_TRUE(handled("colour"));
+    EXPECT_EQ(value("a"), "blue 1 hunter2 3");
+    world.remove("v1", "Secret", "default", "more");
+    request("without");
+    ASSERT_TRUE(handled("without"));
+    EXPECT_EQ(summarise(apps()).message,
+              "spec.postBuild.substituteFrom: Secret default/more does not exist");
+    EXPECT_EQ(value("a"), "blue 1 hunter2 3") << "what was applied stays";
+}
+
+/// Whether a file below `directory` has `text` in it.
+bool on_disk(const std::filesystem::path& directory, const std::string& text) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator{directory}) {
+        if (entry.is_regular_file() && read_file(entry.path()).find(text) != std::string::npos)
+            return true;
+    }
+    return false;
+}
+
+TEST_F(ClusterMode, AppliesWhatSopsHasEncryptedAndKeepsItsPlainTextNowhereElse) {
+    const auto fixture = [](const std::string& name) {
+        return read_file(KLED_SOURCE_DIR "/gitops/transform/testdata/sops/" + name);
+    };
+    files.erase("apps/a.yaml");
+    files.insert_or_assign("apps/s.yaml", fixture("regex.yaml"));
+    files.insert_or_assign("apps/some.env", fixture("some.env"));
+    files.insert_or_assign("apps/kustomization.yaml",
+                           "namespace: web\nresources: [ns.yaml, s.yaml]\nsecretGenerator:\n- "
+                           "{name: env, envs: [some.env], options: {disableNameSuffixHash: "
+                           "true}}\npatches:\n- patch: '{$patch: delete, apiVersion: v1, kind: "
+                           "ConfigMap, metadata: {name: mixed}}'\n");
+    world.repository.commit(files);
+    start();
+    apply_repository();
+    world.apply(kustomization());
+    ASSERT_TRUE(world.eventually([&] {
+        return summarise(apps()).message.find("is encrypted with SOPS; spec.decryption says how") !=
+               std::string::npos;
+    })) << summarise(apps()).message;
+    const std::string decryption = "  decryption: {provider: sops, secretRef: {name: sops-age}}\n";
+    world.apply(kustomization(decryption));
+    ASSERT_TRUE(world.eventually([&] {
+        return summarise(apps()).message ==
+               "spec.decryption.secretRef: Secret default/sops-age does not exist";
+    }));
+    kube::Object secret = kube::Object::from(kube::parse_yaml(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: sops-age, namespace: default}\n"));
+    secret.fields()["stringData"].emplace_object()["age.agekey"] = fixture("key.agekey");
+    const kube::ApplyOptions options{.field_manager = "tester"};
+    world.sync(world.client().apply(secret, options));
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }))
+        << summarise(apps()).message;
+    const auto text = [&](const std::string& name, const std::string& key) {
+        const auto found = world.get("v1", "Secret", "web", name);
+        return found ? std::string{kube::find_string(found->fields(), {"data", key})} : "absent";
+    };
+    EXPECT_EQ(text("login", "password"), "aHVudGVyMg==");
+    EXPECT_EQ(text("env", "PASSWORD"), "YT1iXG5j");
+    EXPECT_FALSE(on_disk(world.directory.path() / "cache", "hunter2"));
+    for (const auto& event : world.events())
+        EXPECT_EQ(event.message.find("hunter2"), std::string::npos);
+}
+
+TEST_F(ClusterMode, TakesTheHighestTagAndLeavesOutWhatIsIgnored) {
+    files.insert_or_assign("apps/b.yaml", config("b", "1"));
+    const auto first = world.repository.commit(files);
+    world.repository.tag("v1.2.0", first);
+    start();
+    const auto source = [&](const std::string& spec) {
+        world.apply("apiVersion: " + source_api +
+                    "\nkind: GitRepository\nmetadata: {name: fleet, namespace: default}\nspec:\n  "
+                    "url: " +
+                    world.repository.url() + "\n  interval: 10m\n" + spec);
+    };
+    source("  ref: {semver: '1.x'}\n  ignore: b.yaml\n");
+    world.apply(kustomization());
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
+    EXPECT_EQ(summarise(apps()).revision, "v1.2.0@sha1:" + first);
+    EXPECT_EQ(value("a"), "1");
+    EXPECT_EQ(value("b"), "absent");
+    files.insert_or_assign("apps/a.yaml", config("a", "2"));
+    const auto second = world.repository.commit(files);
+    world.repository.tag("v1.10.0", second);
+    world.nudge();
+    ASSERT_TRUE(world.eventually([&] { return value("a") == "2"; }));
+    // The same revision with other rules is another one to build.
+    source("  ref: {semver: '1.x'}\n  ignore: ''\n");
+    EXPECT_TRUE(world.eventually([&] { return value("b") == "1"; }));
+}
+
 TEST_F(ClusterMode, EndsAtAppliedWhereNoControllersRun) {
     start();
     apply_repository();
@@ -223,6 +334,46 @@ TEST_F(ClusterMode, HandsAnEdgeDeploymentToTheFleet) {
     }));
     world.remove("edge.kled.io/v1", "EdgeDeployment", "default", "e");
     EXPECT_TRUE(world.eventually([&] { return fleet->delivered().back() == "e withdrawn"; }));
+}
+
+TEST_F(ClusterMode, StaysInItsNamespaceWhereItMust) {
+    Reconciler::Options options;
+    options.no_cross_namespace_refs = true;
+    start(std::move(options));
+    apply_repository();
+    world.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: tenant}\n");
+    world.apply("apiVersion: " + kustomize_api +
+                "\nkind: Kustomization\nmetadata: {name: k, namespace: tenant}\nspec:\n  interval: "
+                "10m\n  path: apps\n  prune: true\n  sourceRef: {kind: GitRepository, name: fleet, "
+                "namespace: default}\n");
+    world.apply(kustomization());
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
+    const auto k = *world.get(kustomize_api, "Kustomization", "tenant", "k");
+    EXPECT_EQ(summarise(k).state, "Stalled");
+    EXPECT_EQ(summarise(k).message,
+              "can't access 'GitRepository/default/fleet', cross-namespace references have been "
+              "blocked");
+}
+
+TEST_F(ClusterMode, WaitsWithGoingUntilWhatItBroughtIsGone) {
+    start();
+    apply_repository();
+    files.insert_or_assign("apps/a.yaml",
+                           "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web, "
+                           "finalizers: [example.org/held]}\n");
+    world.repository.commit(files);
+    world.apply(kustomization("  deletionPolicy: WaitForTermination\n  timeout: 1s\n"));
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
+    EXPECT_EQ(kube::find(apps().fields(), {"status", "history"})->get_array().size(), 1U);
+    world.remove(kustomize_api, "Kustomization", "default", "apps");
+    ASSERT_TRUE(world.eventually([&] {
+        return summarise(apps()).message.find("ConfigMap web/a") != std::string::npos;
+    })) << summarise(apps()).message;
+    auto held = *world.get("v1", "ConfigMap", "web", "a");
+    held.metadata()["finalizers"].emplace_array();
+    world.sync(world.client().update(held));
+    EXPECT_TRUE(world.eventually(
+        [&] { return !world.get(kustomize_api, "Kustomization", "default", "apps"); }));
 }
 
 TEST_F(ClusterMode, ReadsItsCredentialsFromASecretAndSaysWhenThereIsNone) {

@@ -67,9 +67,13 @@ private:
 json::object status_patch(const kube::Object& object) {
     static constexpr std::array source{"conditions", "observedGeneration", "lastHandledReconcileAt",
                                        "artifact"};
-    static constexpr std::array work{
-        "conditions",          "observedGeneration",    "lastHandledReconcileAt",
-        "lastAppliedRevision", "lastAttemptedRevision", "inventory"};
+    static constexpr std::array work{"conditions",
+                                     "observedGeneration",
+                                     "lastHandledReconcileAt",
+                                     "lastAppliedRevision",
+                                     "lastAttemptedRevision",
+                                     "inventory",
+                                     "history"};
     json::object fields;
     const auto take = [&](std::string_view name) {
         const auto* value =

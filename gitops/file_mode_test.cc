@@ -217,7 +217,7 @@ TEST_F(FileMode, TellsOfAnObjectThatFailsAndBringsTheOthers) {
 
 TEST_F(FileMode, RefusesToActOnHalfOfWhatItIsTold) {
     files.insert_or_assign("clusters/dev/apps.yaml",
-                           kustomization("apps", "./apps", "  postBuild: {substitute: {a: b}}\n"));
+                           kustomization("apps", "./apps", "  serviceAccountName: deployer\n"));
     commit = world.repository.commit(files);
     start();
     ASSERT_TRUE(world.eventually([&] {
@@ -227,7 +227,8 @@ TEST_F(FileMode, RefusesToActOnHalfOfWhatItIsTold) {
             return false;
         }
     }));
-    EXPECT_THAT(summary("ks/apps").message, HasSubstr("spec.postBuild is not supported yet"));
+    EXPECT_THAT(summary("ks/apps").message,
+                HasSubstr("spec.serviceAccountName is not supported yet"));
     EXPECT_EQ(value("a"), "absent");
 }
 

@@ -28,6 +28,8 @@ public:
     struct Options {
         std::filesystem::path cache;      ///< mirrors of the repositories, one directory each
         bool local_repositories = false;  ///< file:// URLs are allowed
+        /// A deployment object may name a source and dependencies of its own namespace only.
+        bool no_cross_namespace_refs = false;
         std::size_t concurrency = 4;
         double interval_jitter = 0.05;  ///< so that many objects do not come due together
         /// Kinds that a target takes in place of the cluster: {"EdgeDeployment", fleet}.

@@ -68,6 +68,7 @@ public:
     }
 
     kube::Client& client() { return *client_; }
+    Reconciler& reconciler() { return *reconciler_; }
     std::size_t nudge() { return sync(look()); }
 
     std::optional<kube::Object> get(const std::string& api_version, const std::string& kind,

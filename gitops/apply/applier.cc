@@ -4,6 +4,7 @@
 #include "crypto/hash.h"
 #include "gitops/apply/compare.h"
 #include "gitops/apply/order.h"
+#include "gitops/apply/take_over.h"
 #include "kube/schema.h"
 
 #include <boost/asio/steady_timer.hpp>
@@ -32,6 +33,13 @@ std::string selector_of(const Key& owner) {
 }
 
 bool has_owner(const kube::Object& object) { return !object.label(owner_name).empty(); }
+
+/// A Secret only: other kinds may have a field of that name (SopsSecret).
+bool is_encrypted(const kube::Object& object) {
+    return object.kind() == "Secret" && object.api_version() == "v1" &&
+           object.fields().contains("sops") &&
+           object.annotation("kustomize.toolkit.fluxcd.io/decrypt") != "disabled";
+}
 
 std::uint64_t digest_of(const kube::Object& object) {
     return crypto::xxh3(kube::to_canonical_json(json::value(object.fields())));
@@ -121,10 +129,10 @@ asio::awaitable<std::vector<kube::Object>> Applier::prepare(
     result.reserve(objects.size());
     for (auto& [object, origin] : objects) {
         const auto place = origin.at("");
-        if (object.fields().contains("sops")) {
-            throw Error{ErrorKind::invalid,
-                        place + ": " + object.id().to_string() +
-                            " is encrypted with SOPS, which is not supported yet"};
+        if (is_encrypted(object)) {
+            throw Error{ErrorKind::invalid, place + ": " + object.id().to_string() +
+                                                " is encrypted with SOPS; spec.decryption says "
+                                                "how it is decrypted"};
         }
         const auto scope = co_await scope_of(client_, object.gvk(), defined);
         if (scope == kube::Scope::namespaced && object.ns().empty())
@@ -280,28 +288,30 @@ asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const kube::O
         object.annotation("kustomize.toolkit.fluxcd.io/reconcile") == "disabled")
         co_return kept(id, "its annotations say so");
 
-    const kube::Object* live = nullptr;
-    std::optional<kube::Object> fetched;
+    std::optional<kube::Object> live;
     if (const auto found = batch.live.find(id); found != batch.live.end()) {
-        live = &found->second;
+        live = found->second;
     } else if (known == nullptr || batch.order.compare) {
-        fetched = co_await client_.get(object.gvk(), id.ns, id.name);
-        if (fetched) live = &*fetched;
+        live = co_await client_.get(object.gvk(), id.ns, id.name);
     }
     bool adopted = known != nullptr && known->adopted;
-    if (live != nullptr) {
+    if (live) {
         if (policy == "IfNotPresent") co_return kept(id, "it is there already (IfNotPresent)");
         if (live->deleting()) co_return failed(id, "it is being deleted; waiting for it to go");
         adopted = !has_owner(*live) || live->annotation(adopted_annotation) == "true";
+        // Before anything else: whatever happens then, it is known not to be pruned.
+        if (adopted && live->annotation(adopted_annotation) != "true") {
+            co_await mark_adopted(*live);
+            live = co_await client_.get(object.gvk(), id.ns, id.name);
+        }
     }
-    kube::Object desired{object.fields()};
-    if (adopted) desired.set_annotation(adopted_annotation, "true");
+    if (live && policy != "Merge") live = co_await taken_over(std::move(*live));
 
     kube::ApplyOptions options;
     options.field_manager = options_.field_manager;
-    if (live != nullptr) {
+    if (live) {
         options.dry_run = true;
-        const auto result = co_await client_.apply(desired, options);
+        const auto result = co_await client_.apply(object, options);
         if (same_state(*live, result)) {
             batch.memory.insert_or_assign(
                 id, Remembered{.digest = digest,
@@ -311,13 +321,39 @@ asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const kube::O
         }
         options.dry_run = false;
     }
-    const auto result = co_await client_.apply(desired, options);
+    const auto result = co_await client_.apply(object, options);
     batch.memory.insert_or_assign(
         id, Remembered{.digest = digest,
                        .resource_version = std::string{result.resource_version()},
                        .adopted = adopted});
-    const bool fresh = live == nullptr && known == nullptr;
+    const bool fresh = !live && known == nullptr;
     co_return changed(id, fresh ? Change::Action::created : Change::Action::configured);
+}
+
+asio::awaitable<kube::Object> Applier::taken_over(kube::Object live) {
+    auto operations = take_over(live, options_.field_manager);
+    if (operations.empty()) co_return live;
+    const auto id = live.id();
+    const json::value patch(std::move(operations));
+    const std::string whole;
+    auto result =
+        co_await client_.patch(live.gvk(), id.ns, id.name, kube::PatchType::json, patch, whole);
+    co_return result;
+}
+
+/// Not with the fields of the manager that applies: whoever applies in its name next (Flux) leaves
+/// the mark where it is.
+asio::awaitable<void> Applier::mark_adopted(const kube::Object& live) {
+    const auto id = live.id();
+    json::object annotations;
+    annotations[adopted_annotation] = "true";
+    json::object metadata;
+    metadata["annotations"] = std::move(annotations);
+    json::object fields;
+    fields["metadata"] = std::move(metadata);
+    const json::value patch(std::move(fields));
+    const std::string whole;
+    co_await client_.patch(live.gvk(), id.ns, id.name, kube::PatchType::merge, patch, whole);
 }
 
 asio::awaitable<Change> Applier::recreate(const Batch& batch, const kube::Object& object) {
@@ -389,6 +425,15 @@ asio::awaitable<Change> Applier::prune_one(const Key& owner, const kube::ObjectI
     co_return changed(id, Change::Action::pruned);
 }
 
+asio::awaitable<bool> Applier::is_going(const kube::ObjectId& id) {
+    const auto mapping = co_await client_.map(id);
+    if (!mapping) co_return false;
+    const kube::GroupVersionKind gvk{
+        .group = id.group, .version = mapping->resource.version, .kind = id.kind};
+    const auto live = co_await client_.get(gvk, id.ns, id.name);
+    co_return live && live->deleting();
+}
+
 asio::awaitable<Applier::Preview> Applier::preview(const kube::Object& object) {
     const auto id = object.id();
     Preview result;
@@ -401,8 +446,6 @@ asio::awaitable<Applier::Preview> Applier::preview(const kube::Object& object) {
             result.before = without_bookkeeping(*live);
             for (const auto label : {owner_name, owner_namespace})
                 if (!live->label(label).empty()) desired.set_label(label, live->label(label));
-            if (const auto adopted = live->annotation(adopted_annotation); !adopted.empty())
-                desired.set_annotation(adopted_annotation, adopted);
         }
         kube::ApplyOptions options;
         options.field_manager = options_.field_manager;

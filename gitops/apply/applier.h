@@ -47,7 +47,8 @@ inline constexpr std::string_view adopted_annotation = "gitops.kled.io/adopted";
 class Applier {
 public:
     struct Options {
-        std::string field_manager = "kled-gitops";
+        /// Flux's own name: whoever of the two applies next goes on with the same fields.
+        std::string field_manager = "kustomize-controller";
         std::size_t concurrency = 8;  ///< requests under way for one Kustomization
     };
     Applier(kube::Client& client, Options options)
@@ -76,6 +77,9 @@ public:
     boost::asio::awaitable<std::vector<Change>> prune(
         const Key& owner, std::vector<std::pair<kube::ObjectId, std::string>> gone, Memory& memory);
 
+    /// Whether it is there and on its way out.
+    boost::asio::awaitable<bool> is_going(const kube::ObjectId& id);
+
     /// What `apply` would do, without doing it, and the two states. What belongs to an owner stays
     /// his.
     struct Preview {
@@ -91,6 +95,8 @@ private:
     boost::asio::awaitable<Change> apply_one(const Batch& batch, const kube::Object& object);
     boost::asio::awaitable<Change> apply_checked(const Batch& batch, const kube::Object& object,
                                                  Remembered* known);
+    boost::asio::awaitable<kube::Object> taken_over(kube::Object live);
+    boost::asio::awaitable<void> mark_adopted(const kube::Object& live);
     boost::asio::awaitable<Change> recreate(const Batch& batch, const kube::Object& object);
     boost::asio::awaitable<void> list_live(Batch& batch);
     boost::asio::awaitable<void> wait_until_served(const Order& order,

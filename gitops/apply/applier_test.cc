@@ -78,6 +78,35 @@ TEST_F(ApplierTest, DoesNothingTwice) {
     EXPECT_THAT(actions(apply(config("a", "2"))), ElementsAre("configured"));
 }
 
+/// As kubectl, then Flux's kustomize-controller, would have left it.
+TEST_F(ApplierTest, GoesOnWhereFluxStoppedWithoutAWrite) {
+    auto object = kube::Object::from(kube::parse_yaml(config("a", "1")));
+    object.set_namespace("default");
+    object.set_label("kustomize.toolkit.fluxcd.io/name", "apps");
+    object.set_label("kustomize.toolkit.fluxcd.io/namespace", "default");
+    const kube::ApplyOptions flux{.field_manager = "kustomize-controller"};
+    const auto before = world.sync(world.client().apply(object, flux));
+    EXPECT_THAT(actions(apply(config("a", "1"))), ElementsAre("unchanged"));
+    EXPECT_EQ(world.get("v1", "ConfigMap", "default", "a")->resource_version(),
+              before.resource_version());
+    // And back again.
+    const auto back = world.sync(world.client().apply(object, flux));
+    EXPECT_EQ(back.resource_version(), before.resource_version());
+}
+
+TEST_F(ApplierTest, TakesOverWhatKubectlAppliedSoThatItCanGo) {
+    auto object = kube::Object::from(kube::parse_yaml(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata: {k: '1', "
+        "gone: x}\n"));
+    const kube::ApplyOptions kubectl{.field_manager = "kubectl"};
+    world.sync(world.client().apply(object, kubectl));
+    EXPECT_THAT(actions(apply(config("a", "1"))), ElementsAre("configured"));
+    const auto now = *world.get("v1", "ConfigMap", "default", "a");
+    EXPECT_EQ(kube::find(now.fields(), {"data", "gone"}), nullptr);
+    EXPECT_EQ(now.annotation(adopted_annotation), "true") << "it was there before";
+    EXPECT_THAT(actions(apply(config("a", "1"))), ElementsAre("unchanged"));
+}
+
 TEST_F(ApplierTest, RecreatesWhatCannotBeChangedOnlyWhenItMay) {
     EXPECT_THAT(actions(apply(config("fixed", "1"))), ElementsAre("created"));
     const auto refused = apply(config("fixed", "2") + "---\n" + config("other", "1"));

@@ -43,6 +43,7 @@ std::optional<Oid> Oid::parse(std::string_view text) {
 std::string Reference::to_string() const {
     if (!commit.empty()) return "commit " + commit;
     if (!name.empty()) return "reference '" + name + "'";
+    if (!semver.empty()) return "a tag in the range '" + semver + "'";
     if (!tag.empty()) return "tag '" + tag + "'";
     return "branch '" + (branch.empty() ? "master" : branch) + "'";
 }

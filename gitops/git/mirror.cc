@@ -6,11 +6,14 @@
 #include "crypto/hash.h"
 #include "gitops/git/libgit2.h"
 #include "gitops/git/mirror_impl.h"
+#include "gitops/git/semver.h"
 #include "gitops/git/transport.h"
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -145,11 +148,15 @@ public:
         repository_ = repository;
         protocol_of(url_, access_);
         connect();
+        choose_tag();
         const auto wanted = wanted_name(reference_);
         const auto result = wanted.empty() ? everything() : one(wanted);
         git_remote_disconnect(remote_.get());
         return result;
     }
+
+    /// What was asked for, with the tag in place of the range it was found by.
+    [[nodiscard]] const Reference& reference() const { return reference_; }
 
 private:
     void check_transfer(int code) {
@@ -197,6 +204,55 @@ private:
     [[nodiscard]] Error absent(std::span<const git_remote_head* const> list) const {
         if (list.empty()) return {ErrorKind::not_found, "the repository is empty"};
         return {ErrorKind::not_found, reference_.to_string() + " does not exist in the repository"};
+    }
+
+    /// The highest tag in the range; of several that are equal (they differ in build metadata) the
+    /// one whose commit is the youngest.
+    void choose_tag() {
+        if (!reference_.commit.empty() || !reference_.name.empty() || reference_.semver.empty())
+            return;
+        const auto range = VersionRange::parse(reference_.semver);
+        const auto list = advertised();
+        std::optional<Version> highest;
+        std::map<std::string, git_oid> best;
+        for (const auto* head : list) {
+            const std::string_view name{head->name};
+            if (!name.starts_with(tags) || name.ends_with("^{}")) continue;
+            const auto tag = name.substr(tags.size());
+            const auto version = Version::parse(tag);
+            if (!version || !range.contains(*version) || (highest && *version < *highest)) continue;
+            if (!highest || *version > *highest) best.clear();
+            highest = version;
+            best.emplace(tag, head->oid);
+        }
+        if (best.empty()) throw absent(list);
+        reference_.tag = best.size() == 1 ? best.begin()->first : youngest(best);
+    }
+
+    std::string youngest(const std::map<std::string, git_oid>& candidates) {
+        std::vector<std::string> refspecs;
+        for (const auto& [tag, oid] : candidates) {
+            const auto name = std::string{tags} + tag;
+            refspecs.push_back("+" + name + ":" + kept_name(name));
+        }
+        download(std::move(refspecs));
+        std::string result;
+        git_time_t latest = 0;
+        for (const auto& [tag, oid] : candidates) {
+            git_object* raw = nullptr;
+            check(git_object_lookup(&raw, repository_, &oid, GIT_OBJECT_ANY), "git cache");
+            const ObjectPtr object{raw};
+            git_object* peeled = nullptr;
+            if (git_object_peel(&peeled, raw, GIT_OBJECT_COMMIT) < 0) continue;
+            const ObjectPtr keeper{peeled};
+            const auto time = git_commit_time(reinterpret_cast<git_commit*>(peeled));
+            if (!result.empty() && time < latest) continue;
+            result = tag;
+            latest = time;
+        }
+        if (result.empty())
+            throw Error{ErrorKind::invalid, reference_.to_string() + " leads to no commit"};
+        return result;
     }
 
     void download(std::vector<std::string> refspecs) {
@@ -250,7 +306,7 @@ private:
     }
 
     const std::string& url_;
-    const Reference& reference_;
+    Reference reference_;
     const Access& access_;
     Transfer transfer_;
     git_repository* repository_ = nullptr;
@@ -291,7 +347,8 @@ Revision Mirror::fetch(const Reference& reference, const Access& access, std::st
                         "spec.ref.commit: '" + reference.commit + "' is not 40 hex digits"};
         if (auto here = find(*oid, shown_name(reference))) return *here;
     }
-    const auto wanted = wanted_name(reference);
+    // Of a range the server says the name, which is then checked by libgit2.
+    const auto wanted = reference.semver.empty() ? wanted_name(reference) : std::string{};
     int valid = 0;
     if (!wanted.empty() && (git_reference_name_is_valid(&valid, wanted.c_str()) < 0 || valid == 0 ||
                             !wanted.starts_with("refs/"))) {
@@ -299,8 +356,9 @@ Revision Mirror::fetch(const Reference& reference, const Access& access, std::st
     }
     try {
         const auto repository = impl_->open_or_make();
-        const auto oid = Fetch{url_, reference, access, std::move(stop)}.run(repository.get());
-        auto revision = revision_of(repository.get(), oid, shown_name(reference));
+        Fetch fetch{url_, reference, access, std::move(stop)};
+        const auto oid = fetch.run(repository.get());
+        auto revision = revision_of(repository.get(), oid, shown_name(fetch.reference()));
         if (count_packs(impl_->directory) > pack_limit) {
             if (const std::unique_lock alone{impl_->packs, std::try_to_lock}; alone.owns_lock())
                 compact(repository.get(), impl_->directory);

@@ -5,6 +5,8 @@
 #include "gitops/git/mirror.h"
 
 #include <filesystem>
+#include <mutex>
+#include <set>
 #include <shared_mutex>
 #include <string>
 
@@ -15,6 +17,10 @@ struct Mirror::Impl {
     std::string url_digest;
     /// Shared: someone reads objects. Exclusive: packs are rewritten, or the cache is made anew.
     std::shared_mutex packs;
+
+    /// Trees without a `.sourceignore` anywhere below: what need not be searched again.
+    std::mutex clean_mutex;
+    std::set<Oid> clean_trees;
 
     /// Null when it is absent, damaged, or of another URL.
     [[nodiscard]] RepositoryPtr open() const;

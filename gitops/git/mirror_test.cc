@@ -67,6 +67,23 @@ TEST_F(MirrorTest, PeelsAnAnnotatedTag) {
     EXPECT_EQ(fetch({.tag = "v1"}).commit.hex(), commit);
 }
 
+TEST_F(MirrorTest, TakesTheHighestTagInARange) {
+    const auto one = remote.commit({{"a.yaml", "1"}});
+    const auto two = remote.commit({{"a.yaml", "2"}});
+    const auto three = remote.commit({{"a.yaml", "3"}});
+    remote.annotated_tag("v1.9.0", one);
+    remote.tag("v1.10.0", two);
+    remote.tag("v2.0.0", three);
+    remote.tag("v1.11.0-rc.1", three);
+    remote.tag("nightly", three);
+    EXPECT_EQ(fetch({.tag = "v2.0.0", .semver = "1.x"}).name, "v1.10.0@sha1:" + two);
+    EXPECT_EQ(fetch({.semver = ">=1.0.0-0 <2.0.0-0"}).name, "v1.11.0-rc.1@sha1:" + three);
+    EXPECT_EQ(
+        failure({.semver = "~3"}).second,
+        printable_url(remote.url()) + ": a tag in the range '~3' does not exist in the repository");
+    EXPECT_EQ(failure({.semver = "one"}).first, ErrorKind::invalid);
+}
+
 TEST_F(MirrorTest, FindsAnOlderCommitOnAnyBranch) {
     const auto old = remote.commit({{"a", "1"}}, "feature");
     remote.commit({{"a", "2"}}, "feature");

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kled::gitops::git {
 
@@ -21,12 +22,14 @@ struct Oid {
 };
 
 /// `spec.ref` of a GitRepository. The first that is set counts, in Flux's order: commit (found by
-/// way of `branch` when that is set too), name, tag, branch; all empty: the branch `master`.
+/// way of `branch` when that is set too), name, semver, tag, branch; all empty: the branch
+/// `master`.
 struct Reference {
     std::string branch{};
     std::string tag{};
     std::string name{};  ///< a full reference, "refs/pull/420/head"
     std::string commit{};
+    std::string semver{};  ///< a range (git/semver.h): the highest tag in it
 
     bool operator==(const Reference&) const = default;
     /// "branch 'main'", "commit 1f0c…": for messages.
@@ -37,6 +40,8 @@ struct Revision {
     std::string name;  ///< as Flux writes it: "main@sha1:<hex>", "v1.2@sha1:<hex>", "sha1:<hex>"
     Oid commit;
     Oid tree;
+    std::string ignore{};               ///< `spec.ignore`, in place of what is left out by default
+    std::vector<std::string> sparse{};  ///< `spec.sparseCheckout`: nothing but these folders
 
     bool operator==(const Revision&) const = default;
 };

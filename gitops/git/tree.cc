@@ -2,13 +2,15 @@
 
 #include "base/error.h"
 #include "crypto/hash.h"
+#include "gitops/git/ignore.h"
 #include "gitops/git/libgit2.h"
 #include "gitops/git/mirror_impl.h"
 
 #include <algorithm>
-#include <array>
 #include <deque>
+#include <iterator>
 #include <mutex>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -19,25 +21,9 @@ namespace {
 constexpr int link_limit = 40;                  // as Linux: ELOOP
 constexpr git_object_size_t link_bytes = 4096;  // PATH_MAX
 
-/// What Flux's source-controller leaves out of every artifact (its sourceignore defaults), so that
-/// a folder without a kustomization is the same list of manifests here and there.
-constexpr std::array<std::string_view, 17> left_out{".git",
-                                                    ".gitignore",
-                                                    ".gitmodules",
-                                                    ".gitattributes",
-                                                    ".github",
-                                                    ".circleci",
-                                                    ".travis.yml",
-                                                    ".gitlab-ci.yml",
-                                                    "appveyor.yml",
-                                                    ".drone.yml",
-                                                    "cloudbuild.yaml",
-                                                    "codeship-services.yml",
-                                                    "codeship-steps.yml",
-                                                    ".goreleaser.yml",
-                                                    ".sops.yaml",
-                                                    ".flux.yaml",
-                                                    ".sourceignore"};
+constexpr git_object_size_t ignore_bytes = 64U << 10U;
+constexpr std::size_t depth_limit = 256;      // of folders that are searched for ignore files
+constexpr std::size_t clean_limit = 500'000;  // trees remembered as having none
 
 std::deque<std::string> parts_of(std::string_view path) {
     std::deque<std::string> parts;
@@ -47,6 +33,12 @@ std::deque<std::string> parts_of(std::string_view path) {
         path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
     }
     return parts;
+}
+
+PathParts path_parts(std::string_view path) {
+    auto parts = parts_of(path);
+    std::erase(parts, ".");
+    return {std::make_move_iterator(parts.begin()), std::make_move_iterator(parts.end())};
 }
 
 std::string join(const std::string& directory, const std::string& name) {
@@ -68,6 +60,9 @@ struct Tree::Impl {
     OdbPtr odb;
     git_oid root{};
     std::size_t limit = 0;
+    IgnoreRules rules;
+    bool rules_are_defaults = true;  // then what is asked for by name is there all the same
+    std::vector<PathParts> sparse;
     std::map<std::string, TreePtr> trees;
     ReadSet seen;
     std::vector<std::string> remarks;
@@ -154,20 +149,104 @@ struct Tree::Impl {
             .what = Seen::What::directory, .path = stack.back().first, .oid = stack.back().second};
     }
 
+    /// As `follow`, without what the revision leaves out.
+    Found look(const std::string& path) {
+        auto found = follow(path);
+        if (found.what == Seen::What::nothing || (rules_are_defaults && sparse.empty()))
+            return found;
+        const auto parts = path_parts(found.path);
+        const bool file = found.what == Seen::What::file;
+        if (!inside_sparse(parts)) {
+            remark(found.path + " is not in spec.sparseCheckout");
+            return {};
+        }
+        if (file && !rules_are_defaults && rules.ignores(parts, false)) {
+            remark(found.path + " is left out by spec.ignore or a .sourceignore file");
+            return {};
+        }
+        return found;
+    }
+
+    /// Below one of the folders, or on the way to one.
+    [[nodiscard]] bool inside_sparse(std::span<const std::string> path) const {
+        return sparse.empty() || std::ranges::any_of(sparse, [&](const PathParts& folder) {
+                   const auto common = std::min(folder.size(), path.size());
+                   return std::ranges::equal(std::span{folder}.first(common), path.first(common));
+               });
+    }
+
+    /// Adds what the ignore files in and below `oid` say; false: there are none.
+    bool read_ignore_files(Mirror::Impl& mirror, const git_oid& oid, PathParts& domain) {
+        const auto id = from_git(oid);
+        {
+            const std::scoped_lock lock{mirror.clean_mutex};
+            if (mirror.clean_trees.contains(id)) return false;
+        }
+        if (domain.size() > depth_limit)
+            throw Error{ErrorKind::exhausted, "folders are nested too deep"};
+        git_tree* raw = nullptr;
+        check(git_tree_lookup(&raw, repository.get(), &oid), "tree");
+        const TreePtr tree{raw};
+        bool any = false;
+        if (const auto* file = git_tree_entry_byname(raw, ".sourceignore");
+            file != nullptr && git_tree_entry_type(file) == GIT_OBJECT_BLOB &&
+            git_tree_entry_filemode(file) != GIT_FILEMODE_LINK) {
+            const auto before = rules.size();
+            rules.add(blob(*git_tree_entry_id(file), ignore_bytes, ".sourceignore"), domain);
+            any = rules.size() > before;
+        }
+        for (std::size_t i = 0; i < git_tree_entrycount(raw); ++i) {
+            const auto* entry = git_tree_entry_byindex(raw, i);
+            if (git_tree_entry_filemode(entry) != GIT_FILEMODE_TREE) continue;
+            domain.emplace_back(git_tree_entry_name(entry));
+            any = read_ignore_files(mirror, *git_tree_entry_id(entry), domain) || any;
+            domain.pop_back();
+        }
+        if (!any) {
+            const std::scoped_lock lock{mirror.clean_mutex};
+            if (mirror.clean_trees.size() >= clean_limit) mirror.clean_trees.clear();
+            mirror.clean_trees.insert(id);
+        }
+        return any;
+    }
+
+    /// Flux's order: Git's own files, the files of the tree, `spec.ignore`; its defaults only where
+    /// none of these says anything.
+    void read_rules(Mirror::Impl& mirror, const std::string& ignore) {
+        rules = IgnoreRules::version_control();
+        const auto before = rules.size();
+        PathParts domain;
+        read_ignore_files(mirror, root, domain);
+        rules.add(ignore);
+        rules_are_defaults = rules.size() == before;
+        if (rules_are_defaults) rules = IgnoreRules::defaults();
+    }
+
+    /// Whether `list` leaves it out: a folder only where nothing below could be taken back.
+    bool hidden(const PathParts& path, bool directory) {
+        if (!inside_sparse(path)) return true;
+        return rules.ignores(path, directory) && !(directory && rules.takes_back());
+    }
+
     std::vector<std::string> names(const Found& directory) {
         std::vector<std::string> result;
         auto* tree = tree_at(directory.path, directory.oid);
+        auto path = path_parts(directory.path);
         const auto count = git_tree_entrycount(tree);
         result.reserve(count);
         for (std::size_t i = 0; i < count; ++i) {
-            const std::string_view name = git_tree_entry_name(git_tree_entry_byindex(tree, i));
+            const auto* entry = git_tree_entry_byindex(tree, i);
+            const std::string_view name = git_tree_entry_name(entry);
             // Git makes no such entries; a server may. A path with one would mean another place.
             if (name.empty() || name == "." || name == ".." ||
                 name.find('/') != std::string_view::npos) {
                 remark(join(directory.path, std::string{name}) + " is not a name of a file");
-            } else if (!std::ranges::count(left_out, name)) {
-                result.emplace_back(name);
+                continue;
             }
+            path.emplace_back(name);
+            const bool folder = git_tree_entry_filemode(entry) == GIT_FILEMODE_TREE;
+            if (!hidden(path, folder)) result.emplace_back(name);
+            path.pop_back();
         }
         std::ranges::sort(result);  // Git sorts directories as if they ended in '/'
         const auto repeated = std::ranges::unique(result);
@@ -207,12 +286,14 @@ Tree::Tree(Mirror& mirror, const Revision& revision, std::size_t file_limit_byte
         throw Error{ErrorKind::unavailable,
                     revision.name + " is not in the cache of " + printable_url(mirror.url())};
     }
+    for (const auto& folder : revision.sparse) impl_->sparse.push_back(path_parts(folder));
+    impl_->read_rules(*mirror.impl_, revision.ignore);
 }
 
 Tree::~Tree() = default;
 
 std::optional<Tree::Entry> Tree::find(const std::string& path) const {
-    auto found = impl_->follow(path);
+    auto found = impl_->look(path);
     auto& seen = impl_->seen[path];
     if (seen.what != Seen::What::names) seen = impl_->as_seen(found);
     if (found.what == Seen::What::nothing) return std::nullopt;
@@ -221,14 +302,14 @@ std::optional<Tree::Entry> Tree::find(const std::string& path) const {
 }
 
 std::string Tree::read(const std::string& path) const {
-    const auto found = impl_->follow(path);
+    const auto found = impl_->look(path);
     if (found.what != Seen::What::file) throw Error{ErrorKind::not_found, path + ": no such file"};
     impl_->seen[path] = impl_->as_seen(found);
     return impl_->blob(found.oid, impl_->limit, path);
 }
 
 std::vector<std::string> Tree::list(const std::string& directory) const {
-    const auto found = impl_->follow(directory);
+    const auto found = impl_->look(directory);
     if (found.what != Seen::What::directory)
         throw Error{ErrorKind::not_found, directory + ": no such directory"};
     auto names = impl_->names(found);
@@ -243,7 +324,7 @@ const std::vector<std::string>& Tree::remarks() const { return impl_->remarks; }
 bool Tree::agrees_with(const ReadSet& earlier) const {
     return std::ranges::all_of(earlier, [this](const auto& item) {
         const auto& [path, seen] = item;
-        const auto found = impl_->follow(path);
+        const auto found = impl_->look(path);
         if (seen.what == Seen::What::names) {
             return found.what == Seen::What::directory &&
                    Impl::as_seen(found, impl_->names(found)) == seen;

@@ -27,8 +27,10 @@ struct Seen {
 using ReadSet = std::map<std::string, Seen>;
 
 /// Read straight from the mirror's objects: no checkout. Symbolic links are followed inside the
-/// tree only; a link that leaves it and a submodule are nothing, and leave a remark. Safe against
-/// any tree a server may send. The mirror outlives it.
+/// tree only; a link that leaves it and a submodule are nothing, and leave a remark; so is what
+/// `.sourceignore` files or the revision's `ignore` leave out. Where neither says anything, `list`
+/// leaves out what Flux does, which `find` still finds. Safe against any tree a server may send.
+/// The mirror outlives it.
 class Tree : public kustomize::Files {
 public:
     static constexpr std::size_t default_limit_bytes = 16U << 20U;

@@ -17,12 +17,13 @@ using Kind = kustomize::Files::Kind;
 
 class TreeTest : public ::testing::Test {
 protected:
-    Tree tree(const Files& files) {
+    Revision fetch(const Files& files) {
         remote.commit(files);
         Access access;
         access.local_repositories = true;
-        return Tree{mirror, mirror.fetch({.branch = "main"}, access, {}), limit};
+        return mirror.fetch({.branch = "main"}, access, {});
     }
+    Tree tree(const Files& files) { return Tree{mirror, fetch(files), limit}; }
 
     std::size_t limit = Tree::default_limit_bytes;
     testing::Repository remote;
@@ -66,6 +67,45 @@ TEST_F(TreeTest, ListsWithoutWhatFluxLeavesOutOfAnArtifact) {
     const auto t =
         tree({{"a.yaml", "a"}, {".github/workflows/ci.yaml", "x"}, {".gitlab-ci.yml", "x"}});
     EXPECT_THAT(t.list(""), ElementsAre("a.yaml"));
+}
+
+TEST_F(TreeTest, LeavesOutWhatIgnoreFilesSay) {
+    const Files files{{".sourceignore", "*.md\n/apps/*\n!/apps/deploy\n"},
+                      {"apps/.sourceignore", "secret.yaml\n"},
+                      {"apps/deploy/a.yaml", "a"},
+                      {"apps/deploy/secret.yaml", "s"},
+                      {"apps/other.yaml", "o"},
+                      {"README.md", "r"},
+                      {"logo.png", "p"}};
+    const auto t = tree(files);
+    EXPECT_THAT(t.list(""), ElementsAre(".sourceignore", "apps", "logo.png"));
+    EXPECT_THAT(t.list("apps"), ElementsAre("deploy"));
+    EXPECT_TRUE(t.find("apps/deploy/a.yaml"));
+    EXPECT_FALSE(t.find("apps/deploy/secret.yaml"));
+    EXPECT_FALSE(t.find("README.md"));
+    EXPECT_THAT(t.remarks(),
+                ElementsAre("apps/deploy/secret.yaml is left out by spec.ignore or a "
+                            ".sourceignore file",
+                            "README.md is left out by spec.ignore or a .sourceignore file"));
+    EXPECT_THROW(static_cast<void>(t.read("README.md")), Error);
+}
+
+TEST_F(TreeTest, LetsTheSourceItselfSayWhatIsLeftOut) {
+    auto revision = fetch({{"a.yaml", "a"}, {"b.yaml", "b"}, {".gitlab-ci.yml", "x"}});
+    revision.ignore = "b.yaml\n";
+    const Tree t{mirror, revision};
+    EXPECT_THAT(t.list(""), ElementsAre(".gitlab-ci.yml", "a.yaml")) << "in place of the defaults";
+    EXPECT_FALSE(t.find("b.yaml"));
+}
+
+TEST_F(TreeTest, ShowsOnlyTheFoldersOfASparseCheckout) {
+    auto revision = fetch({{"apps/web/a.yaml", "a"}, {"apps/db/b.yaml", "b"}, {"c.yaml", "c"}});
+    revision.sparse = {"./apps/web"};
+    const Tree t{mirror, revision};
+    EXPECT_THAT(t.list(""), ElementsAre("apps"));
+    EXPECT_THAT(t.list("apps"), ElementsAre("web"));
+    EXPECT_TRUE(t.find("apps/web/a.yaml"));
+    EXPECT_FALSE(t.find("apps/db/b.yaml"));
 }
 
 TEST_F(TreeTest, EndsACircleOfLinks) {

@@ -1,0 +1,178 @@
+// Objects into the cluster: inventory, apply, prune, health.
+#include "base/metrics.h"
+#include "base/timeout.h"
+#include "gitops/health_wait.h"
+#include "gitops/reconciler_impl.h"
+
+#include <algorithm>
+
+namespace kled::gitops {
+
+namespace asio = boost::asio;
+
+asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, Work& work,
+                                                                const Deployment& deployment,
+                                                                const git::Revision& revision,
+                                                                Built& built, bool full) {
+    std::vector<kube::Object> objects;
+    std::optional<Outcome> bad;
+    try {
+        co_await store.declare(key, built.objects);
+        objects = co_await applier.prepare(key, std::move(built.objects));
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::unavailable) throw;
+        bad = Outcome{.reason = "BuildFailed", .message = error.what()};
+    }
+    if (bad) co_return bad;
+
+    Inventory wanted;
+    for (const auto& object : objects) wanted.add(object.id(), object.gvk().version);
+    const auto before = work.status.inventory;
+    if (!before.contains_all(wanted)) {
+        work.status.inventory.merge(wanted);
+        work.status.conditions.reconciling("applying " + revision.name, work.object.generation(),
+                                           wall_now());
+        co_await save(work);
+    }
+
+    Applier::Order order;
+    order.owner = key;
+    order.force = deployment.force;
+    order.compare = full;
+    order.timeout = deployment.timeout;
+    std::vector<Change> changes;
+    std::optional<std::string> late;
+    try {
+        changes = co_await with_timeout(deployment.timeout, "applying",
+                                        applier.apply(order, objects, work.memory));
+    } catch (const Error& error) {
+        late = error.what();
+    }
+    if (late) co_return Outcome{.reason = "ReconciliationFailed", .message = *late};
+    auto failures = failures_of(changes);
+    // Nothing is taken away before all that should be there is there.
+    std::string reason = "ReconciliationFailed";
+    if (failures.empty()) {
+        reason = "PruneFailed";
+        auto pruned = co_await prune(key, work, deployment, wanted);
+        failures = failures_of(pruned);
+        std::ranges::move(pruned, std::back_inserter(changes));
+    }
+    tell(work, changes);
+    if (!failures.empty()) {
+        co_return Outcome{.reason = std::move(reason), .message = join(failures, listed_changes)};
+    }
+    co_return co_await check_health(key, work, deployment, objects);
+}
+
+std::vector<std::string> Reconciler::Impl::failures_of(const std::vector<Change>& changes) {
+    std::vector<std::string> result;
+    for (const auto& change : changes)
+        if (change.action == Change::Action::failed)
+            result.push_back(change.id.to_string() + ": " + change.message);
+    return result;
+}
+
+void Reconciler::Impl::tell(const Work& work, const std::vector<Change>& changes) {
+    std::vector<std::string> lines;
+    for (const auto& change : changes) {
+        if (change.action == Change::Action::unchanged || change.action == Change::Action::failed)
+            continue;
+        lines.push_back(change.id.to_string() + " " + std::string{to_string(change.action)} +
+                        (change.message.empty() ? "" : ": " + change.message));
+        metrics::registry()
+            .counter("kled_gitops_changes_total", "Objects changed in the cluster",
+                     {{"action", std::string{to_string(change.action)}}})
+            .add();
+    }
+    if (!lines.empty())
+        events.record(work.object, false, "Progressing", join(lines, listed_changes));
+}
+
+asio::awaitable<std::vector<Change>> Reconciler::Impl::prune(const Key& key, Work& work,
+                                                             const Deployment& deployment,
+                                                             const Inventory& wanted) {
+    auto gone = work.status.inventory.minus(wanted);
+    std::vector<Change> changes;
+    auto inventory = wanted;
+    if (deployment.prune && !gone.empty()) {
+        const auto versions = gone;
+        changes = co_await applier.prune(key, std::move(gone), work.memory);
+        for (const auto& change : changes) {
+            if (change.action != Change::Action::failed) continue;
+            const auto found =
+                std::ranges::find(versions, change.id, [](const auto& v) { return v.first; });
+            inventory.add(change.id, found->second);
+        }
+    }
+    work.status.inventory = std::move(inventory);
+    co_return changes;
+}
+
+asio::awaitable<bool> Reconciler::Impl::controllers_run() {
+    if (!has_controllers) {
+        net::Request request;
+        request.target = "/version";
+        const auto response = co_await client.transport().send(std::move(request));
+        has_controllers = response.body.find("+kled\"") == std::string::npos;
+    }
+    co_return *has_controllers;
+}
+
+asio::awaitable<std::optional<Outcome>> Reconciler::Impl::check_health(
+    const Key& key, Work& work, const Deployment& deployment,
+    const std::vector<kube::Object>& objects) {
+    Watched pending;
+    if (deployment.wait) {
+        for (const auto& object : objects) pending.emplace_back(object.gvk(), object.id());
+    } else {
+        for (const auto& id : deployment.health_checks) {
+            const auto mapping = co_await client.map(id);
+            if (!mapping) {
+                co_return Outcome{.reason = "HealthCheckFailed",
+                                  .message = id.to_string() + ": no such kind is served"};
+            }
+            pending.emplace_back(
+                kube::GroupVersionKind{
+                    .group = id.group, .version = mapping->resource.version, .kind = id.kind},
+                id);
+        }
+    }
+    work.status.conditions.remove("Healthy");
+    if (pending.empty()) co_return std::nullopt;
+    const auto generation = work.object.generation();
+    const bool controllers = co_await controllers_run();
+    if (!controllers) {
+        work.status.conditions.set("Healthy", "Unknown", "Applied",
+                                   "this API server runs no controllers: objects end at Applied",
+                                   generation, wall_now());
+        co_return std::nullopt;
+    }
+    const auto deadline = steady_now() + deployment.timeout;
+    work.status.conditions.reconciling("waiting for health", generation, wall_now());
+    co_await save(work);
+    // Something new ends the wait: a check that cannot pass must not hold back its fix.
+    asio::steady_timer alarm{loop};
+    waiting.insert_or_assign(key, &alarm);
+    const std::function<bool()> give_up = [this, &key] {
+        return schedule.touched_while_running(key, steady_now());
+    };
+    std::vector<std::string> why;
+    try {
+        why = co_await wait_until_healthy(client, pending, deadline, alarm, give_up);
+    } catch (...) {
+        waiting.erase(key);
+        throw;
+    }
+    waiting.erase(key);
+    if (!why.empty()) {
+        work.status.conditions.set("Healthy", "False", "HealthCheckFailed",
+                                   join(why, listed_changes), generation, wall_now());
+        co_return Outcome{.reason = "HealthCheckFailed", .message = join(why, listed_changes)};
+    }
+    work.status.conditions.set("Healthy", "True", "Succeeded", "Health check passed", generation,
+                               wall_now());
+    co_return std::nullopt;
+}
+
+}  // namespace kled::gitops

@@ -1,0 +1,36 @@
+/// `status.history` of a Kustomization: what was tried last, in Flux's form (apis/meta History).
+#pragma once
+
+#include "base/clock.h"
+#include "kube/object.h"
+
+#include <cstddef>
+#include <string>
+
+namespace kled::gitops {
+
+class History {
+public:
+    static constexpr std::size_t limit = 5;
+
+    struct Attempt {
+        std::string digest;    ///< of the objects, "sha256:<hex>"
+        std::string result;    ///< the reason of the condition Ready: "ReconciliationSucceeded"
+        std::string revision;  ///< of the source
+        Duration took{};
+    };
+
+    /// What is there is kept as it was read, at most `limit` of it.
+    static History from_status(const kube::json::object* status);
+    [[nodiscard]] kube::json::array to_json() const { return snapshots_; }
+
+    /// Newest first; the same objects with the same result are one snapshot that counts.
+    void add(const Attempt& attempt, WallTime now);
+
+    bool operator==(const History&) const = default;
+
+private:
+    kube::json::array snapshots_;
+};
+
+}  // namespace kled::gitops

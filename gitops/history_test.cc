@@ -1,0 +1,47 @@
+#include "gitops/history.h"
+
+#include <gtest/gtest.h>
+
+namespace kled::gitops {
+namespace {
+
+constexpr WallTime start{};
+
+History::Attempt attempt(const std::string& digest, const std::string& result = "Good") {
+    return {.digest = digest, .result = result, .revision = "main@sha1:1", .took = Duration{1500}};
+}
+
+std::vector<std::string> digests(const History& history) {
+    std::vector<std::string> result;
+    for (const auto& item : history.to_json())
+        result.emplace_back(kube::find_string(item.get_object(), {"digest"}));
+    return result;
+}
+
+TEST(History, CountsWhatIsTheSameAndPutsTheNewestFirst) {
+    History history;
+    history.add(attempt("a"), start);
+    history.add(attempt("b"), start + std::chrono::seconds{1});
+    history.add(attempt("a"), start + std::chrono::seconds{2});
+    EXPECT_EQ(digests(history), (std::vector<std::string>{"a", "b"}));
+    EXPECT_EQ(
+        kube::json::value(history.to_json().at(0)),
+        kube::parse_json(
+            R"({"digest":"a","firstReconciled":"1970-01-01T00:00:00Z","lastReconciled":"1970-01-01T00:00:02Z",
+                "lastReconciledDuration":"1.5s","lastReconciledStatus":"Good","totalReconciliations":2,
+                "metadata":{"revision":"main@sha1:1"}})"));
+    history.add(attempt("a", "Bad"), start);
+    EXPECT_EQ(digests(history), (std::vector<std::string>{"a", "a", "b"}));
+}
+
+TEST(History, RemembersFive) {
+    History history;
+    for (const auto* digest : {"a", "b", "c", "d", "e", "f"}) history.add(attempt(digest), start);
+    EXPECT_EQ(digests(history), (std::vector<std::string>{"f", "e", "d", "c", "b"}));
+    kube::json::object status;
+    status["history"] = history.to_json();
+    EXPECT_EQ(History::from_status(&status), history);
+}
+
+}  // namespace
+}  // namespace kled::gitops

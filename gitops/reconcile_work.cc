@@ -1,0 +1,262 @@
+// A deployment object: may it go, what its revision builds to, where that goes, and its end.
+#include "base/log.h"
+#include "gitops/reconciler_impl.h"
+#include "gitops/render.h"
+
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+
+namespace kled::gitops {
+
+namespace asio = boost::asio;
+
+asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
+    const Key& key, std::shared_ptr<Work> work) {
+    const auto shared = std::make_shared<Deployment>();  // a build on the pool keeps it
+    auto& deployment = *shared;
+    std::optional<Outcome> bad;
+    try {
+        deployment = Deployment::from_object(work->object);
+    } catch (const Error& error) {
+        bad = Outcome{.reason = "InvalidSpec", .message = error.what(), .stalled = true};
+    }
+    if (work->object.deleting())
+        co_return co_await finalize(key, *work, bad ? nullptr : &deployment);
+    if (!bad && deployment.suspend) co_return std::nullopt;
+    if (!bad && !deployment.unsupported.empty()) {
+        bad = Outcome{.reason = "UnsupportedField",
+                      .message = unsupported_text(deployment.unsupported),
+                      .stalled = true};
+    }
+    if (!bad) bad = not_allowed(key, deployment);
+    if (!bad) {
+        co_await store.hold(work->object);
+        bad = not_yet(deployment);
+    }
+    if (bad) {
+        co_await conclude(*work, *bad);
+        if (bad->stalled || !bad->retry) co_return std::nullopt;
+        co_return after_failure(*work, deployment.retry_interval);
+    }
+    bad = co_await deploy(key, *work, shared);
+    if (bad) {
+        co_await conclude(*work, *bad);
+        work->next_full = {};
+        co_return after_failure(*work, deployment.retry_interval);
+    }
+    work->backoff.reset();
+    touch_dependents_of_work(key);
+    co_return work->next_full;
+}
+
+std::optional<Outcome> Reconciler::Impl::not_allowed(const Key& key,
+                                                     const Deployment& deployment) const {
+    if (!options.no_cross_namespace_refs) return std::nullopt;
+    std::optional<Key> foreign;
+    if (deployment.source.ns != key.ns) {
+        foreign = Key{.kind = deployment.source.kind,
+                      .ns = deployment.source.ns,
+                      .name = deployment.source.name};
+    }
+    for (const auto& dependency : deployment.depends_on)
+        if (dependency.ns != key.ns) foreign = dependency;
+    if (!foreign) return std::nullopt;
+    return Outcome{.reason = "AccessDenied",
+                   .message = "can't access '" + foreign->to_string() +
+                              "', cross-namespace references have been blocked",
+                   .stalled = true};
+}
+
+std::shared_ptr<Source> Reconciler::Impl::source_of(const Deployment& deployment) const {
+    const auto found = sources.find({.kind = deployment.source.kind,
+                                     .ns = deployment.source.ns,
+                                     .name = deployment.source.name});
+    return found == sources.end() ? nullptr : found->second;
+}
+
+std::optional<Outcome> Reconciler::Impl::not_yet(const Deployment& deployment) const {
+    const auto source = source_of(deployment);
+    const auto& ref = deployment.source;
+    if (!source) {
+        return Outcome{.reason = "ArtifactFailed",
+                       .message = ref.kind + " " + ref.ns + "/" + ref.name + " does not exist",
+                       .retry = false};
+    }
+    if (!source->revision) {
+        return Outcome{.reason = "ArtifactFailed",
+                       .message = ref.kind + " " + ref.ns + "/" + ref.name + " has no revision yet",
+                       .retry = false};
+    }
+    for (const auto& key : deployment.depends_on) {
+        if (auto why = why_not_ready(key, deployment, *source); !why.empty()) {
+            return Outcome{.reason = "DependencyNotReady",
+                           .message = "dependency '" + key.ns + "/" + key.name + "' " + why,
+                           .retry = false};
+        }
+    }
+    return std::nullopt;
+}
+
+std::string Reconciler::Impl::why_not_ready(const Key& key, const Deployment& deployment,
+                                            const Source& source) const {
+    const auto found = works.find(key);
+    if (found == works.end()) return "does not exist";
+    const auto& status = found->second->status;
+    const auto* ready = status.conditions.find("Ready");
+    if (ready == nullptr || ready->status != "True" ||
+        ready->observed_generation != found->second->object.generation()) {
+        return "is not ready";
+    }
+    const auto* spec = found->second->object.spec();
+    const bool same_source = spec != nullptr && kube::find_string(*spec, {"sourceRef", "name"}) ==
+                                                    deployment.source.name;
+    if (same_source && status.last_applied_revision != source.revision->name)
+        return "has not applied " + source.revision->name + " yet";
+    return {};
+}
+
+asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
+    const Key& key, Work& work, std::shared_ptr<const Deployment> shared) {
+    const auto& deployment = *shared;
+    const auto source = source_of(deployment);
+    const auto revision = *source->revision;
+    const auto now = steady_now();
+    const bool full = now >= work.next_full || !work.read_set ||
+                      work.object.generation() != work.status.observed_generation ||
+                      reconcile_request(work.object) != work.status.handled_request;
+    work.status.last_attempted_revision = revision.name;
+
+    std::optional<Built> built;
+    std::optional<Outcome> bad;
+    std::uint64_t inputs_digest = 0;
+    try {
+        auto inputs = co_await read_inputs(client, deployment);
+        inputs_digest = inputs.digest;
+        std::optional<git::ReadSet> earlier;
+        if (!full && inputs_digest == work.inputs) earlier = work.read_set;
+        auto build_if_needed = [mirror = source->mirror, revision, shared,
+                                earlier = std::move(earlier),
+                                inputs = std::move(inputs)]() -> std::optional<Built> {
+            if (earlier && git::Tree{*mirror, revision}.agrees_with(*earlier)) return std::nullopt;
+            return render(*mirror, revision, *shared, inputs);
+        };
+        built = co_await offload(pool, std::move(build_if_needed));
+    } catch (const Error& error) {
+        bad = Outcome{.reason = "BuildFailed", .message = error.what()};
+        // The cache was damaged or thrown away: the source makes it anew.
+        if (error.kind() == ErrorKind::unavailable)
+            touch({.kind = deployment.source.kind,
+                   .ns = deployment.source.ns,
+                   .name = deployment.source.name});
+    }
+    if (bad) co_return bad;
+    if (built) {
+        for (const auto& warning : built->warnings)
+            log::debug("gitops", warning, {{"object", key.to_string()}});
+        work.read_set.reset();
+        auto read_set = std::move(built->read_set);
+        const auto digest = built->digest;
+        const auto target = options.targets.find(key.kind);
+        if (target != options.targets.end()) {
+            bad = co_await hand_over(*target->second, work, revision, *built);
+        } else {
+            bad = co_await bring(key, work, deployment, revision, *built, full);
+        }
+        const History::Attempt attempt{
+            .digest = digest,
+            .result = bad ? bad->reason : "ReconciliationSucceeded",
+            .revision = revision.name,
+            .took = std::chrono::duration_cast<Duration>(steady_now() - now)};
+        work.status.history.add(attempt, wall_now());
+        if (bad) co_return bad;
+        work.read_set = std::move(read_set);
+        work.inputs = inputs_digest;
+    }
+    if (full) work.next_full = after(deployment.interval);
+    co_await succeed(work, revision);
+    co_return std::nullopt;
+}
+
+asio::awaitable<void> Reconciler::Impl::succeed(Work& work, const git::Revision& revision) {
+    const bool delivered = options.targets.contains(std::string{work.object.kind()});
+    const auto message =
+        (delivered ? "Delivered revision: " : "Applied revision: ") + revision.name;
+    if (work.status.last_applied_revision != revision.name)
+        events.record(work.object, false, "ReconciliationSucceeded", message);
+    work.status.last_applied_revision = revision.name;
+    work.status.conditions.ready("ReconciliationSucceeded", message, work.object.generation(),
+                                 wall_now());
+    work.status.observed_generation = work.object.generation();
+    work.status.handled_request = reconcile_request(work.object);
+    co_await save(work);
+}
+
+asio::awaitable<std::optional<Outcome>> Reconciler::Impl::hand_over(kube::Target& target,
+                                                                    Work& work,
+                                                                    const git::Revision& revision,
+                                                                    Built& built) {
+    std::optional<Outcome> bad;
+    try {
+        kube::Rendered rendered;
+        rendered.owner = work.object;
+        rendered.revision = revision.name;
+        rendered.digest = std::move(built.digest);
+        rendered.objects = std::move(built.objects);
+        co_await target.deliver(std::move(rendered));
+    } catch (const Error& error) {
+        bad = Outcome{.reason = "DeliveryFailed", .message = error.what()};
+    }
+    co_return bad;
+}
+
+asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::finalize(
+    const Key& key, Work& work, const Deployment* deployment) {
+    if (const auto target = options.targets.find(key.kind); target != options.targets.end()) {
+        co_await target->second->withdraw(work.object.id());
+    } else if (deployment != nullptr && !deployment->orphan && !deployment->suspend) {
+        const Inventory nothing;
+        auto all = work.status.inventory.minus(nothing);
+        const auto changes = co_await applier.prune(key, std::move(all), work.memory);
+        tell(work, changes);
+        if (const auto failures = failures_of(changes); !failures.empty()) {
+            const Outcome bad{.reason = "PruneFailed", .message = join(failures, listed_changes)};
+            co_await conclude(work, bad);
+            co_return after_failure(work, deployment->retry_interval);
+        }
+        if (deployment->wait_for_termination) {
+            const auto left = co_await still_there(work.status.inventory, deployment->timeout);
+            if (!left.empty()) {
+                const Outcome bad{.reason = "PruneFailed",
+                                  .message = "still there:\n" + join(left, listed_changes)};
+                co_await conclude(work, bad);
+                co_return after_failure(work, deployment->retry_interval);
+            }
+        }
+    }
+    events.record(work.object, false, "Removed", "removed, with what it had brought");
+    co_await store.release(work.object);
+    co_return std::nullopt;
+}
+
+asio::awaitable<std::vector<std::string>> Reconciler::Impl::still_there(const Inventory& inventory,
+                                                                        Duration timeout) {
+    auto left = inventory.minus({});
+    const auto deadline = steady_now() + timeout;
+    asio::steady_timer timer{loop};
+    for (Duration pause{50};; pause = std::min(pause * 2, Duration{2'000})) {
+        std::vector<std::pair<kube::ObjectId, std::string>> next;
+        for (auto& entry : left) {
+            if (co_await applier.is_going(entry.first)) next.push_back(std::move(entry));
+        }
+        left = std::move(next);
+        if (left.empty() || steady_now() + pause > deadline) break;
+        timer.expires_after(pause);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+    std::vector<std::string> result;
+    for (const auto& [id, version] : left) result.push_back(id.to_string());
+    co_return result;
+}
+
+}  // namespace kled::gitops

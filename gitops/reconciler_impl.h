@@ -1,0 +1,195 @@
+/// What the parts of the reconciler share: reconciler.cc says when, reconcile_source.cc,
+/// reconcile_work.cc and bring.cc what.
+#pragma once
+
+#include "base/retry.h"
+#include "base/task_group.h"
+#include "gitops/build.h"
+#include "gitops/git/mirror.h"
+#include "gitops/inputs.h"
+#include "gitops/reconciler.h"
+#include "gitops/schedule.h"
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace kled::gitops {
+
+inline constexpr std::string_view repository_kind = "GitRepository";
+inline constexpr std::size_t listed_changes = 20;  // in one event
+
+inline SteadyTime steady_now() { return std::chrono::steady_clock::now(); }
+inline WallTime wall_now() { return std::chrono::system_clock::now(); }
+
+/// At most `limit` lines of it.
+[[nodiscard]] std::string join(const std::vector<std::string>& lines, std::size_t limit);
+[[nodiscard]] std::string unsupported_text(const std::vector<Unsupported>& fields);
+
+/// What a source and a deployment object have in common.
+struct Node {
+    explicit Node(kube::Object o) : object{std::move(o)} {}
+
+    kube::Object object;
+    Backoff backoff{{.first = Duration{2'000}, .limit = Duration{120'000}}, std::random_device{}()};
+};
+
+struct Source : Node {
+    explicit Source(kube::Object o)
+        : Node{std::move(o)}, status{SourceStatus::from_object(object)}, stored{status} {}
+
+    SourceStatus status;
+    SourceStatus stored;  ///< as last written
+    std::shared_ptr<git::Mirror> mirror;
+    std::optional<git::Revision> revision;
+};
+
+struct Work : Node {
+    explicit Work(kube::Object o)
+        : Node{std::move(o)}, status{DeploymentStatus::from_object(object)}, stored{status} {}
+
+    DeploymentStatus status;
+    DeploymentStatus stored;
+    Memory memory;
+    std::optional<git::ReadSet> read_set;  ///< of what was last applied completely
+    std::uint64_t inputs = 0;              ///< digest of what else that was built from
+    SteadyTime next_full{};                ///< when drift is looked for again
+};
+
+/// Raised where a reconciliation ends early with a condition.
+struct Outcome {
+    std::string reason;
+    std::string message;
+    bool stalled = false;
+    bool retry = true;  ///< false: something else will touch it
+};
+
+struct Reconciler::Impl {
+    Impl(boost::asio::any_io_executor loop_, ThreadPool& pool_, kube::Client& client_,
+         ObjectStore& store_, Events& events_, Options options_)
+        : loop{std::move(loop_)},
+          pool{pool_},
+          client{client_},
+          store{store_},
+          events{events_},
+          options{std::move(options_)},
+          applier{client, {}},
+          schedule{options.concurrency},
+          wake{loop},
+          tasks{loop} {}
+
+    boost::asio::any_io_executor loop;
+    ThreadPool& pool;
+    kube::Client& client;
+    ObjectStore& store;
+    Events& events;
+    Options options;
+    Applier applier;
+    Schedule schedule;
+    std::map<Key, std::shared_ptr<Source>> sources;
+    std::map<Key, std::shared_ptr<Work>> works;
+    std::map<Key, boost::asio::steady_timer*> waiting;  ///< for health: what ends the wait
+    std::optional<bool> has_controllers;
+    std::mt19937_64 random{std::random_device{}()};
+    boost::asio::steady_timer wake;
+    TaskGroup tasks;
+
+    // reconciler.cc
+    void touch(const Key& key);
+    boost::asio::awaitable<void> dispatch();
+    SteadyTime after(Duration interval);
+    /// The earlier of the object's own time and the backoff.
+    SteadyTime after_failure(Node& node, Duration interval);
+    boost::asio::awaitable<void> reconcile(Key key);
+    void touch_dependents_of_source(const Key& source);
+    void touch_dependents_of_work(const Key& done);
+
+    // status: of either kind
+    template <typename N>
+    boost::asio::awaitable<void> save(N& node) {
+        if (node.status == node.stored) co_return;
+        kube::Object object{node.object.fields()};
+        node.status.write_to(object);
+        try {
+            co_await store.write_status(object);
+        } catch (const Error& error) {
+            if (error.kind() != ErrorKind::not_found) throw;  // it went meanwhile
+        }
+        node.stored = node.status;
+    }
+
+    template <typename N>
+    boost::asio::awaitable<void> conclude(N& node, const Outcome& outcome) {
+        const auto generation = node.object.generation();
+        auto& conditions = node.status.conditions;
+        if (outcome.stalled) {
+            conditions.stalled(outcome.reason, outcome.message, generation, wall_now());
+        } else {
+            conditions.failed(outcome.reason, outcome.message, generation, wall_now());
+        }
+        node.status.observed_generation = generation;
+        node.status.handled_request = reconcile_request(node.object);
+        // What something else will end by itself is no reason to worry.
+        events.record(node.object, outcome.retry, outcome.reason, outcome.message);
+        co_await save(node);
+    }
+
+    // reconcile_source.cc
+    boost::asio::awaitable<std::optional<SteadyTime>> reconcile_source(
+        Key key, std::shared_ptr<Source> source);
+    /// What the status says was fetched last, if it still is in the mirror.
+    boost::asio::awaitable<void> recall(const Key& key, Source& source,
+                                        const GitRepository& repository);
+    boost::asio::awaitable<void> discard(std::filesystem::path mirror);
+
+    // reconcile_work.cc
+    boost::asio::awaitable<std::optional<SteadyTime>> reconcile_work(const Key& key,
+                                                                     std::shared_ptr<Work> work);
+    /// Why it never may, whatever else happens.
+    [[nodiscard]] std::optional<Outcome> not_allowed(const Key& key,
+                                                     const Deployment& deployment) const;
+    [[nodiscard]] std::shared_ptr<Source> source_of(const Deployment& deployment) const;
+    /// Why a deployment has to wait: its source, or what it depends on. Both touch it when they are
+    /// ready.
+    [[nodiscard]] std::optional<Outcome> not_yet(const Deployment& deployment) const;
+    [[nodiscard]] std::string why_not_ready(const Key& key, const Deployment& deployment,
+                                            const Source& source) const;
+    boost::asio::awaitable<std::optional<Outcome>> deploy(const Key& key, Work& work,
+                                                          std::shared_ptr<const Deployment> shared);
+    boost::asio::awaitable<void> succeed(Work& work, const git::Revision& revision);
+    boost::asio::awaitable<std::optional<Outcome>> hand_over(kube::Target& target, Work& work,
+                                                             const git::Revision& revision,
+                                                             Built& built);
+    boost::asio::awaitable<std::optional<SteadyTime>> finalize(const Key& key, Work& work,
+                                                               const Deployment* deployment);
+    /// What of it is being deleted and has not gone within `timeout`.
+    boost::asio::awaitable<std::vector<std::string>> still_there(const Inventory& inventory,
+                                                                 Duration timeout);
+
+    // bring.cc: into the cluster
+    /// Into the cluster: what is new in the inventory is stored before it is applied, so whatever
+    /// happens in between, nothing that was applied is ever forgotten.
+    boost::asio::awaitable<std::optional<Outcome>> bring(const Key& key, Work& work,
+                                                         const Deployment& deployment,
+                                                         const git::Revision& revision,
+                                                         Built& built, bool full);
+    static std::vector<std::string> failures_of(const std::vector<Change>& changes);
+    void tell(const Work& work, const std::vector<Change>& changes);
+    /// Afterwards the inventory is what is wanted and what could not be pruned.
+    boost::asio::awaitable<std::vector<Change>> prune(const Key& key, Work& work,
+                                                      const Deployment& deployment,
+                                                      const Inventory& wanted);
+    boost::asio::awaitable<bool> controllers_run();
+    boost::asio::awaitable<std::optional<Outcome>> check_health(
+        const Key& key, Work& work, const Deployment& deployment,
+        const std::vector<kube::Object>& objects);
+};
+
+}  // namespace kled::gitops

@@ -1,0 +1,44 @@
+/// Files encrypted by SOPS (getsops/sops v3), read with age keys.
+#pragma once
+
+#include "base/secret.h"
+#include "crypto/seal.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kled::gitops {
+
+/// What opens the data key of a file.
+class SopsKeys {
+public:
+    /// The lines of an age key file; '#' begins a comment. Error(invalid) for another line.
+    void add_age(std::string_view text);
+    [[nodiscard]] bool empty() const noexcept { return identities_.empty(); }
+    [[nodiscard]] const std::vector<crypto::Identity>& identities() const noexcept {
+        return identities_;
+    }
+    /// Of all of them, for noticing others.
+    [[nodiscard]] std::uint64_t digest() const noexcept { return digest_; }
+
+private:
+    std::vector<crypto::Identity> identities_;
+    std::uint64_t digest_ = 0;
+};
+
+/// The plain text of `content`, the file at `path`; nullopt: SOPS has not encrypted it. By what it
+/// holds and its name it is YAML (several documents too), JSON, dotenv, or any file in SOPS' JSON
+/// envelope. A YAML document whose object says `kustomize.toolkit.fluxcd.io/decrypt: disabled`
+/// stays as it is.
+///
+/// Every value is authenticated, and the file as a whole by its MAC. Error(denied): no key opens
+/// it, or it was altered; Error(invalid): not as SOPS writes it, or in a way that is not supported
+/// (cloud KMS, PGP, key groups, comment rules). No message holds a value.
+[[nodiscard]] std::optional<std::string> decrypt_sops(std::string_view path,
+                                                      std::string_view content,
+                                                      const SopsKeys& keys);
+
+}  // namespace kled::gitops
