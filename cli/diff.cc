@@ -5,6 +5,7 @@
 #include "cli/output.h"
 #include "gitops/apply/applier.h"
 #include "gitops/apply/compare.h"
+#include "kube/yaml.h"
 #include "kustomize/build.h"
 
 #include <CLI/CLI.hpp>
@@ -88,6 +89,7 @@ asio::awaitable<void> diff(const Globals& globals, const Flags& flags) {
     gitops::Applier applier{client, defaults};
     const gitops::Key nobody;
     const auto objects = co_await applier.prepare(nobody, std::move(built.objects));
+    const bool structured = flags.output == Output::json || flags.output == Output::yaml;
     bool differs = false;
     bool refused = false;
     kube::json::array list;
@@ -96,14 +98,15 @@ asio::awaitable<void> diff(const Globals& globals, const Flags& flags) {
         if (preview.change.action == Action::unchanged) continue;
         differs = true;
         refused = refused || preview.change.action == Action::failed;
-        if (flags.output == Output::json) {
+        if (structured) {
             list.emplace_back(as_json(preview.change));
         } else {
             print_preview(flags, preview);
         }
     }
-    if (flags.output == Output::json)
-        std::cout << kube::to_json(kube::json::value(std::move(list))) << '\n';
+    const kube::json::value all(std::move(list));
+    if (flags.output == Output::json) std::cout << kube::to_json(all) << '\n';
+    if (flags.output == Output::yaml) std::cout << kube::to_yaml(all);
     if (refused) throw Error{ErrorKind::invalid, "the API server refuses some of it"};
     if (differs) throw Exit{1};
 }

@@ -118,6 +118,8 @@ asio::awaitable<gitops::Summary> handled(kube::Client& client, const gitops::Fou
 asio::awaitable<void> reconcile_one(kube::Client& client, const gitops::FoundObject& found,
                                     Duration timeout) {
     const auto key = gitops::key_of(found.object).to_string();
+    if (gitops::summarise(found.object).state == "Suspended")
+        throw Error{ErrorKind::conflict, key + " is suspended: `kled gitops resume` it first"};
     const auto token = to_rfc3339_micro(std::chrono::system_clock::now());
     co_await gitops::request_reconcile(client, found, token);
     const auto summary = co_await handled(client, found, token, timeout);
@@ -272,12 +274,15 @@ void add_gitops(CLI::App& app, Globals& globals) {
     reconcile_verb->callback(
         [&globals, flags] { run([&] { return reconcile(globals, *flags); }); });
 
-    auto* suspend_verb = group->add_subcommand("suspend", "Leave it as it is until it is resumed");
+    auto* suspend_verb = group->add_subcommand(
+        "suspend",
+        "Leave it as it is until it is resumed\n\nExample:\n  kled gitops suspend ks/apps");
     named(suspend_verb, true);
     suspend_verb->callback(
         [&globals, flags] { run([&] { return suspend(globals, *flags, true); }); });
 
-    auto* resume_verb = group->add_subcommand("resume", "Go on with it");
+    auto* resume_verb =
+        group->add_subcommand("resume", "Go on with it\n\nExample:\n  kled gitops resume ks/apps");
     named(resume_verb, true);
     resume_verb->callback(
         [&globals, flags] { run([&] { return suspend(globals, *flags, false); }); });
@@ -318,7 +323,9 @@ void add_gitops(CLI::App& app, Globals& globals) {
     install->callback([&globals, flags] { run([&] { return install_hook(globals, *flags); }); });
 
     auto* notify_verb = group->add_subcommand(
-        "notify", "Tell the kledd on this machine that a repository may have something new");
+        "notify",
+        "Tell the kledd on this machine that a repository may have something new\n\nExample:\n"
+        "  kled gitops notify /srv/git/fleet.git");
     notify_verb->add_option("repository", flags->repository, "URL or path (the current directory)");
     notify_verb->callback([&globals, flags] { run([&] { return notify(globals, *flags); }); });
 }

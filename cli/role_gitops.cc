@@ -40,6 +40,7 @@ struct Flags {
     std::string name = "flux-system";
     std::string ns = "flux-system";
     bool local_repositories = false;
+    bool no_cross_namespace_refs = false;
     std::size_t concurrency = 4;
     std::string webhook_listen;
     std::string webhook_secret_file;
@@ -100,6 +101,7 @@ private:
         gitops::Reconciler::Options options;
         options.cache = daemon.state / "gitops" / "git";
         options.local_repositories = flags.local_repositories;
+        options.no_cross_namespace_refs = flags.no_cross_namespace_refs;
         options.concurrency = flags.concurrency;
         options.targets = daemon.targets;
         return options;
@@ -209,6 +211,8 @@ public:
         group->add_option("--gitops-namespace", flags_.ns, "Its namespace")->capture_default_str();
         group->add_flag("--gitops-allow-local-repositories", flags_.local_repositories,
                         "file:// URLs, and the ssh configuration of this user");
+        group->add_flag("--gitops-no-cross-namespace-refs", flags_.no_cross_namespace_refs,
+                        "Sources and dependencies of other namespaces are refused");
         group->add_option("--gitops-concurrency", flags_.concurrency, "Reconciliations at a time")
             ->capture_default_str()
             ->check(CLI::Range(1, 256));
