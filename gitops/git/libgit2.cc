@@ -41,6 +41,7 @@ std::optional<Oid> Oid::parse(std::string_view text) {
 }
 
 std::string Reference::to_string() const {
+    if (!any.empty()) return any == "HEAD" ? "HEAD" : "branch or tag '" + any + "'";
     if (!commit.empty()) return "commit " + commit;
     if (!name.empty()) return "reference '" + name + "'";
     if (!semver.empty()) return "a tag in the range '" + semver + "'";

@@ -32,6 +32,7 @@ constexpr std::size_t pack_limit = 40;  // each fetch adds one; lookups search a
 
 /// The full name on the server; empty for a commit without a branch: everything.
 std::string wanted_name(const Reference& reference) {
+    if (!reference.any.empty()) return std::string{heads} + reference.any;
     if (!reference.commit.empty())
         return reference.branch.empty() ? "" : std::string{heads} + reference.branch;
     if (!reference.name.empty()) return reference.name;
@@ -39,12 +40,19 @@ std::string wanted_name(const Reference& reference) {
     return std::string{heads} + (reference.branch.empty() ? "master" : reference.branch);
 }
 
+/// What a short name may stand for, in Git's order (gitrevisions(7)).
+std::vector<std::string> meanings_of(const std::string& any) {
+    return {any, "refs/" + any, std::string{tags} + any, std::string{heads} + any};
+}
+
 std::string kept_name(std::string_view name) {
+    if (!name.starts_with("refs/")) return std::string{ours} + std::string{name};  // HEAD
     return std::string{ours} + std::string{name.substr(5)};
 }
 
 /// `main` of refs/heads/main, `v1` of refs/tags/v1, other names in full: as Flux shows them.
 std::string shown_name(const Reference& reference) {
+    if (!reference.any.empty()) return reference.any;
     if (!reference.commit.empty()) return reference.branch;
     if (!reference.name.empty()) return reference.name;
     if (!reference.tag.empty()) return reference.tag;
@@ -150,7 +158,9 @@ public:
         connect();
         choose_tag();
         const auto wanted = wanted_name(reference_);
-        const auto result = wanted.empty() ? everything() : one(wanted);
+        const auto result = wanted.empty()           ? everything()
+                            : reference_.any.empty() ? one(wanted)
+                                                     : one(meaning_of(reference_.any));
         git_remote_disconnect(remote_.get());
         return result;
     }
@@ -267,6 +277,15 @@ private:
         check(git_reference_create(&raw, repository_, kept_name(name).c_str(), &oid, 1, nullptr),
               "git cache");
         const ReferencePtr reference{raw};
+    }
+
+    std::string meaning_of(const std::string& any) {
+        const auto list = advertised();
+        for (const auto& name : meanings_of(any)) {
+            if (std::ranges::any_of(list, [&](const auto* head) { return name == head->name; }))
+                return name;
+        }
+        throw absent(list);
     }
 
     git_oid one(const std::string& wanted) {

@@ -80,6 +80,11 @@ public:
             "test");
     }
 
+    /// What the repository calls HEAD.
+    void point_head(const std::string& branch) {
+        check(git_repository_set_head(repository_.get(), head(branch).c_str()), "test");
+    }
+
     void remove_branch(const std::string& branch) {
         check(git_reference_remove(repository_.get(), head(branch).c_str()), "test");
     }

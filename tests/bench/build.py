@@ -1,19 +1,25 @@
 #!/usr/bin/env python3
 """`kled build` on trees of growing size, beside `kustomize build` where that program is found.
 
-    tests/bench/build.py --bin build/release/bin [--sizes 100,1000,5000] [--runs 5] [--json FILE]
+    tests/bench/build.py --bin build/release/bin [--sizes 10,100,1000,5000] [--runs 5] [--json FILE]
 
 A tree is deterministic: one app is ten resources (a base with a Deployment, Service, ServiceAccount,
 Role, RoleBinding, Ingress, HorizontalPodAutoscaler, PodDisruptionBudget and two generators; an
 overlay with prefix, labels, image, replicas, both kinds of patch, a generator merge and a
 replacement); the cluster's kustomization joins the overlays, with a namespace and common labels.
 CPU time is the figure to compare: wall time counts the neighbours too. The peer is
-$KLED_KUSTOMIZE, or `kustomize` in PATH; it is run once for trees over 2000 resources.
+$KLED_KUSTOMIZE, `kustomize` in PATH or in the lab ($KLED_LAB/bin); it is run once for trees over
+2000 resources, and --no-large-peer leaves that out.
+
+The last rows are rebuilds by `kled build --watch` after one file of the largest tree changed: a
+Deployment, then a value of a ConfigMap whose new hash goes into the objects that use it. The peer
+builds everything again.
 """
 import argparse
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -241,37 +247,89 @@ def measure(command, runs):
     return {"cpu_s": round(min(cpus), 4), "wall_s": round(min(walls), 4), "peak_mib": round(max(peaks), 1)}
 
 
+def find_peer():
+    lab = pathlib.Path(os.environ.get("KLED_LAB", pathlib.Path.home() / ".cache/kled/lab")) / "bin/kustomize"
+    return os.environ.get("KLED_KUSTOMIZE") or shutil.which("kustomize") or (str(lab) if lab.exists() else None)
+
+
+def cpu_of(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure_incremental(kled, root, cluster, rounds=20):
+    """What `kled build --watch` says a rebuild took (median and worst) after each of some changes,
+    and its CPU time from the change to the new text; the text is that of a fresh build."""
+    with tempfile.TemporaryDirectory(prefix="kled-bench-") as directory:
+        output = pathlib.Path(directory) / "out.yaml"
+        child = subprocess.Popen([kled, "build", cluster, "--watch", "--output", output],
+                                 stderr=subprocess.PIPE, text=True)
+        built = lambda: float(re.search(r"objects in ([0-9.]+) ms", child.stderr.readline()).group(1))
+        rows = []
+        try:
+            first = built()
+            app = root / "apps" / "app-0003"
+            for what, file, text in [("a Deployment", app / "base/deployment.yaml", ("cpu: 500m", "cpu: {}m")),
+                                     ("a ConfigMap", app / "production/kustomization.yaml", ("LOG_LEVEL=warn", "LOG_LEVEL={}"))]:
+                before = file.read_text(encoding="utf-8")
+                times, cpu = [], cpu_of(child.pid)
+                for i in range(rounds):
+                    time.sleep(0.05)
+                    file.write_text(before.replace(text[0], text[1].format(i)), encoding="utf-8")
+                    times.append(built())
+                cpu = (cpu_of(child.pid) - cpu) / rounds
+                same = output.read_bytes() == subprocess.run([kled, "build", cluster], capture_output=True, check=True).stdout
+                times.sort()
+                rows.append({"changed": what, "first_ms": first, "p50_ms": times[len(times) // 2], "worst_ms": times[-1],
+                             "cpu_ms": round(cpu * 1000, 1), "identical": same})
+            peak = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{child.pid}/status").read_text()).group(1))
+            for row in rows:
+                row["peak_mib"] = round(peak / 1024, 1)
+        finally:
+            child.kill()
+            child.wait()
+        return rows
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=pathlib.Path, required=True, help="where the built programs are")
     parser.add_argument("--sizes", default="10,100,1000,5000", help="resources of each tree")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", type=pathlib.Path, help="write the table there as well")
+    parser.add_argument("--no-large-peer", action="store_true", help="kustomize does not build the trees over 2000 resources")
     arguments = parser.parse_args()
     kled = arguments.bin.resolve() / "kled"
-    peer = os.environ.get("KLED_KUSTOMIZE") or shutil.which("kustomize")
-    rows = []
+    peer = find_peer()
+    rows, incremental = [], []
+    sizes = sorted(map(int, arguments.sizes.split(",")))
     print(f"{'resources':>9}  {'kled':>28}  {'kustomize':>28}  {'less CPU':>9}")
-    for size in map(int, arguments.sizes.split(",")):
+    for size in sizes:
         with tempfile.TemporaryDirectory(prefix="kled-bench-") as directory:
             cluster = make_tree(pathlib.Path(directory), size)
             row = {"resources": size + 1, "kled": measure([kled, "build", cluster], arguments.runs)}
-            if peer:
+            if peer and not (arguments.no_large_peer and size > 2000):
                 row["kustomize"] = measure([peer, "build", cluster], arguments.runs if size <= 2000 else 1)
                 same = subprocess.run([kled, "build", cluster], capture_output=True).stdout == \
                     subprocess.run([peer, "build", cluster], capture_output=True).stdout if size <= 1000 else None
                 row["identical"] = same
             rows.append(row)
+            if size == sizes[-1]:
+                incremental = measure_incremental(kled, pathlib.Path(directory), cluster)
         shown = lambda m: f"{m['cpu_s']:8.3f} s {m['wall_s']:8.3f} s {m['peak_mib']:4.0f} MiB" if m else "-"
-        times = f"{row['kustomize']['cpu_s'] / row['kled']['cpu_s']:8.0f}x" if peer else "-"
+        times = f"{row['kustomize']['cpu_s'] / max(row['kled']['cpu_s'], 0.001):8.0f}x" if "kustomize" in row else "-"
         other = "" if row.get("identical") is not False else "  OTHER TEXT"
         print(f"{row['resources']:9}  {shown(row['kled']):>28}  {shown(row.get('kustomize')):>28}  {times:>9}{other}", flush=True)
     if not peer:
         print("kustomize was not found: no figures beside")
-    print("CPU time, wall time, peak resident memory")
+    print("CPU time, wall time, peak resident memory\n")
+    print(f"one file changed in {sizes[-1] + 1} resources, kled build --watch ({incremental[0]['peak_mib']:.0f} MiB)")
+    for row in incremental:
+        print(f"  {row['changed']:14} p50 {row['p50_ms']:6.1f} ms  worst {row['worst_ms']:6.1f} ms  CPU {row['cpu_ms']:6.1f} ms"
+              + ("" if row["identical"] else "  OTHER TEXT"))
     if arguments.json:
-        arguments.json.write_text(json.dumps({"bench": "build", "rows": rows}, indent=2) + "\n", encoding="utf-8")
-    return 0
+        arguments.json.write_text(json.dumps({"bench": "build", "rows": rows, "incremental": incremental}, indent=2) + "\n", encoding="utf-8")
+    return 0 if all(row.get("identical") is not False for row in rows + incremental) else 1
 
 
 if __name__ == "__main__":
