@@ -243,6 +243,8 @@ asio::awaitable<std::optional<Mapping>> Client::map(const ObjectId& id) {
     co_return mapping;
 }
 
+void Client::discovery_changed() noexcept { impl_->next_reading = SteadyTime{}; }
+
 asio::awaitable<std::optional<Object>> Client::get(const GroupVersionKind& gvk,
                                                    const std::string& ns, const std::string& name) {
     const auto path = co_await impl_->path_of(gvk, ns, name);

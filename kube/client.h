@@ -88,6 +88,8 @@ public:
     /// is read once and again when a kind is missing (at most every second).
     boost::asio::awaitable<std::optional<Mapping>> map(const GroupVersionKind& gvk);
     boost::asio::awaitable<std::optional<Mapping>> map(const ObjectId& id);
+    /// Something new is served: the next missing kind is looked for without a pause.
+    void discovery_changed() noexcept;
 
     boost::asio::awaitable<std::optional<Object>> get(const GroupVersionKind& gvk,
                                                       const std::string& ns,

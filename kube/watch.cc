@@ -1,6 +1,7 @@
 #include "kube/watch.h"
 
 #include "base/log.h"
+#include "kube/served.h"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -121,6 +122,8 @@ private:
     }
 
     asio::awaitable<void> list() {
+        // A server that does not answer is another matter, and asked less and less often.
+        if (!co_await client_.map(gvk_)) co_await until_served(client_, gvk_);
         const Client::PageSink sink = [this](std::vector<Object> items, bool first) {
             tell([&] { handler_.list_page(std::move(items), first); });
         };
@@ -132,8 +135,11 @@ private:
 
     asio::awaitable<void> stream(std::string version) {
         const auto mapping = co_await client_.map(gvk_);
-        if (!mapping)
-            throw Error{ErrorKind::not_found, gvk_.to_string() + " is not served any more"};
+        if (!mapping) {
+            // As the server itself would say it: a list is needed when it is served again.
+            throw StatusError{
+                ErrorKind::not_found, gvk_.to_string() + " is not served any more", 404, {}, {}};
+        }
         net::Request request;
         request.target =
             Client::path(*mapping, options_.list.ns) +

@@ -26,7 +26,7 @@ namespace kled::test {
 namespace asio = boost::asio;
 namespace json = boost::json;
 
-/// Serves v1 ConfigMap, Event and Namespace and apps/v1 Deployment.
+/// Serves v1 ConfigMap, Event and Namespace, apps/v1 Deployment, and kinds that are defined.
 class FakeApi final : public kube::Transport {
 public:
     explicit FakeApi(asio::any_io_executor executor) : executor_{std::move(executor)} {}
@@ -56,6 +56,26 @@ public:
         record("BOOKMARK", "", std::move(object), version_);
     }
     void put(const std::string& path, json::object object) { store(path, std::move(object)); }
+    /// A CustomResourceDefinition. Its kind is served by and by: `serve`, or at once.
+    void define(std::string group, std::string resource, std::string kind, bool served = true) {
+        json::object names;
+        names["kind"] = kind;
+        json::object spec;
+        spec["group"] = group;
+        spec["names"] = std::move(names);
+        json::object definition;
+        definition["spec"] = std::move(spec);
+        const auto path =
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/" + resource + "." + group;
+        defined_.push_back({std::move(group), std::move(resource), std::move(kind)});
+        if (served) serve();
+        put(path, std::move(definition));
+    }
+    void serve() {
+        for (auto& entry : std::exchange(defined_, {})) served_.push_back(std::move(entry));
+    }
+    /// Custom kinds are not served any more.
+    void undefine() { served_.clear(); }
     void erase(const std::string& path) {
         const auto entry = objects_.find(path);
         if (entry == objects_.end()) return;
@@ -235,7 +255,10 @@ private:
     net::Response get(const net::Target& target) {
         if (has(target.path)) return ok(at(target.path));
         const auto last = target.path.substr(target.path.rfind('/') + 1);
-        if (last != "configmaps" && last != "namespaces" && last != "deployments")
+        const bool custom =
+            std::ranges::any_of(served_, [&](const auto& entry) { return entry.resource == last; });
+        if (last != "configmaps" && last != "namespaces" && last != "deployments" &&
+            last != "customresourcedefinitions" && !custom)
             return failure(404, "NotFound", target.path + " not found");
         const auto limit = number(target.parameter("limit").value_or("0"));
         const std::string after{target.parameter("continue").value_or("")};
@@ -262,7 +285,7 @@ private:
         return ok(std::move(list));
     }
 
-    static std::optional<json::object> discovery(std::string_view path) {
+    [[nodiscard]] std::optional<json::object> discovery(std::string_view path) const {
         constexpr std::string_view core = R"({"items":[{"metadata":{"name":""},"versions":[
             {"version":"v1","resources":[
               {"resource":"configmaps","responseKind":{"kind":"ConfigMap"},"scope":"Namespaced"},
@@ -270,10 +293,22 @@ private:
               {"resource":"namespaces","responseKind":{"kind":"Namespace"},"scope":"Cluster"}]}]}]})";
         constexpr std::string_view groups = R"({"items":[{"metadata":{"name":"apps"},"versions":[
             {"version":"v1","resources":[
-              {"resource":"deployments","responseKind":{"kind":"Deployment"},"scope":"Namespaced"}]}]}]})";
+              {"resource":"deployments","responseKind":{"kind":"Deployment"},"scope":"Namespaced"}]}]},
+          {"metadata":{"name":"apiextensions.k8s.io"},"versions":[{"version":"v1","resources":[
+              {"resource":"customresourcedefinitions","responseKind":{"kind":"CustomResourceDefinition"},
+               "scope":"Cluster"}]}]}]})";
         if (path == "/api") return kube::parse_json(core).get_object();
-        if (path == "/apis") return kube::parse_json(groups).get_object();
-        return std::nullopt;
+        if (path != "/apis") return std::nullopt;
+        auto list = kube::parse_json(groups).get_object();
+        for (const auto& entry : served_) {
+            list["items"].get_array().push_back(
+                kube::parse_json(R"({"metadata":{"name":")" + entry.group +
+                                 R"("},"versions":[{"version":"v1","resources":[)"
+                                 R"({"resource":")" +
+                                 entry.resource + R"(","responseKind":{"kind":")" + entry.kind +
+                                 R"("},"scope":"Cluster"}]}]})"));
+        }
+        return list;
     }
 
     static net::Response ok(json::object body, unsigned status = 200) {
@@ -318,7 +353,15 @@ private:
         }
     }
 
+    struct Defined {
+        std::string group;
+        std::string resource;
+        std::string kind;
+    };
+
     asio::any_io_executor executor_;
+    std::vector<Defined> defined_;  // and not served yet
+    std::vector<Defined> served_;
     std::map<std::string, json::object> objects_;  // by path
     std::deque<Event> events_;
     std::deque<net::Response> canned_;
