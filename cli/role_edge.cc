@@ -26,12 +26,12 @@ namespace {
 /// Where no Kubernetes API is: `kled edge get` asks the hub itself.
 class NoMirror final : public edge::Mirror {
 public:
-    asio::awaitable<void> node(const edge::DeviceRecord&, const json::object&) override {
-        co_return;
+    asio::awaitable<bool> node(const edge::DeviceRecord&, const json::object&) override {
+        co_return true;
     }
-    asio::awaitable<void> deployment(const std::string&, const std::string&,
+    asio::awaitable<bool> deployment(const std::string&, const std::string&,
                                      const json::object&) override {
-        co_return;
+        co_return true;
     }
 };
 
@@ -102,7 +102,7 @@ private:
         json::array items;
         const auto now = std::chrono::system_clock::now();
         for (const auto& [name, device] : hub_->devices()) {
-            const auto status = edge::node_status(device, hub_->epoch(), json::object(), now);
+            const auto status = edge::node_status(device, json::object(), now);
             items.push_back(edge::node_object(device, fleet_, status).fields());
         }
         json::object list;

@@ -121,6 +121,7 @@ struct Agent::Impl {
           options{std::move(given)},
           locked{lock(options.state)},
           boot{boot_id()},
+          session_id{crypto::random_hex(8)},
           store{options.state},
           runtime{executor, pool, store, runtime_options(), [this] { look_at_runtime(); }},
           device{config(), store.begin_session(), store.blobs()},
@@ -147,7 +148,7 @@ struct Agent::Impl {
                 .agent = options.version,
                 .arch = architecture(),
                 .boot_id = boot,
-                .session_id = crypto::random_hex(8),
+                .session_id = session_id,
                 .seed = seed};
     }
 
@@ -312,7 +313,8 @@ struct Agent::Impl {
                          .session = {.counter = device.durable().session, .id = {}}};
         return {.host = identity.broker_host,
                 .port = identity.broker_port,
-                .client_id = identity.device,
+                // Who could guess it could throw us off the broker: access rules do not cover it.
+                .client_id = identity.device + ":" + session_id,
                 .tls = identity.tls,
                 .will = Message{.topic = up_topic(identity.fleet, identity.device, "state"),
                                 .payload = to_json(gone),
@@ -374,6 +376,8 @@ struct Agent::Impl {
     }
 
     asio::awaitable<void> run() {
+        // Processes without an assignment are of a fleet that the device has left.
+        if (device.durable().applied.empty()) runtime.settled();
         TaskGroup tasks{executor};
         tasks.spawn(runtime.run());
         tasks.spawn(work());
@@ -387,6 +391,7 @@ struct Agent::Impl {
     AgentOptions options;
     FileDescriptor locked;
     std::string boot;
+    std::string session_id;  // of this start
     AgentStore store;
     ProcessRuntime runtime;
     Plan plan;       // what the runtime was told, without the workloads

@@ -16,6 +16,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view part_suffix = ".part";
+/// Enough for SQLite to open its files and to write a few rows.
+constexpr std::size_t spare_bytes = 256U << 10U;
 
 store::OpenOptions schema() {
     return {.migrations = {{1, R"(
@@ -32,9 +34,30 @@ store::OpenOptions schema() {
             .cache_kib = 64};
 }
 
-fs::path prepared(const fs::path& directory) {
-    make_directories(directory / "blobs", 0700);
-    return directory / "agent.db";
+/// A file of `spare_bytes` that takes its space now.
+bool set_aside(const fs::path& path) {
+    const FileDescriptor fd{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+    if (fd && ::posix_fallocate(fd.get(), 0, spare_bytes) == 0) return true;
+    ::unlink(path.c_str());  // half of it is of no use
+    return false;
+}
+
+/// With the spare space when it does not go without.
+template <typename Work>
+auto with_spare(const fs::path& spare, Work work) {
+    try {
+        return work();
+    } catch (const Error&) {
+        if (::unlink(spare.c_str()) != 0) throw;
+    }
+    return work();
+}
+
+store::Database open_database(const fs::path& directory, const fs::path& spare) {
+    return with_spare(spare, [&directory] {
+        make_directories(directory / "blobs", 0700);
+        return store::Database{directory / "agent.db", schema()};
+    });
 }
 
 void write_all(const FileDescriptor& fd, std::string_view bytes, std::size_t offset,
@@ -55,12 +78,21 @@ void sync(const FileDescriptor& fd, const fs::path& path) {
 }  // namespace
 
 AgentStore::AgentStore(const fs::path& directory)
-    : blobs_{directory / "blobs"}, database_{prepared(directory), schema()} {}
+    : blobs_{directory / "blobs"},
+      spare_{directory / "spare"},
+      database_{open_database(directory, spare_)} {}
+
+bool AgentStore::keep_spare() {
+    if (!has_spare_) has_spare_ = set_aside(spare_);
+    return has_spare_;
+}
 
 Durable AgentStore::begin_session() {
     const std::lock_guard lock{mutex_};
     Durable state;
-    database_.execute("UPDATE state SET session = session + 1");
+    with_spare(spare_,
+               [this] { return database_.execute("UPDATE state SET session = session + 1"); });
+    keep_spare();
     database_.query("SELECT session, desired, refused, applied FROM state", {},
                     [&state](const store::Row& row) {
                         state = {.session = static_cast<std::uint64_t>(row.integer(0)),
@@ -76,6 +108,11 @@ void AgentStore::save(const Durable& state) {
     const std::lock_guard lock{mutex_};
     database_.execute("UPDATE state SET session = ?, desired = ?, refused = ?, applied = ?",
                       {state.session, state.desired, state.refused, state.applied});
+}
+
+void AgentStore::forget_assignments() {
+    const std::lock_guard lock{mutex_};
+    database_.execute("UPDATE state SET desired = '', refused = '', applied = ''");
 }
 
 std::map<ProcessKey, ProcessRecord> AgentStore::processes() {
@@ -127,6 +164,11 @@ std::vector<HeldBlob> AgentStore::blobs() {
 }
 
 void AgentStore::append(const Device::Append& append) {
+    if (!keep_spare()) {
+        throw Error{ErrorKind::exhausted, blobs_.string() + ": no space left on the device (" +
+                                              std::to_string(spare_bytes >> 10U) +
+                                              " KiB are kept free for the agent itself)"};
+    }
     const auto name = blobs_ / append.blob.digest;
     auto part = name;
     part += part_suffix;

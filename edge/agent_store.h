@@ -1,5 +1,7 @@
 /// What an agent keeps on its disk: its state in SQLite, content in files named by digest.
-/// Everything here blocks; a mutex makes it usable from a pool.
+/// Everything here blocks; a mutex makes it usable from a pool. A quarter of a megabyte is set
+/// aside in a file, and given up where an agent has to start on a full disk; content is fetched
+/// only when it is there again.
 #pragma once
 
 #include "edge/device.h"
@@ -37,6 +39,8 @@ public:
     [[nodiscard]] Durable begin_session();
     /// Error(exhausted) on a full disk.
     void save(const Durable& state);
+    /// The session and the processes are kept.
+    void forget_assignments();
 
     [[nodiscard]] std::map<ProcessKey, ProcessRecord> processes();
     void put_process(const ProcessKey& key, const ProcessRecord& record);
@@ -50,8 +54,12 @@ public:
     void remove_blob(std::string_view digest);
 
 private:
+    bool keep_spare();
+
     std::mutex mutex_;
     std::filesystem::path blobs_;
+    std::filesystem::path spare_;
+    bool has_spare_ = false;
     store::Database database_;
 };
 

@@ -40,7 +40,8 @@ Device::Device(Config config, Durable durable, const std::vector<HeldBlob>& held
 
 std::optional<Device::Action> Device::next(const Moment& now) {
     if (auto action = next_message(now)) return action;
-    return next_io(now);
+    if (auto action = next_io(now)) return action;
+    return next_message(now);  // a download may have begun
 }
 
 std::optional<Device::Action> Device::next_message(const Moment& now) {
@@ -49,6 +50,10 @@ std::optional<Device::Action> Device::next_message(const Moment& now) {
         return Send{.leaf = "state",
                     .payload = to_json(State{.online = true, .session = session()}),
                     .retain = true};
+    }
+    if (disputed_ && !accepted_) {
+        disputed_ = false;
+        say_hello(now.steady);
     }
     if (hello_.due <= now.steady) {
         hello_.pause = welcome_ ? longer(hello_.pause) : refused_pause;
@@ -176,10 +181,7 @@ void Device::connected(const Moment& now) {
     state_due_ = true;
     incarnation_.clear();
     say_hello(now.steady);
-    if (download_) {
-        // What was asked for on the connection before will not come.
-        download_->asked = download_->got + download_->chunks.size();
-    }
+    ask_anew();  // what was asked for on the connection before will not come
 }
 
 void Device::disconnected() noexcept {
@@ -207,6 +209,12 @@ void Device::hub_notice(std::string_view payload, const Moment& now) {
     // notice comes a second time, with another incarnation.
     if (known || (first && hello_.acknowledged < hello_.seq && hello_.pause == seconds{0})) return;
     say_hello(within(now.steady, notice.spread));
+    // The hub before it had our questions, and took them along.
+    ask_anew();
+}
+
+void Device::ask_anew() noexcept {
+    if (download_) download_->asked = download_->got + download_->chunks.size();
 }
 
 SteadyTime Device::within(SteadyTime now, milliseconds spread) {
@@ -233,18 +241,19 @@ void Device::message(std::string_view leaf, std::string payload, const Moment& n
     }
 }
 
-Position Device::accepted_position() const noexcept {
-    if (accepted_) return accepted_->second.at;
-    return desired_ ? desired_->at : Position{};
-}
-
 void Device::desired(std::string payload, const Moment& now) {
     const auto judged =
         now.clock.synced ? std::optional<WallTime>{now.clock.wall} : std::optional<WallTime>{};
     auto assignment = verify_assignment(payload, config_.trust, judged);
     clear_condition("AssignmentRefused");
-    // The same again, or one from before: the broker keeps what it likes.
-    if (assignment.at <= accepted_position()) return;
+    const auto& accepted = accepted_ ? std::optional{accepted_->second} : desired_;
+    if (accepted && assignment.at <= accepted->at) {
+        // The same again, or one from before: the broker keeps what it likes. Or the hub lost its
+        // memory and gives a number for the second time; once it knows, it takes a higher one.
+        disputed_ = assignment.at == accepted->at && (assignment.document != accepted->document ||
+                                                      assignment.secrets != accepted->secrets);
+        return;
+    }
     accepted_.emplace(std::move(payload), std::move(assignment));
     retry_at_ = {};
 }
@@ -436,10 +445,8 @@ void Device::failed(const std::string& reason, const std::string& why, const Mom
                                                                                   : "StorageFailed";
     if (reason == "ContentCorrupt") type = "ContentCorrupt";
     waiting_ = Waiting::no;
-    if (download_) {
-        download_->chunks.clear();
-        download_->asked = download_->got;
-    }
+    if (download_) download_->chunks.clear();
+    ask_anew();
     set_condition(type, reason, why);
     retry_pause_ =
         retry_pause_ == seconds{0} ? first_retry : std::min(retry_pause_ * 2, longest_pause);
@@ -508,15 +515,17 @@ Report Device::report(const Moment& now) const {
 }
 
 std::string Device::hello_text(const Moment& now) const {
-    return to_json(Hello{.protocol = config_.protocol,
-                         .agent = config_.agent,
-                         .arch = config_.arch,
-                         .boot_id = config_.boot_id,
-                         .session = session(),
-                         .seq = hello_.seq,
-                         .have = accepted_position(),
-                         .digest = desired_ ? desired_->document.digest : std::string{},
-                         .clock = now.clock});
+    return to_json(
+        Hello{.protocol = config_.protocol,
+              .agent = config_.agent,
+              .arch = config_.arch,
+              .boot_id = config_.boot_id,
+              .session = session(),
+              .seq = hello_.seq,
+              .have = desired_ ? desired_->at : Position{},
+              .digest = desired_ ? desired_->document.digest : std::string{},
+              .secrets = desired_ && desired_->secrets ? desired_->secrets->digest : std::string{},
+              .clock = now.clock});
 }
 
 }  // namespace kled::edge

@@ -172,6 +172,7 @@ private:
     void chunk(const ChunkName& name, std::string bytes, const Moment& now);
     void acknowledged(const Ack& ack, const Moment& now);
     void say_hello(SteadyTime when) noexcept;
+    void ask_anew() noexcept;
     void choose_work();
     void content_lost();
     void done(Waiting expected) noexcept;
@@ -180,7 +181,6 @@ private:
     [[nodiscard]] const BlobRef* missing(const Work& work) const;
     [[nodiscard]] bool complete(std::string_view digest) const;
     [[nodiscard]] Session session() const;
-    [[nodiscard]] Position accepted_position() const noexcept;
     [[nodiscard]] std::string hello_text(const Moment& now) const;
     [[nodiscard]] SteadyTime within(SteadyTime now, std::chrono::milliseconds spread);
 
@@ -195,8 +195,9 @@ private:
     Waiting waiting_ = Waiting::no;
     Durable saving_;
     std::optional<std::pair<std::string, Assignment>> accepted_{};  // not yet durable
-    std::uint64_t session_wanted_ = 0;                              // not yet durable
-    std::string refusing_{};                                        // not yet durable
+    bool disputed_ = false;             // the hub means something else by the accepted position
+    std::uint64_t session_wanted_ = 0;  // not yet durable
+    std::string refusing_{};            // not yet durable
     std::optional<Work> work_{};
     std::optional<Download> download_{};
     SteadyTime retry_at_{};

@@ -22,8 +22,10 @@ std::string text_of(json::object object) { return kube::to_json(json::value(std:
 }  // namespace
 
 std::string to_text(const EnrolmentToken& token) {
-    auto json =
-        text_of({{"server", token.server}, {"ca", token.ca}, {"secret", token.secret.reveal()}});
+    json::object fields{
+        {"server", token.server}, {"ca", token.ca}, {"secret", token.secret.reveal()}};
+    if (!token.device.empty()) fields["device"] = token.device;
+    auto json = text_of(std::move(fields));
     auto text = std::string{prefix} + to_base64url(json);
     wipe(json);
     return text;

@@ -16,6 +16,13 @@ bool newest(DeviceRecord& device, const Session& session) {
     return device.session == session;
 }
 
+/// What the device has under a position is what we put there: else that number was used before our
+/// store was lost or went back in time.
+bool same_content(const DeviceRecord& device, const Hello& hello) {
+    if (!device.document || device.document->digest != hello.digest) return false;
+    return !hello.secrets || *hello.secrets == (device.secrets ? device.secrets->digest : "");
+}
+
 void seen(DeviceRecord& device, WallTime now) {
     device.online = true;
     device.offline_since.reset();
@@ -24,8 +31,7 @@ void seen(DeviceRecord& device, WallTime now) {
 
 }  // namespace
 
-Reaction on_hello(DeviceRecord& device, const Hello& hello, ProtocolRange ours,
-                  std::uint64_t& epoch, WallTime now) {
+Reaction on_hello(DeviceRecord& device, const Hello& hello, ProtocolRange ours, WallTime now) {
     // A start that is not the newest gets the newest as the answer, and becomes newer by itself.
     if (!newest(device, hello.session)) return {.answer = true};
     seen(device, now);
@@ -43,18 +49,12 @@ Reaction on_hello(DeviceRecord& device, const Hello& hello, ProtocolRange ours,
         return {.store = true, .answer = true};
     }
     Reaction reaction{.store = true, .answer = true};
-    if (hello.have.epoch > epoch) {
-        epoch = hello.have.epoch;
+    if (hello.have.gen > 0 &&
+        (hello.have > device.at || (hello.have == device.at && !same_content(device, hello)))) {
+        device.at = hello.have;
         reaction.assign = true;
     }
-    const bool same_document = device.document && device.document->digest == hello.digest;
-    if (hello.have.epoch == epoch && hello.have.gen > 0 &&
-        (hello.have.gen > device.gen || (hello.have.gen == device.gen && !same_document))) {
-        device.gen = hello.have.gen;
-        reaction.assign = true;
-    }
-    reaction.point = device.gen > 0 && !reaction.assign &&
-                     hello.have != Position{.epoch = epoch, .gen = device.gen};
+    reaction.point = device.at.gen > 0 && !reaction.assign && hello.have != device.at;
     return reaction;
 }
 
@@ -74,8 +74,12 @@ Reaction on_state(DeviceRecord& device, const State& state, SteadyTime steady, W
         seen(device, now);
         return {.store = !was};
     }
-    if (device.online && !device.offline_since) device.offline_since = steady;
+    if (!device.offline_since) doubt(device, steady);
     return {};
+}
+
+void doubt(DeviceRecord& device, SteadyTime from) noexcept {
+    if (device.online) device.offline_since = from;
 }
 
 bool expired(DeviceRecord& device, SteadyTime now, std::chrono::milliseconds grace) {

@@ -22,7 +22,7 @@ struct DeviceRecord {
     bool hold = false;  ///< keeps what it has: nothing new is assigned
 
     // What it is to run.
-    std::uint64_t gen = 0;  ///< 0: nothing was ever assigned
+    Position at{};  ///< generation 0: nothing was ever assigned
     std::optional<BlobRef> document{};
     std::optional<BlobRef> secrets{};
 
@@ -48,14 +48,17 @@ struct Reaction {
     bool assign = false;  ///< a new generation has to be made: the device is ahead of us
 };
 
-/// The epoch grows where a device knows a later one (our store was lost or is an old copy).
+/// Where the device knows a later position than we do (our store was lost or is an old copy), its
+/// own numbers go on from there; those of other devices are no matter of its.
 [[nodiscard]] Reaction on_hello(DeviceRecord& device, const Hello& hello, ProtocolRange ours,
-                                std::uint64_t& epoch, WallTime now);
+                                WallTime now);
 [[nodiscard]] Reaction on_report(DeviceRecord& device, Report report, WallTime now);
 /// A device that says it is gone (or whose will does) is taken as gone after `grace`: see
 /// `expired`.
 [[nodiscard]] Reaction on_state(DeviceRecord& device, const State& state, SteadyTime steady,
                                 WallTime now);
+/// Taken as gone after the grace, counted from `from`, unless it is heard before.
+void doubt(DeviceRecord& device, SteadyTime from) noexcept;
 /// True once when the grace of an offline message has passed.
 [[nodiscard]] bool expired(DeviceRecord& device, SteadyTime now, std::chrono::milliseconds grace);
 

@@ -16,6 +16,7 @@
 #include "edge/names.h"
 #include "edge/pki.h"
 #include "edge/trust.h"
+#include "kube/names.h"
 #include "kube/selector.h"
 
 #include <boost/asio/steady_timer.hpp>
@@ -68,6 +69,18 @@ const fs::path& private_directory(const fs::path& path) {
     return path;
 }
 
+/// What the Kubernetes API would not take is refused while somebody is there to be told.
+void check_labels(const Labels& labels) {
+    for (const auto& [key, value] : labels) {
+        auto wrong = kube::check_qualified_name(key);
+        for (auto& problem : kube::check_label_value(value)) wrong.push_back(std::move(problem));
+        if (!wrong.empty()) {
+            throw Error{ErrorKind::invalid,
+                        "label \"" + key + "=" + value + "\": " + wrong.front()};
+        }
+    }
+}
+
 /// The labels as an object that a selector can look at.
 kube::Object labelled(const Labels& labels) {
     kube::Object object;
@@ -98,8 +111,7 @@ struct Hub::Impl {
           devices{store.devices()},
           deployments{store.deployments()} {
         check_name("fleet", options.fleet);
-        for (const auto& [name, device] : devices) dirty_nodes.insert(name);
-        for (const auto& [name, deployment] : deployments) dirty_deployments.insert(name);
+        show_again();
         remember_documents();
     }
 
@@ -145,7 +157,6 @@ struct Hub::Impl {
 
     /// What one batch of messages changes and asks for.
     struct Batch {
-        std::uint64_t epoch = 0;
         std::map<std::string, DeviceRecord> devices{};
         std::set<std::string> store{};
         std::set<std::string> answer{};
@@ -168,7 +179,7 @@ struct Hub::Impl {
 
     asio::awaitable<void> take_batch() {
         const auto mine = co_await turn();
-        Batch batch{.epoch = epoch};
+        Batch batch;
         const auto now = system_clock::now();
         for (std::size_t i = 0; i < batch_messages && !inbox.empty(); ++i) {
             auto incoming = std::move(inbox.front());
@@ -190,15 +201,13 @@ struct Hub::Impl {
                           {{"device", device.name}, {"error", error.what()}});
             }
         }
-        if (!batch.store.empty() || batch.epoch != epoch) {
+        if (!batch.store.empty()) {
             co_await offload(pool, [this, &batch] {
                 store.transaction([&] {
-                    if (batch.epoch != epoch) store.set_epoch(batch.epoch);
                     for (const auto& name : batch.store) store.put_device(batch.devices.at(name));
                 });
             });
         }
-        epoch = batch.epoch;
         for (auto& [name, device] : batch.devices) {
             mark(device, batch.store.contains(name));
             devices.at(name) = std::move(device);
@@ -217,7 +226,7 @@ struct Hub::Impl {
                     const std::string& payload, WallTime now) {
         if (leaf == "hello") {
             auto hello = parse_hello(payload);
-            const auto reaction = on_hello(device, hello, options.protocol, batch.epoch, now);
+            const auto reaction = on_hello(device, hello, options.protocol, now);
             log::debug("edge", "hello", {{"device", device.name}, {"gen", hello.have.gen}});
             return reaction;
         }
@@ -270,11 +279,11 @@ struct Hub::Impl {
 
     /// Signed anew each time: it expires.
     void point(const DeviceRecord& device) {
-        if (device.gen == 0 || !device.document) return;
+        if (device.at.gen == 0 || !device.document) return;
         const auto now = system_clock::now();
         const Assignment assignment{.fleet = options.fleet,
                                     .device = device.name,
-                                    .at = {.epoch = epoch, .gen = device.gen},
+                                    .at = device.at,
                                     .document = *device.document,
                                     .secrets = device.secrets,
                                     .not_before = now - std::chrono::minutes{5},
@@ -382,12 +391,12 @@ struct Hub::Impl {
         Reassigned changed;
         std::map<std::vector<std::string>, std::pair<Document, Blob>> made;
         for (auto& device : candidates) {
-            if (device.hold && device.gen > 0 && !forced.contains(device.name)) continue;
+            if (device.hold && device.at.gen > 0 && !forced.contains(device.name)) continue;
             const auto object = labelled(device.labels);
             std::vector<std::string> placed;
             for (const auto& [name, selector] : selectors)
                 if (selector.matches(object)) placed.push_back(name);
-            if (placed.empty() && device.gen == 0) continue;
+            if (placed.empty() && device.at.gen == 0) continue;
             auto [entry, fresh] = made.try_emplace(placed);
             auto& [document, blob] = entry->second;
             if (fresh) {
@@ -402,7 +411,7 @@ struct Hub::Impl {
             }
             const bool same = device.document && device.document->digest == blob.ref.digest;
             if (same && !forced.contains(device.name)) continue;
-            ++device.gen;
+            ++device.at.gen;
             device.document = blob.ref;
             changed.emplace_back(std::move(device), document);
         }
@@ -424,9 +433,8 @@ struct Hub::Impl {
                 secrets.push_back(std::move(secret));
         device.secrets.reset();
         if (secrets.empty()) return;
-        const Position at{.epoch = epoch, .gen = device.gen};
         const auto blob =
-            seal_secrets(secrets, device.name, at, crypto::Recipient::parse(device.sealing));
+            seal_secrets(secrets, device.name, device.at, crypto::Recipient::parse(device.sealing));
         store.put_blob(blob);
         device.secrets = blob.ref;
     }
@@ -541,6 +549,7 @@ struct Hub::Impl {
     asio::awaitable<std::string> create_token(std::string device, Labels labels,
                                               std::chrono::seconds lifetime) {
         if (!device.empty()) check_name("device", device);
+        check_labels(labels);
         const auto mine = co_await turn();
         EnrolmentToken token{.server = options.enrolment_url,
                              .ca = crypto::sha256_hex(pki.server_ca_pem()),
@@ -561,7 +570,8 @@ struct Hub::Impl {
         static_cast<void>(crypto::Recipient::parse(request.recipient));
         const auto held = devices.find(request.device);
         const auto* before = held == devices.end() ? nullptr : &held->second;
-        DeviceRecord device{.name = request.device, .sealing = request.recipient};
+        DeviceRecord device{
+            .name = request.device, .sealing = request.recipient, .at = {.epoch = epoch, .gen = 0}};
         auto certified = co_await offload(pool, [this, &request, &device, before] {
             auto pem = pki.certify_device(request.request, request.device);
             store.transaction([&] {
@@ -577,7 +587,7 @@ struct Hub::Impl {
                                         "it (--device " +
                                         request.device + ") replaces it"};
                     }
-                    device.gen = before->gen;
+                    device.at = before->at;
                     device.labels = before->labels;
                 }
                 for (const auto& [label, value] : token.labels)
@@ -605,6 +615,12 @@ struct Hub::Impl {
 
     // --- The mirror
 
+    void show_again() {
+        for (const auto& [name, device] : devices) dirty_nodes.insert(name);
+        for (const auto& [name, deployment] : deployments) dirty_deployments.insert(name);
+        mirror_wake.notify();
+    }
+
     asio::awaitable<void> reflect() {
         asio::steady_timer timer{executor};
         Backoff failures{{.first = milliseconds{1'000}, .limit = milliseconds{30'000}}, 1};
@@ -629,35 +645,37 @@ struct Hub::Impl {
         const auto now = system_clock::now();
         for (std::size_t i = 0; i < mirrored_at_once && !dirty_nodes.empty(); ++i) {
             const auto name = *dirty_nodes.begin();
-            const auto device = devices.find(name);
-            if (device != devices.end()) {
-                auto& shown = shown_nodes[name];
-                const auto status = node_status(device->second, epoch, shown, now);
-                if (!same_but_time(status, shown)) {
-                    const auto copy = device->second;
-                    co_await mirror.node(copy, status);
-                    shown_nodes[name] = status;
-                }
-            }
-            // What changed meanwhile is marked again and compared again.
+            // Before it is shown: what changes meanwhile is marked again.
             dirty_nodes.erase(name);
+            const auto device = devices.find(name);
+            if (device == devices.end()) continue;
+            const auto status = node_status(device->second, shown_nodes[name], now);
+            if (same_but_time(status, shown_nodes[name])) continue;
+            const auto copy = device->second;
+            try {
+                if (co_await mirror.node(copy, status)) shown_nodes[name] = status;
+            } catch (const Error&) {
+                dirty_nodes.insert(name);
+                throw;
+            }
         }
         for (std::size_t i = 0; i < mirrored_at_once && !dirty_deployments.empty(); ++i) {
             const auto name = *dirty_deployments.begin();
             dirty_deployments.erase(name);
             const auto deployment = deployments.find(name);
             if (deployment == deployments.end()) continue;
-            const auto status = deployment_status(deployment->second, devices, documents, epoch,
+            const auto status = deployment_status(deployment->second, devices, documents,
                                                   shown_deployments[name], now);
             if (same_but_time(status, shown_deployments[name])) continue;
             const auto slash = name.find('/');
+            const auto ns = name.substr(0, slash);
+            const auto local = name.substr(slash + 1);
             try {
-                co_await mirror.deployment(name.substr(0, slash), name.substr(slash + 1), status);
+                if (co_await mirror.deployment(ns, local, status)) shown_deployments[name] = status;
             } catch (const Error&) {
                 dirty_deployments.insert(name);
                 throw;
             }
-            shown_deployments[name] = status;
         }
     }
 
@@ -679,11 +697,13 @@ struct Hub::Impl {
     }
 
     asio::awaitable<void> connection(Backoff& backoff) {
-        MqttOptions mqtt{.host = options.broker_host,
-                         .port = options.broker_port,
-                         .client_id = std::string{hub_user} + ":" + options.fleet,
-                         .tls = {},
-                         .will = {}};
+        MqttOptions mqtt{
+            .host = options.broker_host,
+            .port = options.broker_port,
+            // As the agents': nobody guesses it, so nobody takes it over.
+            .client_id = std::string{hub_user} + ":" + options.fleet + ":" + crypto::random_hex(8),
+            .tls = {},
+            .will = {}};
         if (options.tls) mqtt.tls = pki.hub_client();
         MqttHandlers handlers{.message =
                                   [this](std::string topic, std::string payload) {
@@ -714,6 +734,8 @@ struct Hub::Impl {
         const HubNotice notice{.epoch = epoch,
                                .incarnation = crypto::random_hex(8),
                                .spread = milliseconds{devices.size() * 1000 / hellos_a_second}};
+        // Who went while we were not listening is not heard of again.
+        for (auto& [name, device] : devices) doubt(device, steady_clock::now() + notice.spread);
         publish({.topic = hub_topic(options.fleet), .payload = to_json(notice), .retain = true});
     }
 
@@ -738,7 +760,7 @@ struct Hub::Impl {
     HubCertificate certificate;
     Trust trust;
     HubStore store;
-    std::uint64_t epoch;
+    const std::uint64_t epoch;  // of devices that join
     std::map<std::string, DeviceRecord> devices;
     std::map<std::string, DeploymentRecord> deployments;
     std::map<std::string, Document, std::less<>> documents;  // that devices have, by digest
@@ -782,6 +804,7 @@ asio::awaitable<void> Hub::withdraw(kube::ObjectId owner) {
 asio::awaitable<void> Hub::nodes(std::vector<NodeSpec> specs) {
     return impl_->nodes(std::move(specs));
 }
+void Hub::show_again() { impl_->show_again(); }
 asio::awaitable<std::string> Hub::create_token(std::string device, Labels labels,
                                                std::chrono::seconds lifetime) {
     return impl_->create_token(std::move(device), std::move(labels), lifetime);
@@ -791,7 +814,6 @@ asio::awaitable<EnrolmentAnswer> Hub::enrol(EnrolmentRequest request) {
 }
 const std::string& Hub::server_ca_pem() const noexcept { return impl_->pki.server_ca_pem(); }
 const std::map<std::string, DeviceRecord>& Hub::devices() const noexcept { return impl_->devices; }
-std::uint64_t Hub::epoch() const noexcept { return impl_->epoch; }
 asio::any_io_executor Hub::executor() const { return impl_->executor; }
 
 namespace {

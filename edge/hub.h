@@ -43,10 +43,11 @@ class Mirror {
 public:
     virtual ~Mirror() = default;
     /// `status` is EdgeNode.status. Made with these labels when it is not there.
-    virtual boost::asio::awaitable<void> node(const DeviceRecord& device,
+    /// False: it cannot be shown yet; asked again after `Hub::show_again`.
+    virtual boost::asio::awaitable<bool> node(const DeviceRecord& device,
                                               const json::object& status) = 0;
-    /// `status` is what the hub owns of EdgeDeployment.status.
-    virtual boost::asio::awaitable<void> deployment(const std::string& ns, const std::string& name,
+    /// `status` is what the hub owns of EdgeDeployment.status. False: as above.
+    virtual boost::asio::awaitable<bool> deployment(const std::string& ns, const std::string& name,
                                                     const json::object& status) = 0;
 };
 
@@ -71,6 +72,8 @@ public:
         bool hold = false;
     };
     boost::asio::awaitable<void> nodes(std::vector<NodeSpec> specs);
+    /// The mirror may show now what it could not before.
+    void show_again();
 
     /// A token for one device, valid for `lifetime`; printed once, kept as a hash.
     boost::asio::awaitable<std::string> create_token(std::string device, Labels labels,
@@ -80,7 +83,6 @@ public:
     [[nodiscard]] const std::string& server_ca_pem() const noexcept;
 
     [[nodiscard]] const std::map<std::string, DeviceRecord>& devices() const noexcept;
-    [[nodiscard]] std::uint64_t epoch() const noexcept;
     [[nodiscard]] boost::asio::any_io_executor executor() const;
 
 private:

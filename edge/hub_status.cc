@@ -39,28 +39,27 @@ Condition readiness(const DeviceRecord& device, bool current) {
     } else if (!device.online) {
         ready.reason = "Offline";
         ready.message = "last seen at " + to_rfc3339(device.last_seen);
-    } else if (device.gen == 0) {
+    } else if (device.at.gen == 0) {
         ready.status = true;
         ready.reason = "NothingAssigned";
         ready.message = "no deployment selects this device";
     } else if (!current) {
         ready.reason = "Progressing";
-        ready.message = "generation " + std::to_string(device.gen) + ": " +
+        ready.message = "generation " + std::to_string(device.at.gen) + ": " +
                         std::string{to_string(device.report.phase)};
     } else {
         ready.status = device.report.phase == Phase::healthy;
         ready.reason = to_string(device.report.phase);
-        ready.message = "runs generation " + std::to_string(device.gen);
+        ready.message = "runs generation " + std::to_string(device.at.gen);
     }
     return ready;
 }
 
 }  // namespace
 
-json::object node_status(const DeviceRecord& device, std::uint64_t epoch,
-                         const json::object& before, WallTime now) {
+json::object node_status(const DeviceRecord& device, const json::object& before, WallTime now) {
     const auto& report = device.report;
-    const bool current = report.observed == Position{.epoch = epoch, .gen = device.gen};
+    const bool current = report.observed == device.at;
     json::array conditions;
     conditions.push_back(condition(readiness(device, current), before, now));
     // A type stands once in a list of conditions; a second of the same adds to the message.
@@ -82,15 +81,16 @@ json::object node_status(const DeviceRecord& device, std::uint64_t epoch,
                                          {"restarts", w.restarts},
                                          {"message", w.message}});
     }
-    json::object status{{"online", device.online},
-                        {"phase", to_string(report.phase)},
-                        {"agentVersion", device.agent},
-                        {"architecture", device.arch},
-                        {"desired", position(device.gen, device.document ? device.document->digest
-                                                                         : std::string{})},
-                        {"observed", position(report.observed.gen, report.digest)},
-                        {"conditions", std::move(conditions)},
-                        {"workloads", std::move(workloads)}};
+    json::object status{
+        {"online", device.online},
+        {"phase", to_string(report.phase)},
+        {"agentVersion", device.agent},
+        {"architecture", device.arch},
+        {"desired",
+         position(device.at.gen, device.document ? device.document->digest : std::string{})},
+        {"observed", position(report.observed.gen, report.digest)},
+        {"conditions", std::move(conditions)},
+        {"workloads", std::move(workloads)}};
     if (device.last_seen != WallTime{}) status["lastSeen"] = to_rfc3339(device.last_seen);
     return status;
 }
@@ -98,7 +98,7 @@ json::object node_status(const DeviceRecord& device, std::uint64_t epoch,
 json::object deployment_status(const DeploymentRecord& deployment,
                                const std::map<std::string, DeviceRecord>& devices,
                                const std::map<std::string, Document, std::less<>>& documents,
-                               std::uint64_t epoch, const json::object& before, WallTime now) {
+                               const json::object& before, WallTime now) {
     std::size_t desired = 0;
     std::size_t updated = 0;
     std::size_t ready = 0;
@@ -112,7 +112,7 @@ json::object deployment_status(const DeploymentRecord& deployment,
             }))
             continue;
         ++desired;
-        const bool current = device.report.observed == Position{.epoch = epoch, .gen = device.gen};
+        const bool current = device.report.observed == device.at;
         const bool well = current && device.report.phase != Phase::refused &&
                           std::ranges::all_of(device.report.workloads, [&](const auto& workload) {
                               return workload.deployment != deployment.name || workload.ready;

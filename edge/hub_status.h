@@ -14,14 +14,14 @@
 namespace kled::edge {
 
 /// EdgeNode.status. Conditions that are as in `before` keep their lastTransitionTime.
-[[nodiscard]] json::object node_status(const DeviceRecord& device, std::uint64_t epoch,
-                                       const json::object& before, WallTime now);
+[[nodiscard]] json::object node_status(const DeviceRecord& device, const json::object& before,
+                                       WallTime now);
 
 /// The hub's part of EdgeDeployment.status: observedGeneration, revision, devices, Ready.
 [[nodiscard]] json::object deployment_status(
     const DeploymentRecord& deployment, const std::map<std::string, DeviceRecord>& devices,
-    const std::map<std::string, Document, std::less<>>& documents, std::uint64_t epoch,
-    const json::object& before, WallTime now);
+    const std::map<std::string, Document, std::less<>>& documents, const json::object& before,
+    WallTime now);
 
 /// Equal but for `lastSeen`.
 [[nodiscard]] bool same_but_time(const json::object& a, const json::object& b);

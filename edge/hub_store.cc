@@ -35,6 +35,10 @@ store::OpenOptions schema() {
             hash TEXT PRIMARY KEY, device TEXT NOT NULL, labels TEXT NOT NULL,
             expires INTEGER NOT NULL, used_by TEXT NOT NULL,
             used_key TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    )"},
+                           {2, R"(
+        ALTER TABLE devices ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+        UPDATE devices SET epoch = (SELECT value FROM meta WHERE key = 'epoch');
     )"}}};
 }
 
@@ -78,22 +82,19 @@ std::uint64_t HubStore::epoch(WallTime now) {
         database_.query_integer("SELECT value FROM meta WHERE key = 'epoch'").value());
 }
 
-void HubStore::set_epoch(std::uint64_t epoch) {
-    database_.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", {epoch});
-}
-
 std::map<std::string, DeviceRecord> HubStore::devices() {
     std::map<std::string, DeviceRecord> devices;
     database_.query(
         "SELECT name, sealing, labels, hold, gen, document, secrets, session, session_id, hello, "
-        "seq, agent, arch, protocol, refused, report, online, last_seen FROM devices",
+        "seq, agent, arch, protocol, refused, report, online, last_seen, epoch FROM devices",
         {}, [&devices](const store::Row& row) {
             DeviceRecord device{
                 .name = std::string{row.text(0)},
                 .sealing = std::string{row.text(1)},
                 .labels = labels_of(row.text(2)),
                 .hold = row.integer(3) != 0,
-                .gen = static_cast<std::uint64_t>(row.integer(4)),
+                .at = {.epoch = static_cast<std::uint64_t>(row.integer(18)),
+                       .gen = static_cast<std::uint64_t>(row.integer(4))},
                 .document = blob_of(row.text(5)),
                 .secrets = blob_of(row.text(6)),
                 .session = {static_cast<std::uint64_t>(row.integer(7)), std::string{row.text(8)}},
@@ -115,12 +116,13 @@ std::map<std::string, DeviceRecord> HubStore::devices() {
 }
 
 void HubStore::put_device(const DeviceRecord& d) {
-    database_.execute("INSERT OR REPLACE INTO devices VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                      {d.name, d.sealing, text_of(d.labels), d.hold ? 1 : 0, d.gen,
-                       text_of(d.document), text_of(d.secrets), d.session.counter, d.session.id,
-                       d.hello, d.seq, d.agent, d.arch, static_cast<std::int64_t>(d.protocol),
-                       d.refused, d.report.seq == 0 ? std::string{} : to_json(d.report),
-                       d.online ? 1 : 0, seconds_of(d.last_seen)});
+    database_.execute(
+        "INSERT OR REPLACE INTO devices VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        {d.name, d.sealing, text_of(d.labels), d.hold ? 1 : 0, d.at.gen, text_of(d.document),
+         text_of(d.secrets), d.session.counter, d.session.id, d.hello, d.seq, d.agent, d.arch,
+         static_cast<std::int64_t>(d.protocol), d.refused,
+         d.report.seq == 0 ? std::string{} : to_json(d.report), d.online ? 1 : 0,
+         seconds_of(d.last_seen), d.at.epoch});
 }
 
 std::map<std::string, DeploymentRecord> HubStore::deployments() {

@@ -42,9 +42,9 @@ public:
     /// All of `work` or nothing, durable on return.
     void transaction(const std::function<void()>& work);
 
-    /// Made once, from the time: a store that was lost begins above all positions of the old one.
+    /// Of devices that join. Made once, from the time: a store that was lost begins above all
+    /// positions of the old one.
     [[nodiscard]] std::uint64_t epoch(WallTime now);
-    void set_epoch(std::uint64_t epoch);
 
     [[nodiscard]] std::map<std::string, DeviceRecord> devices();
     void put_device(const DeviceRecord& device);

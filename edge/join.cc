@@ -6,6 +6,8 @@
 #include "crypto/hash.h"
 #include "crypto/seal.h"
 #include "crypto/x509.h"
+#include "edge/agent.h"
+#include "edge/agent_store.h"
 #include "edge/names.h"
 #include "kube/object.h"
 #include "net/http_client.h"
@@ -13,7 +15,6 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <chrono>
-#include <system_error>
 #include <utility>
 
 namespace kled::edge {
@@ -31,6 +32,16 @@ std::string load_or_create(const fs::path& path, Make make) {
     const Secret made = make();
     write_file_atomic(path, made.reveal(), 0600);
     return std::string{made.reveal()};
+}
+
+bool same_fleet(const fs::path& state, const EnrolmentAnswer& answer) {
+    try {
+        const auto before = load_identity(state);
+        return before.fleet == answer.fleet && before.device == answer.device &&
+               before.delivery.raw() == answer.delivery_key;
+    } catch (const Error&) {
+        return false;  // damaged: joining again mends it
+    }
 }
 
 [[noreturn]] void refused(const net::Response& response, const std::string& server) {
@@ -67,17 +78,14 @@ void save_identity(const fs::path& state, const EnrolmentAnswer& answer) {
                           {"device", answer.device},
                           {"broker", {{"host", answer.broker_host}, {"port", answer.broker_port}}},
                           {"delivery_key", to_base64(answer.delivery_key)}};
-    const auto text = kube::to_json(json::value(std::move(identity))) + "\n";
     const auto path = state / "agent.json";
-    const auto before = read_file_if_exists(path, 64U << 10U);
-    if (before && *before != text) {
-        std::error_code ignored;
-        for (const auto* suffix : {"", "-wal", "-shm"})
-            fs::remove(state / (std::string{"agent.db"} + suffix), ignored);
-    }
+    // What another fleet assigned was signed by another key. What runs of it is still known, and is
+    // stopped.
+    if (fs::exists(path) && !same_fleet(state, answer)) AgentStore{state}.forget_assignments();
     write_file_atomic(state / "broker-ca.crt", answer.broker_ca);
     write_file_atomic(state / "device.crt", answer.certificate);
-    write_file_atomic(path, text);  // last: with it the device has joined
+    // Last: with it the device has joined.
+    write_file_atomic(path, kube::to_json(json::value(std::move(identity))) + "\n");
 }
 
 asio::awaitable<EnrolmentAnswer> join(fs::path state, std::string text, std::string device,

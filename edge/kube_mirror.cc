@@ -5,6 +5,7 @@
 #include "base/signal.h"
 #include "base/task_group.h"
 #include "kube/informer.h"
+#include "kube/served.h"
 
 #include <boost/asio/this_coro.hpp>
 
@@ -57,8 +58,8 @@ kube::Object node_object(const DeviceRecord& device, std::string_view fleet,
 KubeMirror::KubeMirror(std::shared_ptr<kube::Transport> transport, std::string fleet)
     : client_{std::move(transport)}, fleet_{std::move(fleet)} {}
 
-asio::awaitable<void> KubeMirror::node(const DeviceRecord& device, const json::object& status) {
-    if (!co_await client_.map(node_kind)) co_return;  // no such kind here: nobody to show it to
+asio::awaitable<bool> KubeMirror::node(const DeviceRecord& device, const json::object& status) {
+    if (!co_await client_.map(node_kind)) co_return false;  // nobody to show it to, yet
     const std::string everywhere;
     const auto name = device.name;
     if (!co_await client_.get(node_kind, everywhere, name)) {
@@ -69,14 +70,15 @@ asio::awaitable<void> KubeMirror::node(const DeviceRecord& device, const json::o
     patch["status"] = status;
     const json::value value(std::move(patch));
     co_await client_.patch(node_kind, everywhere, name, kube::PatchType::merge, value, "status");
+    co_return true;
 }
 
-asio::awaitable<void> KubeMirror::deployment(const std::string& ns, const std::string& name,
+asio::awaitable<bool> KubeMirror::deployment(const std::string& ns, const std::string& name,
                                              const json::object& status) {
-    if (!co_await client_.map(deployment_kind)) co_return;
+    if (!co_await client_.map(deployment_kind)) co_return false;
     for (int attempt = 1;; ++attempt) {
         const auto object = co_await client_.get(deployment_kind, ns, name);
-        if (!object) co_return;  // it stands in Git alone, or is gone
+        if (!object) co_return true;  // it stands in Git alone, or is gone
         auto ours = status;
         ours["conditions"] = merged_conditions(*object, status.at("conditions").as_array());
         json::object metadata;
@@ -88,7 +90,7 @@ asio::awaitable<void> KubeMirror::deployment(const std::string& ns, const std::s
         try {
             co_await client_.patch(deployment_kind, ns, name, kube::PatchType::merge, value,
                                    "status");
-            co_return;
+            co_return true;
         } catch (const Error& error) {
             if (error.kind() != ErrorKind::conflict || attempt == conflicts) throw;
         }
@@ -122,6 +124,12 @@ asio::awaitable<void> tell(Hub& hub, kube::Informer& informer, Signal& changed) 
     }
 }
 
+/// What could not be shown before there was a kind for it is shown then.
+asio::awaitable<void> show_when_served(Hub& hub, kube::Client& client, kube::GroupVersionKind gvk) {
+    co_await kube::until_served(client, std::move(gvk));
+    hub.show_again();
+}
+
 }  // namespace
 
 asio::awaitable<void> KubeMirror::follow(Hub& hub) {
@@ -135,6 +143,8 @@ asio::awaitable<void> KubeMirror::follow(Hub& hub) {
     TaskGroup tasks{loop};
     tasks.spawn(informer.run());
     tasks.spawn(tell(hub, informer, changed));
+    tasks.spawn(show_when_served(hub, client_, node_kind));
+    tasks.spawn(show_when_served(hub, client_, deployment_kind));
     co_await tasks.join();
 }
 

@@ -13,11 +13,12 @@ class KubeMirror final : public Mirror {
 public:
     KubeMirror(std::shared_ptr<kube::Transport> transport, std::string fleet);
 
-    boost::asio::awaitable<void> node(const DeviceRecord& device,
+    boost::asio::awaitable<bool> node(const DeviceRecord& device,
                                       const json::object& status) override;
-    boost::asio::awaitable<void> deployment(const std::string& ns, const std::string& name,
+    boost::asio::awaitable<bool> deployment(const std::string& ns, const std::string& name,
                                             const json::object& status) override;
-    /// Follows EdgeNodes and tells `hub` their labels, until cancelled. On the hub's loop.
+    /// Follows EdgeNodes and tells `hub` their labels, and when their definitions come; until
+    /// cancelled. On the hub's loop.
     boost::asio::awaitable<void> follow(Hub& hub);
 
 private:

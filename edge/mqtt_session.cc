@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -132,11 +133,20 @@ struct MqttSession::Impl {
 
     // --- The loop
 
+    /// With TLS, libmosquitto takes a connection that was refused or reset for a handshake that
+    /// goes on, and its error for its own.
+    void check_socket() {
+        pollfd state{.fd = socket->native_handle(), .events = 0, .revents = 0};
+        if (::poll(&state, 1, 0) == 1 && (state.revents & (POLLERR | POLLHUP)) != 0)
+            throw Error{ErrorKind::unavailable, where + ": connection refused or reset"};
+    }
+
     asio::awaitable<void> read() {
         for (;;) {
             co_await socket->async_wait(asio::posix::stream_descriptor::wait_read,
                                         asio::use_awaitable);
             check(mosquitto_loop_read(handle.get(), 1));
+            if (!connack) check_socket();
         }
     }
 

@@ -82,15 +82,17 @@ std::optional<unsigned> common_protocol(ProtocolRange a, ProtocolRange b) noexce
 std::string_view to_string(Phase phase) noexcept { return phases[static_cast<std::size_t>(phase)]; }
 
 std::string to_json(const Hello& hello) {
-    return bytes_of({{"protocol", {{"min", hello.protocol.min}, {"max", hello.protocol.max}}},
-                     {"agent", hello.agent},
-                     {"arch", hello.arch},
-                     {"boot_id", hello.boot_id},
-                     {"session", write(hello.session)},
-                     {"seq", hello.seq},
-                     {"have", write(hello.have)},
-                     {"digest", hello.digest},
-                     {"clock", write(hello.clock)}});
+    json::object message{{"protocol", {{"min", hello.protocol.min}, {"max", hello.protocol.max}}},
+                         {"agent", hello.agent},
+                         {"arch", hello.arch},
+                         {"boot_id", hello.boot_id},
+                         {"session", write(hello.session)},
+                         {"seq", hello.seq},
+                         {"have", write(hello.have)},
+                         {"digest", hello.digest},
+                         {"clock", write(hello.clock)}};
+    if (hello.secrets) message["secrets"] = *hello.secrets;
+    return bytes_of(std::move(message));
 }
 
 Hello parse_hello(std::string_view payload) {
@@ -107,8 +109,10 @@ Hello parse_hello(std::string_view payload) {
         .seq = fields.number("seq"),
         .have = read_position(fields, "have"),
         .digest = fields.text_or("digest", 64, ""),
+        .secrets = std::nullopt,
         .clock = read_clock(fields),
     };
+    if (fields.has("secrets")) hello.secrets = fields.text("secrets", 64);
     if (hello.protocol.min > hello.protocol.max) range.fail("min", "is above max");
     return hello;
 }

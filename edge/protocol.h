@@ -73,8 +73,10 @@ struct Hello {
     std::string boot_id{};
     Session session{};
     std::uint64_t seq = 0;  ///< counts the hellos of the session from 1
-    Position have{};        ///< what is applied
+    Position have{};        ///< what is accepted, and durable
     std::string digest{};   ///< of its document; empty: nothing
+    /// Of its secrets; empty: none; nullopt: an agent that does not say.
+    std::optional<std::string> secrets{};
     DeviceClock clock{};
 };
 

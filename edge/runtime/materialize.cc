@@ -16,12 +16,23 @@ fs::path below(const fs::path& root, std::string_view absolute) {
     return root / fs::path{absolute}.relative_path();
 }
 
+/// Untouched where it is there already: a device may start on a full disk.
+void write_if_other(const fs::path& path, std::string_view content, unsigned mode) {
+    constexpr std::size_t slack = 1;  // enough to see that a file is longer
+    try {
+        if (read_file_if_exists(path, content.size() + slack) == content) return;
+    } catch (const Error&) {
+        // longer, or a link to nowhere: replaced
+    }
+    write_file_atomic(path, content, mode);
+}
+
 void write_mount(const fs::path& where, const Mount& mount) {
     make_directories(mount.directory ? where : where.parent_path(), mount.secret ? 0700 : 0755);
     for (const auto& file : mount.files) {
         const auto path = mount.directory ? where / file.name : where;
         make_directories(path.parent_path(), mount.secret ? 0700 : 0755);
-        write_file_atomic(path, file.content, mount.secret ? file.mode & 0700U : file.mode);
+        write_if_other(path, file.content, mount.secret ? file.mode & 0700U : file.mode);
     }
 }
 
@@ -59,7 +70,7 @@ void materialize(const Workload& workload, const Container& container, const fs:
         }
     }
     if (!container.directory.empty()) make_directories(below(container.root, container.directory));
-    write_file_atomic(mark, workload.digest, 0600);
+    write_if_other(mark, workload.digest, 0600);
 }
 
 void remove_files(const WorkloadId& id, const fs::path& roots, const fs::path& secrets) noexcept {

@@ -24,6 +24,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <map>
+#include <set>
 #include <utility>
 
 namespace kled::edge {
@@ -139,6 +140,8 @@ struct ProcessRuntime::Impl {
     asio::awaitable<void> run_once(Entry& entry) {
         entry.failure.clear();
         entry.units.clear();
+        co_await wait_for_strangers(entry.running.id.folder());
+        if (!entry.target || entry.target->digest != entry.running.digest) co_return;
         for (const auto& container : entry.running.containers) {
             const auto record = records.find({entry.running.id.folder(), container.name});
             const auto restarts =
@@ -388,7 +391,8 @@ struct ProcessRuntime::Impl {
 
     // --- What an earlier run left, and what grows
 
-    asio::awaitable<void> stop_stranger(ProcessKey key, ProcessRecord record) {
+    /// Of a workload that is wanted, but for this container, the files stay.
+    asio::awaitable<void> stop_stranger(ProcessKey key, ProcessRecord record, bool files_too) {
         if (record.boot_id == options.boot_id) {
             if (auto process = Process::adopt(record.pid, record.start_time)) {
                 log::info("runtime", "stopping what is not wanted any more",
@@ -396,14 +400,26 @@ struct ProcessRuntime::Impl {
                 co_await end(*process, std::chrono::seconds{30});
             }
         }
-        records.erase(key);
-        co_await offload(pool, [this, &key] {
+        co_await offload(pool, [this, &key, files_too] {
             store.remove_process(key);
             remove_cgroup(options.cgroups, cgroup_name(key));
+            if (!files_too) return;
             std::error_code ignored;
             fs::remove_all(options.roots / key.first, ignored);
             fs::remove_all(options.secrets / key.first, ignored);
         });
+        records.erase(key);
+        strangers.erase(key);
+        stranger_gone.cancel();
+    }
+
+    /// A workload that comes back while the last of it goes begins when it is gone.
+    asio::awaitable<void> wait_for_strangers(std::string folder) {
+        const auto leaving = [&] {
+            return std::ranges::any_of(strangers,
+                                       [&](const auto& key) { return key.first == folder; });
+        };
+        while (leaving()) co_await stranger_gone.async_wait(asio::as_tuple(asio::use_awaitable));
     }
 
     asio::awaitable<void> keep_house() {
@@ -453,6 +469,8 @@ struct ProcessRuntime::Impl {
     std::map<WorkloadId, Entry> entries;
     std::map<ProcessKey, ProcessRecord> records;
     std::map<ProcessKey, std::string> unlimited;
+    std::set<ProcessKey> strangers;                                 // being stopped
+    asio::steady_timer stranger_gone{executor, SteadyTime::max()};  // never fires; is cancelled
     Signal gone{executor};
     TaskGroup tasks;
 };
@@ -493,9 +511,20 @@ void ProcessRuntime::remove(const WorkloadId& id) {
 
 void ProcessRuntime::settled() {
     for (const auto& [key, record] : impl_->records) {
-        const bool wanted = std::ranges::any_of(
-            impl_->entries, [&](const auto& entry) { return entry.first.folder() == key.first; });
-        if (!wanted) impl_->tasks.spawn(impl_->stop_stranger(key, record));
+        const auto entry = std::ranges::find_if(
+            impl_->entries, [&](const auto& held) { return held.first.folder() == key.first; });
+        // What an entry runs or stops is its own matter; else an earlier agent ran it.
+        const auto mine = [&](const Workload& workload) {
+            return std::ranges::any_of(workload.containers, [&](const auto& container) {
+                return container.name == key.second;
+            });
+        };
+        const bool known = entry != impl_->entries.end();
+        if (known &&
+            (mine(entry->second.running) || (entry->second.target && mine(*entry->second.target))))
+            continue;
+        if (!impl_->strangers.insert(key).second) continue;
+        impl_->tasks.spawn(impl_->stop_stranger(key, record, !known));
     }
 }
 
