@@ -55,8 +55,10 @@ void add_edge(CLI::App& app, Globals& globals);
 void add_server(CLI::App& app, Globals& globals);
 void add_version(CLI::App& app, Globals& globals);
 void add_completion(CLI::App& app, Globals& globals);
-/// The verbs and flags that may follow `words`, one a line: `kled __complete WORD...` for the
-/// shells.
-void print_candidates(CLI::App* app, const std::vector<std::string>& words);
+/// What may stand as a positional of `verb`; asked when a shell completes it.
+void complete_with(CLI::App& verb, std::function<std::vector<std::string>()> values);
+/// The verbs, values and flags that may follow `words`, one a line: `kled __complete WORD...` for
+/// the shells.
+void print_candidates(CLI::App* app, Globals& globals, const std::vector<std::string>& words);
 
 }  // namespace kled::cli

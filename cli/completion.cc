@@ -2,8 +2,13 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <cstdlib>
+#include <functional>
 #include <iostream>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace kled::cli {
@@ -28,6 +33,12 @@ compdef _kled kled
 constexpr auto fish_script =
     "complete -c kled -f -a '(kled __complete (commandline -opc)[2..-1] 2>/dev/null)'\n";
 
+using Values = std::function<std::vector<std::string>()>;
+std::map<const CLI::App*, Values>& values_of_verbs() {
+    static std::map<const CLI::App*, Values> values;
+    return values;
+}
+
 }  // namespace
 
 void add_completion(CLI::App& app, Globals&) {
@@ -44,7 +55,12 @@ void add_completion(CLI::App& app, Globals&) {
     script("fish", fish_script);
 }
 
-void print_candidates(CLI::App* app, const std::vector<std::string>& words) {
+void complete_with(CLI::App& verb, Values values) { values_of_verbs()[&verb] = std::move(values); }
+
+void print_candidates(CLI::App* app, Globals& globals, const std::vector<std::string>& words) {
+    if (const auto* state = std::getenv("KLED_STATE")) globals.state = state;
+    const auto flag = std::ranges::find(words, "--state");
+    if (flag != words.end() && flag + 1 != words.end()) globals.state = *(flag + 1);
     for (const auto& word : words) {
         for (auto* verb : app->get_subcommands({})) {
             if (verb->check_name(word)) app = verb;
@@ -53,6 +69,13 @@ void print_candidates(CLI::App* app, const std::vector<std::string>& words) {
     for (const auto* verb :
          app->get_subcommands([](const CLI::App* v) { return !v->get_group().empty(); }))
         std::cout << verb->get_name() << '\n';
+    if (const auto values = values_of_verbs().find(app); values != values_of_verbs().end()) {
+        try {
+            for (const auto& value : values->second()) std::cout << value << '\n';
+        } catch (const Error&) {
+            // A shell that completes has no place for reasons.
+        }
+    }
     for (const auto* option : app->get_options()) {
         for (const auto& name : option->get_lnames()) std::cout << "--" << name << '\n';
     }

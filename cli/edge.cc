@@ -12,6 +12,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <iostream>
@@ -36,6 +37,17 @@ struct Flags {
     bool print_only = false;
 };
 
+ErrorKind kind_of(unsigned status) {
+    switch (status) {
+        case 400: return ErrorKind::invalid;
+        case 403: return ErrorKind::denied;
+        case 404: return ErrorKind::not_found;
+        case 409: return ErrorKind::conflict;
+        case 413: return ErrorKind::exhausted;
+        default: return ErrorKind::unavailable;
+    }
+}
+
 /// One exchange with the hub of the kledd on this machine.
 asio::awaitable<json::value> ask(const Globals& globals, net::Request request) {
     const auto loop = co_await asio::this_coro::executor;
@@ -49,8 +61,8 @@ asio::awaitable<json::value> ask(const Globals& globals, net::Request request) {
         throw error.within("is a kledd with the role edge running here? (--state says where)");
     }
     if (response.status != 200) {
-        throw Error{response.status == 404 ? ErrorKind::not_found : ErrorKind::unavailable,
-                    "kledd: " + response.body};
+        while (response.body.ends_with('\n')) response.body.pop_back();
+        throw Error{kind_of(response.status), "kledd: " + response.body};
     }
     co_return kube::parse_json(response.body);
 }
@@ -78,43 +90,61 @@ std::string text(const kube::Object& object, std::initializer_list<std::string_v
     return kube::to_json(*value);
 }
 
+std::string labels(const kube::Object& node) {
+    std::string all;
+    const auto* given = kube::find(node.fields(), {"metadata", "labels"});
+    if (given == nullptr || !given->is_object()) return all;
+    for (const auto& label : given->get_object()) {
+        const auto* value = label.value().if_string();
+        if (value == nullptr) continue;
+        all += (all.empty() ? "" : ",") + std::string{label.key()} + "=" + std::string{*value};
+    }
+    return all;
+}
+
+/// The elements of a list in status that are objects.
+std::vector<kube::Object> entries(const kube::Object& node, std::string_view name) {
+    std::vector<kube::Object> all;
+    const auto* list = kube::find(node.fields(), {"status", name});
+    if (list == nullptr || !list->is_array()) return all;
+    for (const auto& entry : list->get_array())
+        if (const auto* fields = entry.if_object()) all.emplace_back(*fields);
+    return all;
+}
+
 std::string seen(const kube::Object& node) {
     const auto when = text(node, {"status", "lastSeen"});
     return when.empty() ? "never" : age(when) + " ago";
 }
 
+asio::awaitable<void> list_names(const Globals& globals, std::vector<std::string>& names) {
+    const auto found = co_await nodes(globals, std::string{});
+    for (const auto& node : found) names.emplace_back(node.name());
+}
+
 asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
     const auto found = co_await nodes(globals, flags.name);
+    if (found.empty() && (flags.output == Output::table || flags.output == Output::wide)) {
+        std::cerr << "no devices yet; `kled edge token create` makes a token with which one "
+                     "joins\n";
+        co_return;
+    }
     Table table;
     table.columns = {"NAME",      "ONLINE", "PHASE", "GENERATION", "SEEN",
                      "WORKLOADS", "AGENT",  "ARCH",  "LABELS"};
     table.wide_from = 6;
     for (const auto& node : found) {
-        std::size_t ready = 0;
-        std::size_t all = 0;
-        const auto* workloads = kube::find(node.fields(), {"status", "workloads"});
-        if (workloads != nullptr && workloads->is_array()) {
-            for (const auto& workload : workloads->get_array()) {
-                ++all;
-                const auto* is = kube::find(workload, {"ready"});
-                if (is != nullptr && is->is_bool() && is->get_bool()) ++ready;
-            }
-        }
-        std::string labels;
-        const auto* given = kube::find(node.fields(), {"metadata", "labels"});
-        if (given != nullptr && given->is_object()) {
-            for (const auto& label : given->get_object())
-                labels += (labels.empty() ? "" : ",") + std::string{label.key()} + "=" +
-                          std::string{label.value().as_string()};
-        }
-        table.rows.push_back({std::string{node.name()},
-                              text(node, {"status", "online"}) == "true" ? "yes" : "no",
-                              text(node, {"status", "phase"}),
-                              text(node, {"status", "observed", "generation"}) + "/" +
-                                  text(node, {"status", "desired", "generation"}),
-                              seen(node), std::to_string(ready) + "/" + std::to_string(all),
-                              text(node, {"status", "agentVersion"}),
-                              text(node, {"status", "architecture"}), labels});
+        const auto workloads = entries(node, "workloads");
+        const auto ready = std::ranges::count_if(
+            workloads, [](const auto& workload) { return text(workload, {"ready"}) == "true"; });
+        table.rows.push_back(
+            {std::string{node.name()}, text(node, {"status", "online"}) == "true" ? "yes" : "no",
+             text(node, {"status", "phase"}),
+             text(node, {"status", "observed", "generation"}) + "/" +
+                 text(node, {"status", "desired", "generation"}),
+             seen(node), std::to_string(ready) + "/" + std::to_string(workloads.size()),
+             text(node, {"status", "agentVersion"}), text(node, {"status", "architecture"}),
+             labels(node)});
     }
     print(flags.output, table, found, !flags.name.empty());
 }
@@ -122,36 +152,41 @@ asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
 asio::awaitable<void> describe(const Globals& globals, const Flags& flags) {
     const auto found = co_await nodes(globals, flags.name);
     const auto& node = found.front();
-    std::cout << "Name:        " << node.name()
-              << "\nOnline:      " << (text(node, {"status", "online"}) == "true" ? "yes" : "no")
-              << "\nLast seen:   " << seen(node)
-              << "\nAgent:       " << text(node, {"status", "agentVersion"}) << " "
-              << text(node, {"status", "architecture"})
-              << "\nPhase:       " << text(node, {"status", "phase"})
-              << "\nGeneration:  " << text(node, {"status", "observed", "generation"}) << " of "
-              << text(node, {"status", "desired", "generation"}) << "\n";
-    const auto* conditions = kube::find(node.fields(), {"status", "conditions"});
+    const auto line = [](std::string_view name, const std::string& value) {
+        std::cout << name << std::string(13 - name.size(), ' ') << (value.empty() ? "-" : value)
+                  << '\n';
+    };
+    line("Name:", std::string{node.name()});
+    line("Fleet:", text(node, {"spec", "fleet"}));
+    line("Labels:", labels(node));
+    line("Online:", text(node, {"status", "online"}) == "true" ? "yes" : "no");
+    line("Last seen:", seen(node));
+    line("Agent:",
+         text(node, {"status", "agentVersion"}) + " " + text(node, {"status", "architecture"}));
+    line("Phase:", text(node, {"status", "phase"}));
+    line("Generation:", text(node, {"status", "observed", "generation"}) + " of " +
+                            text(node, {"status", "desired", "generation"}));
     std::cout << "Conditions:\n";
-    if (conditions != nullptr && conditions->is_array()) {
-        for (const auto& condition : conditions->get_array()) {
-            const kube::Object c{condition.as_object()};
-            std::cout << "  " << text(c, {"type"}) << "=" << text(c, {"status"}) << "  "
-                      << text(c, {"reason"}) << ": " << text(c, {"message"}) << "\n";
-        }
+    Table conditions{.columns = {"  TYPE", "STATUS", "REASON", "MESSAGE"}, .rows = {}};
+    for (const auto& c : entries(node, "conditions"))
+        conditions.rows.push_back({"  " + text(c, {"type"}), text(c, {"status"}),
+                                   text(c, {"reason"}), text(c, {"message"})});
+    print(Output::table, conditions, {}, false);
+    const auto workloads = entries(node, "workloads");
+    if (workloads.empty()) {
+        std::cout << "Workloads:   none\n";
+        co_return;
     }
     std::cout << "Workloads:\n";
-    const auto* workloads = kube::find(node.fields(), {"status", "workloads"});
-    if (workloads != nullptr && workloads->is_array()) {
-        for (const auto& workload : workloads->get_array()) {
-            const kube::Object w{workload.as_object()};
-            const auto message = text(w, {"message"});
-            std::cout << "  " << text(w, {"kind"}) << " " << text(w, {"namespace"}) << "/"
-                      << text(w, {"name"}) << "  " << text(w, {"phase"})
-                      << (text(w, {"ready"}) == "true" ? ", ready" : "") << ", "
-                      << text(w, {"restarts"}) << " restarts"
-                      << (message.empty() ? "" : "  " + message) << "\n";
-        }
-    }
+    Table table{.columns = {"  WORKLOAD", "DEPLOYMENT", "PHASE", "READY", "RESTARTS", "MESSAGE"},
+                .rows = {}};
+    for (const auto& w : workloads)
+        table.rows.push_back(
+            {"  " + text(w, {"kind"}) + " " + text(w, {"namespace"}) + "/" + text(w, {"name"}),
+             text(w, {"deployment"}), text(w, {"phase"}),
+             text(w, {"ready"}) == "true" ? "yes" : "no", text(w, {"restarts"}),
+             text(w, {"message"})});
+    print(Output::table, table, {}, false);
 }
 
 asio::awaitable<void> create_token(const Globals& globals, const Flags& flags) {
@@ -204,6 +239,11 @@ void run_broker(const Globals& globals, Flags& flags) {
 }  // namespace
 
 void add_edge(CLI::App& app, Globals& globals) {
+    const auto device_names = [&globals] {
+        std::vector<std::string> names;
+        run([&] { return list_names(globals, names); });
+        return names;
+    };
     auto flags = std::make_shared<Flags>();
     auto* group = app.add_subcommand("edge", "The devices of the fleet");
     group->require_subcommand(1);
@@ -214,11 +254,13 @@ void add_edge(CLI::App& app, Globals& globals) {
                                        "  kled edge get press-4 -o yaml");
     list->add_option("name", flags->name, "One device");
     add_output_flag(*list, flags->output);
+    complete_with(*list, device_names);
     list->callback([&globals, flags] { run([&] { return get(globals, *flags); }); });
 
     auto* show = group->add_subcommand(
         "describe", "All about one device\n\nExample:\n  kled edge describe press-4");
     show->add_option("name", flags->name, "The device")->required();
+    complete_with(*show, device_names);
     show->callback([&globals, flags] { run([&] { return describe(globals, *flags); }); });
 
     auto* token = group->add_subcommand("token", "Tokens with which devices join");
@@ -238,7 +280,10 @@ void add_edge(CLI::App& app, Globals& globals) {
         group->add_subcommand("join",
                               "Make this machine a device: as `kled-agent join`\n\nExample:\n"
                               "  kled edge join --token-file token");
+    // All that follows is kled-agent's, also --state and --help.
     join->prefix_command();
+    join->fallthrough(false);
+    join->set_help_flag();
     join->callback([join] {
         std::vector<std::string> argv;
         std::error_code ignored;

@@ -10,10 +10,28 @@
 #include <exception>
 #include <iostream>
 #include <string>
+#include <vector>
 
 namespace {
 
 using namespace kled;
+
+/// Of a word where a verb belongs, CLI11 would only say that a verb is missing.
+void check_verbs(CLI::App* app, const std::vector<std::string>& words) {
+    std::string path = "kled";
+    for (const auto& word : words) {
+        const auto verbs = app->get_subcommands({});
+        if (verbs.empty() || word.empty() || word.front() == '-') return;
+        const auto verb = std::ranges::find_if(
+            verbs, [&](const auto* candidate) { return candidate->check_name(word); });
+        if (verb == verbs.end()) {
+            throw Error{ErrorKind::invalid,
+                        word + ": no such command; " + path + " --help lists them"};
+        }
+        app = *verb;
+        path += " " + word;
+    }
+}
 
 int main_or_throw(int argc, char** argv) {
     CLI::App app{
@@ -47,13 +65,10 @@ int main_or_throw(int argc, char** argv) {
     });
     const std::string first = argc > 1 ? argv[1] : "";
     if (first == "__complete") {
-        cli::print_candidates(&app, {argv + 2, argv + argc});
+        cli::print_candidates(&app, globals, {argv + 2, argv + argc});
         return 0;
     }
-    const auto verbs = app.get_subcommands({});
-    if (!first.empty() && first.front() != '-' &&
-        std::ranges::none_of(verbs, [&](const auto* verb) { return verb->check_name(first); }))
-        throw Error{ErrorKind::invalid, first + ": no such command; kled --help lists them"};
+    check_verbs(&app, {argv + 1, argv + argc});
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -41,6 +41,8 @@ def kustomization(app):
 class History:
     """What Git says: applications, each with some ConfigMaps."""
 
+    clusters = "clusters"
+
     def __init__(self, repository, chance):
         self.repository, self.chance = repository, chance
         self.apps = {}
@@ -64,12 +66,12 @@ class History:
 
     def _write(self):
         tree = self.repository.tree
-        for old in [*tree.glob("clusters/*.yaml"), *tree.glob("apps/*/*.yaml")]:
+        for old in [*tree.glob(f"{self.clusters}/*.yaml"), *tree.glob("apps/*/*.yaml")]:
             old.unlink()
-        self.repository.write("clusters/namespace.yaml",
+        self.repository.write(f"{self.clusters}/namespace.yaml",
                               f"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {NAMESPACE}\n")
         for app, objects in self.apps.items():
-            self.repository.write(f"clusters/{app}.yaml", kustomization(app))
+            self.repository.write(f"{self.clusters}/{app}.yaml", kustomization(app))
             self.repository.write(f"apps/{app}/kustomization.yaml",
                                   "resources:\n" + "".join(f"- {name}.yaml\n" for name in objects)
                                   if objects else "resources: []\n")

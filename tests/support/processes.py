@@ -90,6 +90,20 @@ class Child:
             self.process.wait()
 
 
+def marked(variable, value):
+    """The processes that have `variable=value` in their environment: {pid: environment}."""
+    wanted = f"{variable}={value}".encode()
+    found = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            settings = (entry / "environ").read_bytes().split(b"\0")
+            if wanted in settings:
+                found[int(entry.name)] = dict(s.decode(errors="replace").split("=", 1) for s in settings if b"=" in s)
+    return found
+
+
 def memory_kib(pid):
     """PSS, private dirty and RSS of a process, in KiB."""
     figures = {}
