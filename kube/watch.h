@@ -75,7 +75,8 @@ struct WatchOptions {
     std::size_t line_limit = 16U << 20U;  ///< of one event, bytes
 };
 
-/// Follows until cancelled; a kind that is not served is waited for (kube/served.h). Failures are logged, never thrown; what `handler` throws is. Client and
+/// Follows until cancelled; a kind that is not served is waited for (kube/served.h). Failures are
+/// logged, never thrown; what `handler` throws is. Client and
 /// handler outlive the task.
 boost::asio::awaitable<void> watch(Client& client, GroupVersionKind gvk, WatchOptions options,
                                    WatchHandler& handler);

@@ -30,7 +30,7 @@ struct Reference {
     std::string name{};  ///< a full reference, "refs/pull/420/head"
     std::string commit{};
     std::string semver{};  ///< a range (git/semver.h): the highest tag in it
-    std::string any{};  ///< in place of all others: a branch, a tag, a full name or "HEAD"
+    std::string any{};     ///< in place of all others: a branch, a tag, a full name or "HEAD"
 
     bool operator==(const Reference&) const = default;
     /// "branch 'main'", "commit 1f0c…": for messages.

@@ -352,6 +352,9 @@ def main():
         print(f"FAILED: {failure}\nseed {arguments.seed}, after {run.kills} kills", file=sys.stderr)
         for name, tail in run.world.logs():
             print(f"--- {name}\n{tail}", file=sys.stderr)
+        for argv in (["edge", "get", "-o", "yaml"],):
+            with contextlib.suppress(Failure, OSError):
+                print(f"--- kled {' '.join(argv)}\n{run.world.kled(*argv)}", file=sys.stderr)
         return 1
     finally:
         run.clean_up()
