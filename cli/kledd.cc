@@ -129,6 +129,12 @@ void run_daemon(cli::Daemon& daemon, std::vector<std::unique_ptr<RoleThread>>& r
     });
     loop.run();
     for (const auto& role : roles) role->join();
+    // What a role offers lives on its loop, so it goes before the loop does: first what the daemon
+    // holds of it, then the roles, the last made first.
+    daemon.socket_routes.clear();
+    daemon.targets.clear();
+    daemon.cluster = nullptr;
+    while (!roles.empty()) roles.pop_back();
     if (failure) std::rethrow_exception(failure);
 }
 

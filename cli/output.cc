@@ -61,8 +61,15 @@ void add_output_flag(CLI::App& verb, Output& output) {
                                                      {"name", Output::name},
                                                      {"json", Output::json},
                                                      {"yaml", Output::yaml}};
-    verb.add_option("-o,--output", output, "table, wide, name, json or yaml")
-        ->transform(CLI::CheckedTransformer(names, CLI::ignore_case).description(""))
+    const auto choose = [&output](const std::string& text) {
+        const auto found = names.find(lower(text));
+        if (found == names.end()) {
+            throw CLI::ValidationError{"--output",
+                                       "'" + text + "' is none of table, wide, name, json, yaml"};
+        }
+        output = found->second;
+    };
+    verb.add_option_function<std::string>("-o,--output", choose, "table, wide, name, json or yaml")
         ->option_text("FORMAT");
 }
 
