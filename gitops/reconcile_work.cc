@@ -13,6 +13,9 @@ namespace asio = boost::asio;
 
 asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
     const Key& key, std::shared_ptr<Work> work) {
+    // While this works another version of the object may come: what was seen is what it began with.
+    const Seen seen{.generation = work->object.generation(),
+                    .request = std::string{reconcile_request(work->object)}};
     const auto shared = std::make_shared<Deployment>();  // a build on the pool keeps it
     auto& deployment = *shared;
     std::optional<Outcome> bad;
@@ -35,11 +38,12 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
         bad = not_yet(deployment);
     }
     if (bad) {
+        if (bad->stalled) work->next_full = {};
         co_await conclude(*work, *bad);
         if (bad->stalled || !bad->retry) co_return std::nullopt;
         co_return after_failure(*work, deployment.retry_interval);
     }
-    bad = co_await deploy(key, *work, shared);
+    bad = co_await deploy(key, *work, shared, seen);
     if (bad) {
         co_await conclude(*work, *bad);
         work->next_full = {};
@@ -117,14 +121,14 @@ std::string Reconciler::Impl::why_not_ready(const Key& key, const Deployment& de
 }
 
 asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
-    const Key& key, Work& work, std::shared_ptr<const Deployment> shared) {
+    const Key& key, Work& work, std::shared_ptr<const Deployment> shared, const Seen& seen) {
     const auto& deployment = *shared;
     const auto source = source_of(deployment);
     const auto revision = *source->revision;
     const auto now = steady_now();
     const bool full = now >= work.next_full || !work.read_set ||
-                      work.object.generation() != work.status.observed_generation ||
-                      reconcile_request(work.object) != work.status.handled_request;
+                      seen.generation != work.status.observed_generation ||
+                      seen.request != work.status.handled_request;
     work.status.last_attempted_revision = revision.name;
 
     std::optional<Built> built;
@@ -174,21 +178,21 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         work.inputs = inputs_digest;
     }
     if (full) work.next_full = after(deployment.interval);
-    co_await succeed(work, revision);
+    co_await succeed(work, revision, seen);
     co_return std::nullopt;
 }
 
-asio::awaitable<void> Reconciler::Impl::succeed(Work& work, const git::Revision& revision) {
+asio::awaitable<void> Reconciler::Impl::succeed(Work& work, const git::Revision& revision,
+                                                const Seen& seen) {
     const bool delivered = options.targets.contains(std::string{work.object.kind()});
     const auto message =
         (delivered ? "Delivered revision: " : "Applied revision: ") + revision.name;
     if (work.status.last_applied_revision != revision.name)
         events.record(work.object, false, "ReconciliationSucceeded", message);
     work.status.last_applied_revision = revision.name;
-    work.status.conditions.ready("ReconciliationSucceeded", message, work.object.generation(),
-                                 wall_now());
-    work.status.observed_generation = work.object.generation();
-    work.status.handled_request = reconcile_request(work.object);
+    work.status.conditions.ready("ReconciliationSucceeded", message, seen.generation, wall_now());
+    work.status.observed_generation = seen.generation;
+    work.status.handled_request = seen.request;
     co_await save(work);
 }
 

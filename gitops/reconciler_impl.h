@@ -161,9 +161,16 @@ struct Reconciler::Impl {
     [[nodiscard]] std::optional<Outcome> not_yet(const Deployment& deployment) const;
     [[nodiscard]] std::string why_not_ready(const Key& key, const Deployment& deployment,
                                             const Source& source) const;
+    /// The version of an object that a reconcile began with.
+    struct Seen {
+        std::int64_t generation;
+        std::string request;
+    };
     boost::asio::awaitable<std::optional<Outcome>> deploy(const Key& key, Work& work,
-                                                          std::shared_ptr<const Deployment> shared);
-    boost::asio::awaitable<void> succeed(Work& work, const git::Revision& revision);
+                                                          std::shared_ptr<const Deployment> shared,
+                                                          const Seen& seen);
+    boost::asio::awaitable<void> succeed(Work& work, const git::Revision& revision,
+                                         const Seen& seen);
     boost::asio::awaitable<std::optional<Outcome>> hand_over(kube::Target& target, Work& work,
                                                              const git::Revision& revision,
                                                              Built& built);

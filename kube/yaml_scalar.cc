@@ -207,6 +207,10 @@ bool is_one_of(std::string_view text, std::initializer_list<std::string_view> wo
 
 std::string general(std::string_view scientific) {
     const auto e = scientific.find('e');
+    if (e == std::string_view::npos) {  // as the keys of sigs.k8s.io/yaml
+        if (scientific.ends_with("nan")) return ".nan";
+        return scientific.starts_with('-') ? "-.inf" : ".inf";
+    }
     int exponent = 0;
     const auto* digits = scientific.data() + e + 1;
     std::from_chars(*digits == '+' ? digits + 1 : digits, scientific.data() + scientific.size(),

@@ -60,8 +60,10 @@ bool reads(Parse parse, std::string_view text) {
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto text = fuzz::text_of(data, size);
-    bool taken = reads(edge::parse_token, text) | reads(edge::parse_enrolment_answer, text) |
-                 reads(crypto::read_certificate, text) | signs(text);
+    bool taken = reads(edge::parse_token, text);
+    taken |= reads(edge::parse_enrolment_answer, text);
+    taken |= reads(crypto::read_certificate, text);
+    taken |= signs(text);
     try {
         taken |= signs(edge::parse_enrolment_request(text).request);
     } catch (const Error&) {
