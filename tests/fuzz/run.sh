@@ -2,7 +2,8 @@
 # tests/fuzz/run.sh [SECONDS] [TARGET...]: builds the fuzzers (preset fuzz), checks that every seed
 # gets through what it is a seed of, then lets each target run for SECONDS (default 60) from its
 # seeds and from what earlier runs found, one per core. Fails on a crash, a hang, a broken promise, or
-# a target none of whose inputs were accepted; a bad input is then in build/fuzz/crashes/TARGET/, and
+# a target none of whose inputs were accepted. KLED_FUZZ_SEED (0: another at each run; default 1) makes a
+# run repeatable, so a short one fails for a change, not by chance. A bad input is then in build/fuzz/crashes/TARGET/, and
 # `build/fuzz/bin/fuzz_TARGET FILE` repeats it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -16,7 +17,7 @@ if [ "${1:-}" = --target ]; then
     mkdir -p "$found" "$crashes"
     failed() { printf 'FAILED: %s: %s\n' "$target" "$1"; tail -n 60 "$log"; exit 1; }
     build/fuzz/bin/fuzz_"$target"_seeds "$seeds" >"$log" 2>&1 || failed "a seed"
-    build/fuzz/bin/fuzz_"$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+    build/fuzz/bin/fuzz_"$target" -seed="${KLED_FUZZ_SEED:-1}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
         -dict=tests/fuzz/dictionary/"$target" -max_len=16384 -print_final_stats=1 -artifact_prefix="$crashes/" \
         "$found" "$seeds" >"$log" 2>&1 || failed "an input"
     figure() { sed -n "$1" "$log" | tail -n 1; }
