@@ -2,9 +2,9 @@
 # tests/fuzz/run.sh [SECONDS] [TARGET...]: builds the fuzzers (preset fuzz), checks that every seed
 # gets through what it is a seed of, then lets each target run for SECONDS (default 60) from its
 # seeds and from what earlier runs found, one per core. Fails on a crash, a hang, a broken promise, or
-# a target none of whose inputs were accepted. KLED_FUZZ_SEED (0: another at each run; default 1) makes a
-# run repeatable, so a short one fails for a change, not by chance. A bad input is then in build/fuzz/crashes/TARGET/, and
-# `build/fuzz/bin/fuzz_TARGET FILE` repeats it.
+# a target none of whose inputs were accepted; a bad input is then in build/fuzz/crashes/TARGET/, and
+# `build/fuzz/bin/fuzz_TARGET FILE` repeats it. KLED_FUZZ_SEED (default 1; 0: another at each run) makes
+# a run repeatable, so a short one fails for a change, not by chance.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
