@@ -3,9 +3,16 @@
 #include "gitops/objects.h"
 #include "gitops/world.h"
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <map>
 #include <mutex>
 
 namespace kled::gitops {
@@ -31,14 +38,31 @@ std::string kustomization(const std::string& more = "") {
            more;
 }
 
-/// Remembers what it was given.
+/// Remembers what it was given; while it is held, a delivery has begun and does not end.
 class Fleet : public kube::Target {
 public:
     boost::asio::awaitable<void> deliver(kube::Rendered rendered) override {
+        const std::string name{rendered.owner.name()};
+        note(begun_, name);
+        boost::asio::steady_timer pause{co_await boost::asio::this_coro::executor};
+        while (held_) {
+            pause.expires_after(std::chrono::milliseconds{5});
+            co_await pause.async_wait(boost::asio::use_awaitable);
+        }
+        note(delivered_, name + " " + std::to_string(rendered.objects.size()));
         const std::scoped_lock lock{mutex_};
-        delivered_.push_back(std::string{rendered.owner.name()} + " " +
-                             std::to_string(rendered.objects.size()));
-        co_return;
+        const auto* placement = kube::find(rendered.owner.fields(), {"spec", "placement"});
+        placements_[name] = placement == nullptr ? "" : kube::to_json(*placement);
+    }
+    void hold(bool held) { held_ = held; }
+    bool has_begun(const std::string& name) {
+        const std::scoped_lock lock{mutex_};
+        return std::ranges::find(begun_, name) != begun_.end();
+    }
+    /// Of the last version of `name` that was delivered.
+    std::string placement(const std::string& name) {
+        const std::scoped_lock lock{mutex_};
+        return placements_[name];
     }
     boost::asio::awaitable<void> withdraw(kube::ObjectId owner) override {
         const std::scoped_lock lock{mutex_};
@@ -51,8 +75,16 @@ public:
     }
 
 private:
+    void note(std::vector<std::string>& list, std::string text) {
+        const std::scoped_lock lock{mutex_};
+        list.push_back(std::move(text));
+    }
+
     std::mutex mutex_;
+    std::atomic<bool> held_ = false;
+    std::vector<std::string> begun_;
     std::vector<std::string> delivered_;
+    std::map<std::string, std::string> placements_;
 };
 
 class ClusterMode : public ::testing::Test {
@@ -334,6 +366,29 @@ TEST_F(ClusterMode, HandsAnEdgeDeploymentToTheFleet) {
     }));
     world.remove("edge.kled.io/v1", "EdgeDeployment", "default", "e");
     EXPECT_TRUE(world.eventually([&] { return fleet->delivered().back() == "e withdrawn"; }));
+}
+
+TEST_F(ClusterMode, DeliversAVersionThatComesWhileTheOneBeforeIsOnItsWay) {
+    start();
+    apply_repository();
+    const auto edge = [this](const std::string& name, const std::string& label) {
+        world.apply(
+            "apiVersion: edge.kled.io/v1\nkind: EdgeDeployment\nmetadata: {name: " + name +
+            ", namespace: default}\nspec:\n  sourceRef: {kind: GitRepository, name: fleet}\n"
+            "  path: apps\n  placement: {selector: {matchLabels: {zone: " +
+            label + "}}}\n");
+    };
+    fleet->hold(true);
+    edge("e", "north");
+    ASSERT_TRUE(world.eventually([&] { return fleet->has_begun("e"); }));
+    edge("e", "south");
+    // Its watch tells of what is behind it too: the new version of "e" is known.
+    edge("f", "north");
+    ASSERT_TRUE(world.eventually([&] { return fleet->has_begun("f"); }));
+    fleet->hold(false);
+    EXPECT_TRUE(world.eventually([&] {
+        return fleet->placement("e") == R"({"selector":{"matchLabels":{"zone":"south"}}})";
+    })) << fleet->placement("e");
 }
 
 TEST_F(ClusterMode, StaysInItsNamespaceWhereItMust) {
