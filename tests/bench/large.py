@@ -6,8 +6,6 @@
 The repository is the tree of the benchmark `build`: a Kustomization over --resources resources. Each push changes the
 literal of one application's ConfigMap; `applied` is when the new ConfigMap arrives on a watch.
 """
-import argparse
-import json
 import pathlib
 import sys
 import tempfile
@@ -15,7 +13,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from bench.build import make_tree  # noqa: E402
-from support.figures import PeakMemory, idle_memory, percentile, print_figures  # noqa: E402
+from support.figures import PeakMemory, benchmark, idle_memory, percentile  # noqa: E402
 from support.gitops_world import GitopsWorld  # noqa: E402
 from support.processes import wait_for  # noqa: E402
 from support.watch import Watch  # noqa: E402
@@ -70,18 +68,5 @@ def measure(bin_dir, resources, pushes):
             world.stop()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bin", type=pathlib.Path, required=True)
-    parser.add_argument("--resources", type=int, default=5000)
-    parser.add_argument("--pushes", type=int, default=30)
-    parser.add_argument("--json", type=pathlib.Path)
-    flags = parser.parse_args()
-    figures = measure(flags.bin, flags.resources, flags.pushes)
-    print_figures(figures)
-    if flags.json:
-        flags.json.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    benchmark(__doc__, measure, resources=5000, pushes=30)

@@ -6,8 +6,6 @@
 `applied` is when the changed ConfigMap arrives on a watch of the embedded API; `on device` when the device's page
 shows the change. Memory is the median of samples of /proc/PID/smaps_rollup while nothing is pushed.
 """
-import argparse
-import json
 import os
 import pathlib
 import subprocess
@@ -17,7 +15,7 @@ import time
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from support.figures import idle_memory, percentile, print_figures  # noqa: E402
+from support.figures import benchmark, idle_memory, percentile  # noqa: E402
 from support.processes import wait_for  # noqa: E402
 from support.watch import Watch  # noqa: E402
 from support.world import World  # noqa: E402
@@ -75,18 +73,5 @@ def measure(bin_dir, pushes, samples):
     return figures
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bin", type=pathlib.Path, required=True)
-    parser.add_argument("--pushes", type=int, default=30)
-    parser.add_argument("--samples", type=int, default=10, help="of memory, a second apart")
-    parser.add_argument("--json", type=pathlib.Path)
-    flags = parser.parse_args()
-    figures = measure(flags.bin, flags.pushes, flags.samples)
-    print_figures(figures)
-    if flags.json:
-        flags.json.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    benchmark(__doc__, measure, pushes=30, samples=10)

@@ -6,7 +6,6 @@
 Each is four objects (Deployment, Service, ConfigMap, ServiceAccount). `first` is the push that brings them all,
 `change` one that changes a file of each, `untouched` one that changes none of them.
 """
-import argparse
 import json
 import pathlib
 import sys
@@ -14,7 +13,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from support.figures import PeakMemory, print_figures  # noqa: E402
+from support.figures import PeakMemory, benchmark  # noqa: E402
 from support.gitops_world import GitopsWorld  # noqa: E402
 from support.watch import Watch  # noqa: E402
 
@@ -92,12 +91,12 @@ class Fleet:
         return kept["metadata"]["name"] if ready and commit in status.get("lastAppliedRevision", "") else None
 
 
-def measure(bin_dir, size):
+def measure(bin_dir, kustomizations):
     with tempfile.TemporaryDirectory(prefix="kled-bench-", ignore_cleanup_errors=True) as folder:
         world = GitopsWorld(folder, bin_dir)
         try:
             world.repository.push_commit("empty")
-            fleet = Fleet(world, size)
+            fleet = Fleet(world, kustomizations)
             fleet.lay_out()
             fleet.set_revision("one")
             world.start()
@@ -114,17 +113,5 @@ def measure(bin_dir, size):
             world.stop()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bin", type=pathlib.Path, required=True)
-    parser.add_argument("--kustomizations", type=int, default=200)
-    parser.add_argument("--json", type=pathlib.Path)
-    flags = parser.parse_args()
-    figures = measure(flags.bin, flags.kustomizations)
-    print_figures(figures)
-    if flags.json:
-        flags.json.write_text(json.dumps(figures, indent=2) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    benchmark(__doc__, measure, kustomizations=200)

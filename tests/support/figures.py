@@ -1,4 +1,7 @@
 """What the benchmarks make of their samples."""
+import argparse
+import json
+import pathlib
 import statistics
 import threading
 import time
@@ -45,3 +48,20 @@ def print_figures(figures, width=28):
     for name, values in figures.items():
         cells = (f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items())
         print(f"{name:<{width}}" + "   ".join(cells))
+
+
+def benchmark(description, measure, **counts):
+    """A benchmark's main: flags --bin, --json and one for each count; prints what `measure` found.
+
+    `counts` are the keyword arguments of `measure` besides the folder of the programs, with their defaults.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", type=pathlib.Path, required=True, help="where the built programs are")
+    parser.add_argument("--json", type=pathlib.Path, help="write the figures there as well")
+    for name, default in counts.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    flags = parser.parse_args()
+    figures = measure(flags.bin, **{name: getattr(flags, name) for name in counts})
+    print_figures(figures)
+    if flags.json:
+        flags.json.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
