@@ -246,9 +246,8 @@ void add_build(CLI::App& app, Globals&) {
         ->capture_default_str();
     build->add_option("--output", flags->output_file,
                       "Write to this file instead of standard output");
-    build->add_option("-o", flags->output, "Form of the output: yaml, json or name")
-        ->transform(CLI::CheckedTransformer(std::map<std::string, Output>{
-            {"yaml", Output::yaml}, {"json", Output::json}, {"name", Output::name}}));
+    // --output is the file, as in kustomize.
+    add_output_flag(*build, flags->output, "-o", {Output::yaml, Output::json, Output::name});
     build->add_flag("--stats", flags->stats, "Print where the time went to standard error");
     build->add_flag("--watch", flags->watch, "Build again when a file changes, until Ctrl-C");
     build->add_flag("--no-remote-bases", flags->no_remote,

@@ -3,51 +3,24 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/process.h"
+#include "base/run.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
-#include <exception>
 #include <filesystem>
 #include <optional>
 #include <utility>
 
 namespace kled::cli {
 
-namespace asio = boost::asio;
 namespace fs = std::filesystem;
 using kustomize::HelmChart;
 
 namespace {
 
 constexpr std::size_t output_limit = 64U << 20U;
-
-struct Outcome {
-    Completed completed;
-    std::exception_ptr failure;
-};
-
-asio::awaitable<void> complete(Command command, std::chrono::milliseconds timeout,
-                               Outcome& outcome) {
-    try {
-        outcome.completed = co_await kled::run(std::move(command), "", timeout, output_limit);
-    } catch (...) {
-        outcome.failure = std::current_exception();
-    }
-}
-
-Completed complete(Command command, std::chrono::milliseconds timeout) {
-    asio::io_context loop{1};
-    Outcome outcome;
-    asio::co_spawn(loop, complete(std::move(command), timeout, outcome), asio::detached);
-    loop.run();
-    if (outcome.failure) std::rethrow_exception(outcome.failure);
-    return std::move(outcome.completed);
-}
 
 /// A path of the tree is one of the machine, without its '/'.
 fs::path home_of(const HelmChart& chart, const std::string& directory) {
@@ -91,7 +64,7 @@ std::string HelmProgram::run(std::vector<std::string> arguments, const std::stri
     command.env.push_back("HELM_DATA_HOME=" + config_home + "/.data");
     const auto done = [&] {
         try {
-            return complete(std::move(command), options_.timeout);
+            return run_to_end(kled::run(std::move(command), "", options_.timeout, output_limit));
         } catch (const Error& error) {
             throw error.within(options_.program + " " + what);
         }

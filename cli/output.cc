@@ -55,22 +55,26 @@ kube::json::object as_list(const std::vector<kube::Object>& objects) {
 
 }  // namespace
 
-void add_output_flag(CLI::App& verb, Output& output) {
-    static const std::map<std::string, Output> names{{"table", Output::table},
-                                                     {"wide", Output::wide},
-                                                     {"name", Output::name},
-                                                     {"json", Output::json},
-                                                     {"yaml", Output::yaml}};
-    const auto choose = [&output](const std::string& text) {
-        const auto found = names.find(lower(text));
-        if (found == names.end()) {
-            throw CLI::ValidationError{"--output",
-                                       "'" + text + "' is none of table, wide, name, json, yaml"};
-        }
-        output = found->second;
+void add_output_flag(CLI::App& verb, Output& output, const std::string& flag,
+                     const std::vector<Output>& forms) {
+    static const std::map<Output, std::string> names{{Output::table, "table"},
+                                                     {Output::wide, "wide"},
+                                                     {Output::name, "name"},
+                                                     {Output::json, "json"},
+                                                     {Output::yaml, "yaml"}};
+    std::string all;
+    for (std::size_t i = 0; i < forms.size(); ++i) {
+        const bool last = i + 1 == forms.size();
+        all += (i == 0 ? "" : last ? " or " : ", ") + names.at(forms[i]);
+    }
+    const auto choose = [&output, forms, all](const std::string& text) {
+        const auto is_meant = [&](Output form) { return names.at(form) == lower(text); };
+        const auto found = std::ranges::find_if(forms, is_meant);
+        if (found == forms.end())
+            throw CLI::ValidationError{"-o", "'" + text + "' is not one of " + all};
+        output = *found;
     };
-    verb.add_option_function<std::string>("-o,--output", choose, "table, wide, name, json or yaml")
-        ->option_text("FORMAT");
+    verb.add_option_function<std::string>(flag, choose, all)->option_text("FORMAT");
 }
 
 void print(Output output, const Table& table, const std::vector<kube::Object>& objects,

@@ -15,8 +15,10 @@ namespace kled::cli {
 
 enum class Output { table, wide, name, json, yaml };
 
-/// Adds `-o, --output` to a verb.
-void add_output_flag(CLI::App& verb, Output& output);
+/// Adds `-o, --output` (or `flag`) to a verb, with the forms it has.
+void add_output_flag(CLI::App& verb, Output& output, const std::string& flag = "-o,--output",
+                     const std::vector<Output>& forms = {Output::table, Output::wide, Output::name,
+                                                         Output::json, Output::yaml});
 
 /// Columns of text; `wide_from` on are for `-o wide` only. Nothing is cut.
 struct Table {

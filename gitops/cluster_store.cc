@@ -1,13 +1,11 @@
 #include "gitops/cluster_store.h"
 
 #include "base/error.h"
-#include "base/log.h"
 #include "base/task_group.h"
+#include "kube/served.h"
 #include "kube/watch.h"
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <array>
@@ -22,7 +20,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr int conflict_limit = 5;
-constexpr Duration look_for_definition{2'000};
 
 /// Passes on what a watch tells, and after a gap what went meanwhile.
 class Follower : public kube::WatchHandler {
@@ -107,23 +104,10 @@ asio::awaitable<void> ClusterStore::run(Listener& listener) {
 
 asio::awaitable<void> ClusterStore::follow(std::string group, std::string kind,
                                            Listener& listener) {
-    const kube::ObjectId id{.group = group, .kind = kind, .ns = {}, .name = {}};
-    asio::steady_timer timer{co_await asio::this_coro::executor};
-    std::optional<kube::Mapping> mapping;
-    for (bool told = false; !mapping;) {
-        try {
-            mapping = co_await client_.map(id);
-            if (!mapping && !std::exchange(told, true))
-                log::info("gitops", "waiting for its definition", {{"kind", kind + "." + group}});
-        } catch (const Error& error) {
-            log::warn("gitops", error.what(), {{"kind", kind + "." + group}});
-        }
-        if (mapping) break;
-        timer.expires_after(look_for_definition);
-        co_await timer.async_wait(asio::use_awaitable);
-    }
+    const kube::GroupVersionKind any{.group = group, .version = {}, .kind = kind};
+    const auto mapping = co_await kube::until_served(client_, any);
     const kube::GroupVersionKind gvk{
-        .group = group, .version = mapping->resource.version, .kind = kind};
+        .group = group, .version = mapping.resource.version, .kind = kind};
     Follower follower{listener};
     const kube::WatchOptions options;
     co_await kube::watch(client_, gvk, options, follower);

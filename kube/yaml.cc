@@ -2,6 +2,7 @@
 
 #include "base/encoding.h"
 #include "base/error.h"
+#include "kube/pointer.h"
 #include "kube/yaml_scalar.h"
 
 #include <yaml.h>
@@ -409,15 +410,7 @@ private:
         frame.key = key_text(text, resolved, event);
         if (options_.with_lines) {
             pointer_.resize(frame.pointer_size);
-            pointer_ += '/';
-            for (const char c : frame.key) {
-                if (c == '~')
-                    pointer_ += "~0";
-                else if (c == '/')
-                    pointer_ += "~1";
-                else
-                    pointer_ += c;
-            }
+            append_step(pointer_, frame.key);
             lines_.insert_or_assign(pointer_, line_of(event.start_mark));
         }
         const auto& object = frame.value.get_object();

@@ -1,6 +1,7 @@
 #include "kustomize/field_spec.h"
 
 #include "base/error.h"
+#include "kube/pointer.h"
 #include "kustomize/order.h"
 #include "kustomize/scalar.h"
 
@@ -118,16 +119,7 @@ struct Walk {
             }
         }
         const auto length = place.size();
-        place += '/';
-        for (const auto c : name) {
-            if (c == '~') {
-                place += "~0";
-            } else if (c == '/') {
-                place += "~1";
-            } else {
-                place += c;
-            }
-        }
+        kube::append_step(place, name);
         (*this)(*field, step.rest);
         place.resize(length);
     }

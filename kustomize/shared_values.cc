@@ -1,5 +1,7 @@
 #include "kustomize/shared_values.h"
 
+#include "kube/pointer.h"
+
 #include <algorithm>
 #include <charconv>
 #include <functional>
@@ -8,20 +10,6 @@
 namespace kled::kustomize {
 
 namespace {
-
-std::string escaped(std::string_view part) {
-    std::string text;
-    for (const auto c : part) {
-        if (c == '~') {
-            text += "~0";
-        } else if (c == '/') {
-            text += "~1";
-        } else {
-            text += c;
-        }
-    }
-    return text;
-}
 
 /// Takes the first part off a JSON pointer.
 std::string take_part(std::string_view& pointer) {
@@ -93,8 +81,7 @@ bool merged_before(std::string_view a, std::string_view b) {
 
 void SharedValues::add(const std::string& key, std::vector<std::string> maps) {
     if (maps.size() < 2) return;
-    const auto part = "/" + escaped(key);
-    for (auto& place : maps) place += part;
+    for (auto& place : maps) kube::append_step(place, key);
     groups_.push_back({std::move(maps)});
 }
 

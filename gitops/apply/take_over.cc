@@ -1,7 +1,7 @@
 #include "gitops/apply/take_over.h"
 
-#include "base/error.h"
 #include "kube/field_set.h"
+#include "kube/pointer.h"
 
 #include <algorithm>
 #include <array>
@@ -86,14 +86,8 @@ json::array take_over(const kube::Object& live, std::string_view manager) {
     json::array patch;
     for (const auto annotation : annotations) {
         if (live.annotation(annotation).empty()) continue;
-        std::string path = "/metadata/annotations/";
-        for (const char c : annotation) {
-            if (c == '/') {
-                path += "~1";
-            } else {
-                path += c;
-            }
-        }
+        std::string path = "/metadata/annotations";
+        kube::append_step(path, annotation);
         patch.emplace_back(operation("remove", path));
     }
     const auto* entries = kube::find(live.fields(), {"metadata", "managedFields"});

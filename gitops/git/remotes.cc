@@ -2,20 +2,18 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/run.h"
 #include "crypto/hash.h"
 #include "gitops/git/mirror.h"
 #include "gitops/git/tree.h"
 #include "net/http_client.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <fcntl.h>
 #include <sys/file.h>
 
 #include <cerrno>
 #include <chrono>
-#include <exception>
 #include <map>
 #include <thread>
 #include <utility>
@@ -75,30 +73,12 @@ private:
     FileDescriptor descriptor_;
 };
 
-struct Answer {
-    net::Response response;
-    std::exception_ptr failure;
-};
-
-asio::awaitable<void> get(net::Url url, net::ClientOptions options, Answer& answer) {
-    try {
-        net::HttpClient client{co_await asio::this_coro::executor, url, std::move(options)};
-        net::Request request;
-        request.target = url.target;
-        request.headers.set("Accept", "*/*");
-        answer.response = co_await client.send(std::move(request));
-    } catch (...) {
-        answer.failure = std::current_exception();
-    }
-}
-
-net::Response get(const net::Url& url, const net::ClientOptions& options) {
-    asio::io_context loop{1};
-    Answer answer;
-    asio::co_spawn(loop, get(url, options, answer), asio::detached);
-    loop.run();
-    if (answer.failure) std::rethrow_exception(answer.failure);
-    return std::move(answer.response);
+asio::awaitable<net::Response> get(net::Url url, net::ClientOptions options) {
+    net::HttpClient client{co_await asio::this_coro::executor, url, std::move(options)};
+    net::Request request;
+    request.target = url.target;
+    request.headers.set("Accept", "*/*");
+    co_return co_await client.send(std::move(request));
 }
 
 /// Where a redirect leads; Error(denied) when that is less safe.
@@ -170,7 +150,7 @@ struct RemoteCache::Impl {
         constexpr int most_redirects = 5;
         auto at = url;
         for (int i = 0; i <= most_redirects; ++i) {
-            const auto response = get(net::parse_url(at), client);
+            const auto response = run_to_end(get(net::parse_url(at), client));
             if (response.status >= 200 && response.status < 300) return response.body;
             const std::string location{response.headers.get("Location")};
             if (response.status / 100 != 3 || location.empty()) {
