@@ -32,10 +32,11 @@
         default = pkgs.mkShell {
           inputsFrom = [ pkgs.kled ];
           packages = with pkgs; [
-            age ansible ccache clang-tools curl gdb git gtest kubectl kustomize mosquitto nginx openssh openssl python3 sqlite
+            age ansible ccache curl gdb git gtest kubectl kustomize llvmPackages_19.clang llvmPackages_19.clang-tools mosquitto
+            nginx openssh openssl python3 sqlite
           ];
-          # Tells ./dev that nothing is to be installed.
-          shellHook = "export KLED_SHELL=1";
+          # KLED_SHELL tells ./dev that nothing is to be installed. clang is here for fuzzing alone: its wrapper would be CC.
+          shellHook = "export KLED_SHELL=1 CC=gcc CXX=g++";
         };
       });
 

@@ -7,6 +7,7 @@
 # a run repeatable, so a short one fails for a change, not by chance.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+source tests/support/clang.sh
 
 # ---- one target: prints its row, or the log of what went wrong
 
@@ -34,7 +35,7 @@ seconds=${1:-60}
 [ $# -eq 0 ] || shift
 targets=("$@")
 [ $# -gt 0 ] || mapfile -t targets < <(sed -n 's/^kled_fuzz(\([a-z_]*\) .*/\1/p' tests/fuzz/CMakeLists.txt)
-[ -f build/fuzz/build.ninja ] || cmake --preset fuzz >/dev/null
+[ -f build/fuzz/build.ninja ] || fuzz_preset >/dev/null
 programs=()
 for target in "${targets[@]}"; do programs+=("fuzz_$target" "fuzz_${target}_seeds"); done
 ninja -C build/fuzz --quiet "${programs[@]}"

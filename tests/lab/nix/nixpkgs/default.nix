@@ -4,7 +4,7 @@
 let
   lib = import ./lib.nix;
   names = [
-    "age" "ansible" "boost" "ccache" "clang-tools" "cli11" "cmake" "curl" "gdb" "git" "gtest" "kubectl" "kustomize"
+    "age" "ansible" "boost" "ccache" "cli11" "cmake" "curl" "gdb" "git" "gtest" "kubectl" "kustomize"
     "libgit2" "libyaml" "mosquitto" "nginx" "ninja" "openssh" "openssl" "pkg-config" "python3" "re2" "sqlite" "xxHash"
     "yaml-cpp" "zstd"
   ];
@@ -43,6 +43,7 @@ let
     mkShell = { inputsFrom ? [ ], packages ? [ ], shellHook ? "" }:
       mkDerivation { pname = "shell"; version = "0"; nativeBuildInputs = packages; inherit shellHook; };
     writeShellScript = name: text: builtins.toFile name "#!/bin/bash\n${text}";
+    llvmPackages_19 = lib.genAttrs [ "clang" "clang-tools" ] library;
     pkgsCross.aarch64-multiplatform = import ./. { inherit system overlays; crossTo = "aarch64-linux"; };
   } // lib.genAttrs names library;
 in
