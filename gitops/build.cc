@@ -4,9 +4,13 @@
 #include "base/error.h"
 #include "crypto/hash.h"
 #include "gitops/transform/decrypted_files.h"
-#include "kustomize/build.h"
+#include "kustomize/builder.h"
 
 #include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
 
 namespace kled::gitops {
 
@@ -55,54 +59,188 @@ json::array components_of(const git::Tree& tree, const Deployment& deployment) {
     return there;
 }
 
-void amend(const git::Tree& tree, const Deployment& deployment, json::object& kustomization) {
-    const auto set = [&](std::string_view field, const std::string& value) {
-        if (!value.empty()) kustomization[field] = value;
-    };
-    set("namespace", deployment.target_namespace);
-    set("namePrefix", deployment.name_prefix);
-    set("nameSuffix", deployment.name_suffix);
-    append(kustomization, "components", components_of(tree, deployment));
-    append(kustomization, "buildMetadata", deployment.build_metadata);
-    append(kustomization, "patches", deployment.patches);
-    merge_images(kustomization, deployment.images);
-}
+/// What is meant beside the files, as it stands in this tree.
+struct Settings {
+    Deployment deployment;
+    json::array components;
 
-}  // namespace
+    void amend(json::object& kustomization) const {
+        const auto set = [&](std::string_view field, const std::string& value) {
+            if (!value.empty()) kustomization[field] = value;
+        };
+        set("namespace", deployment.target_namespace);
+        set("namePrefix", deployment.name_prefix);
+        set("nameSuffix", deployment.name_suffix);
+        append(kustomization, "components", components);
+        append(kustomization, "buildMetadata", deployment.build_metadata);
+        append(kustomization, "patches", deployment.patches);
+        merge_images(kustomization, deployment.images);
+    }
 
-Built build(git::Mirror& mirror, const git::Revision& revision, const Deployment& deployment,
-            const SopsKeys* keys) {
-    const git::Tree tree{mirror, revision};
+    /// Another text needs another build.
+    [[nodiscard]] std::string text(const git::Mirror& mirror, const git::Revision& revision) const {
+        const auto& d = deployment;
+        const json::array all{json::value(mirror.url()),
+                              json::value(revision.ignore),
+                              json::value_from(revision.sparse),
+                              json::value(d.path),
+                              json::value(d.target_namespace),
+                              json::value(d.name_prefix),
+                              json::value(d.name_suffix),
+                              json::value(components),
+                              json::value(d.build_metadata),
+                              json::value(d.patches),
+                              json::value(d.images),
+                              json::value_from(d.common_labels),
+                              json::value_from(d.common_annotations)};
+        return kube::to_canonical_json(json::value(all));
+    }
+};
+
+kustomize::BuildOptions options_for(const std::shared_ptr<const Settings>& settings) {
     kustomize::BuildOptions options;
     options.order = kustomize::BuildOptions::Order::none;  // the order of application is our own
     options.load_anywhere = true;                          // anywhere in the repository
     options.generate_missing = true;
-    options.amend = [&](json::object& kustomization) { amend(tree, deployment, kustomization); };
-    kustomize::BuildResult result;
+    options.amend = [settings](json::object& kustomization) { settings->amend(kustomization); };
+    return options;
+}
+
+void decorate(const Deployment& deployment, kube::Object& object) {
+    for (const auto& [key, value] : deployment.common_labels) object.set_label(key, value);
+    for (const auto& [key, value] : deployment.common_annotations)
+        object.set_annotation(key, value);
+}
+
+std::string_view bytes_of(const crypto::Sha256& sum) {
+    return {reinterpret_cast<const char*>(sum.data()), sum.size()};
+}
+
+crypto::Sha256 digest_of(const kube::Object& object) {
+    return crypto::sha256(kube::to_canonical_json(object.fields()));
+}
+
+/// What an earlier build saw and what changed since then as it is now: what is gone was asked for
+/// by nobody whose result is kept.
+void forget(git::ReadSet& seen, const std::string& changed) {
+    seen.erase(changed);
+    const auto below = changed + "/";
+    for (auto it = seen.lower_bound(below); it != seen.end() && it->first.starts_with(below);)
+        it = seen.erase(it);
+    const auto slash = changed.rfind('/');
+    const auto parent = seen.find(slash == std::string::npos ? "" : changed.substr(0, slash));
+    if (parent != seen.end() && parent->second.what == git::Seen::What::names)
+        parent->second = {.what = git::Seen::What::directory, .path = parent->first, .oid = {}};
+}
+
+void add(git::ReadSet& seen, const git::ReadSet& more) {
+    for (const auto& [path, now] : more) {
+        auto& kept = seen[path];
+        const bool known = now.what == git::Seen::What::directory &&
+                           kept.what == git::Seen::What::names && kept.path == now.path;
+        if (!known) kept = now;
+    }
+}
+
+}  // namespace
+
+struct Rebuild::Impl {
+    using Object = std::shared_ptr<const kustomize::BuiltObject>;
+
+    // A small tree is built anew as fast as its changes are found.
+    static constexpr std::size_t large = 200;
+
+    std::optional<kustomize::Builder> builder;
+    std::string settings;
+    git::Oid tree;                             ///< the builder knows it
+    git::ReadSet seen;                         ///< what the result hangs on
+    std::map<Object, crypto::Sha256> digests;  ///< of the last result's objects
+
+    void forget_all() {
+        builder.reset();
+        seen.clear();
+        digests.clear();
+    }
+
+    /// Brings the builder to `revision`: it is told what changed, or made anew.
+    void follow(git::Mirror& mirror, const git::Revision& revision, const git::Tree& files,
+                const Deployment& deployment) {
+        const auto now = std::make_shared<const Settings>(
+            Settings{.deployment = deployment, .components = components_of(files, deployment)});
+        auto wanted = now->text(mirror, revision);
+        if (builder && settings == wanted && files.plain()) {
+            if (const auto changes = git::Tree::changes(mirror, tree, revision.tree)) {
+                for (const auto& path : *changes) {
+                    builder->changed(path);
+                    forget(seen, path);
+                }
+                tree = revision.tree;
+                return;
+            }
+        }
+        forget_all();
+        builder.emplace(deployment.path, options_for(now));
+        settings = std::move(wanted);
+        tree = revision.tree;
+    }
+
+    const kustomize::Builder::Result& build(const git::Tree& tree_files, const SopsKeys* keys) {
+        try {
+            if (keys == nullptr) return builder->build(tree_files);
+            return builder->build(DecryptedFiles{tree_files, *keys});
+        } catch (const Error& error) {
+            std::string message = error.what();
+            for (const auto& remark : tree_files.remarks()) message += "\n" + remark;
+            throw Error{error.kind(), message};
+        }
+    }
+
+    Built run(const git::Tree& files, const Deployment& deployment, const SopsKeys* keys) {
+        const auto& result = build(files, keys);
+        add(seen, files.read_set());
+        Built built;
+        built.warnings = result.warnings;
+        built.read_set = seen;
+        built.objects.reserve(result.objects.size());
+        std::map<Object, crypto::Sha256> now;
+        crypto::Sha256Stream all;
+        for (const auto& object : result.objects) {
+            auto& copy = built.objects.emplace_back(object->loaded()).object;
+            decorate(deployment, copy);
+            const auto known = digests.find(object);
+            const auto digest = known != digests.end() ? known->second : digest_of(copy);
+            now.emplace(object, digest);
+            all.update(bytes_of(digest));
+        }
+        digests = std::move(now);
+        built.digest = "sha256:" + to_hex(bytes_of(all.finish()));
+        if (keys != nullptr || result.parts < 2 || result.objects.size() < large || !files.plain())
+            forget_all();
+        return built;
+    }
+};
+
+Rebuild::Rebuild() : impl_{new Impl} {}
+Rebuild::~Rebuild() = default;
+
+Built Rebuild::run(git::Mirror& mirror, const git::Revision& revision, const Deployment& deployment,
+                   const SopsKeys* keys) {
+    const git::Tree files{mirror, revision};
+    if (keys != nullptr) impl_->forget_all();
+    impl_->follow(mirror, revision, files, deployment);
     try {
-        result = keys == nullptr
-                     ? kustomize::build(tree, deployment.path, options)
-                     : kustomize::build(DecryptedFiles{tree, *keys}, deployment.path, options);
-    } catch (const Error& error) {
-        std::string message = error.what();
-        for (const auto& remark : tree.remarks()) message += "\n" + remark;
-        throw Error{error.kind(), message};
+        return impl_->run(files, deployment, keys);
+    } catch (...) {
+        impl_->forget_all();
+        throw;
     }
-    Built built{.objects = std::move(result.objects),
-                .digest = {},
-                .warnings = std::move(result.warnings),
-                .read_set = tree.read_set()};
-    crypto::Sha256Stream digest;
-    for (auto& [object, origin] : built.objects) {
-        for (const auto& [key, value] : deployment.common_labels) object.set_label(key, value);
-        for (const auto& [key, value] : deployment.common_annotations)
-            object.set_annotation(key, value);
-        digest.update(kube::to_canonical_json(json::value(object.fields())));
-        digest.update("\n");
-    }
-    const auto sum = digest.finish();
-    built.digest = "sha256:" + to_hex({reinterpret_cast<const char*>(sum.data()), sum.size()});
-    return built;
+}
+
+bool Rebuild::keeps_objects() const noexcept { return impl_->builder.has_value(); }
+
+Built build(git::Mirror& mirror, const git::Revision& revision, const Deployment& deployment,
+            const SopsKeys* keys) {
+    return Rebuild{}.run(mirror, revision, deployment, keys);
 }
 
 }  // namespace kled::gitops

@@ -6,6 +6,7 @@
 #include "gitops/transform/sops.h"
 #include "kube/object.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,28 @@ struct Built {
     std::string digest;  ///< "sha256:<hex>" over the canonical objects
     std::vector<std::string> warnings;
     git::ReadSet read_set;  ///< a tree that agrees with it gives the same
+};
+
+/// The builds of one deployment object, one after the other: each redoes what changed in Git since
+/// the one before. It keeps the objects of large trees; of small ones and of what was decrypted
+/// nothing. One call at a time, from any thread.
+class Rebuild {
+public:
+    Rebuild();
+    ~Rebuild();
+    Rebuild(const Rebuild&) = delete;
+    Rebuild& operator=(const Rebuild&) = delete;
+
+    /// What build() gives.
+    [[nodiscard]] Built run(git::Mirror& mirror, const git::Revision& revision,
+                            const Deployment& deployment, const SopsKeys* keys = nullptr);
+
+    /// Whether the next one has something to go on from.
+    [[nodiscard]] bool keeps_objects() const noexcept;
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
 };
 
 /// Long: call it where that does no harm. With `keys`, files that SOPS has encrypted are read as

@@ -27,6 +27,8 @@ protected:
             "namespace: b}\nspec:\n  interval: 1m\n  sourceRef: {kind: GitRepository, name: x}\n "
             " " +
             spec + "\n")));
+        last_revision = revision;
+        last_deployment = deployment;
         return build(mirror, revision, deployment);
     }
     std::pair<ErrorKind, std::string> failure(const Files& files) {
@@ -38,6 +40,8 @@ protected:
         return {ErrorKind::internal, "it was built"};
     }
 
+    git::Revision last_revision;
+    Deployment last_deployment;
     git::testing::Repository remote;
     TemporaryDirectory directory;
     git::Mirror mirror{directory.path() / "mirror", remote.url()};
@@ -138,6 +142,154 @@ TEST_F(BuildTest, RefusesAFileOfAHundredMegabytes) {
 TEST_F(BuildTest, SaysThatThereIsNoSuchFolder) {
     const auto [kind, text] = failure({{"other/a.yaml", config}});
     EXPECT_EQ(kind, ErrorKind::not_found) << text;
+}
+
+/// Eighty apps of three objects, joined by `app`.
+Files many_apps() {
+    Files files;
+    std::string top = "namespace: prod\nresources:\n";
+    for (int i = 0; i < 80; ++i) {
+        const auto name = "a" + std::to_string(i);
+        top += "- ../" + name + "\n";
+        files.insert_or_assign(name + "/kustomization.yaml",
+                               File{"namePrefix: " + name +
+                                    "-\nresources: [x.yaml, y.yaml]\n"
+                                    "configMapGenerator:\n- {name: c, literals: [k=v]}\n"});
+        files.insert_or_assign(name + "/x.yaml", File{config});
+        files.insert_or_assign(
+            name + "/y.yaml",
+            File{"apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  volumes:\n"
+                 "  - {name: v, configMap: {name: c}}\n"});
+    }
+    files.insert_or_assign("app/kustomization.yaml", File{top});
+    return files;
+}
+
+class RebuildTest : public BuildTest {
+protected:
+    /// Of the files as they are now; that of a fresh build, whatever was built before.
+    std::string digest(const std::string& spec = "path: app") {
+        const auto fresh = built(files, spec);
+        const auto again = rebuild.run(mirror, last_revision, last_deployment);
+        EXPECT_EQ(again.digest, fresh.digest);
+        EXPECT_EQ(text_of(again), text_of(fresh));
+        for (const auto& [path, seen] : fresh.read_set) {
+            const auto there = again.read_set.find(path);
+            if (there == again.read_set.end()) {
+                ADD_FAILURE() << path << " is missing";
+            } else {
+                EXPECT_EQ(there->second, seen) << path;
+            }
+        }
+        EXPECT_TRUE((git::Tree{mirror, last_revision}.agrees_with(again.read_set)));
+        return again.digest;
+    }
+
+    static std::string text_of(const Built& built) {
+        std::string text;
+        for (const auto& [object, origin] : built.objects)
+            text += kube::to_canonical_json(object.fields()) + origin.file + ":" +
+                    std::to_string(origin.line) + "\n";
+        return text;
+    }
+
+    void put(const std::string& path, const std::string& text) {
+        files.insert_or_assign(path, File{text});
+    }
+
+    Files files = many_apps();
+    Rebuild rebuild;
+};
+
+TEST_F(RebuildTest, IsABuildOfTheRevision) {
+    const auto first = digest();
+    EXPECT_TRUE(rebuild.keeps_objects());
+    EXPECT_EQ(digest(), first);
+    put("README.md", "text");
+    EXPECT_EQ(digest(), first);
+    put("a7/x.yaml", config + "immutable: true\n");
+    const auto second = digest();
+    EXPECT_NE(second, first);
+    put("a9/kustomization.yaml", "resources: [x.yaml]\n");
+    files.erase("a9/y.yaml");
+    EXPECT_NE(digest(), second);
+    files = many_apps();
+    EXPECT_EQ(digest(), first);
+    EXPECT_TRUE(rebuild.keeps_objects());
+}
+
+TEST_F(RebuildTest, GoesOnAfterARevisionThatDoesNotBuild) {
+    const auto first = digest();
+    files.erase("a7/x.yaml");
+    EXPECT_EQ(failure(files).first, ErrorKind::invalid);
+    EXPECT_THROW(static_cast<void>(rebuild.run(mirror, last_revision, last_deployment)), Error);
+    files = many_apps();
+    EXPECT_EQ(digest(), first);
+}
+
+TEST_F(RebuildTest, SeesFoldersComeAndGo) {
+    const std::string all = "path: all";
+    for (const auto& [path, file] : many_apps()) files.insert_or_assign("all/" + path, file);
+    files.erase("all/app/kustomization.yaml");
+    put("all/extra.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: z}\n");
+    std::string list = "resources:\n- extra.yaml\n";
+    for (int i = 0; i < 80; ++i) list += "- a" + std::to_string(i) + "\n";
+    put("all/kustomization.yaml", list + "- more\n");
+    for (int i = 0; i < 40; ++i) {
+        const auto name = "m" + std::to_string(i);
+        put("all/more/" + name + "/c.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\n");
+    }
+    put("all/more/kustomization.yaml", "resources: [m0/c.yaml, m1/c.yaml]\n");
+    const auto first = digest(all);
+    EXPECT_TRUE(rebuild.keeps_objects());
+    put("all/more/kustomization.yaml", "resources: [m0/c.yaml]\n");
+    files.erase("all/more/m1/c.yaml");
+    EXPECT_NE(digest(all), first);
+    std::erase_if(files, [](const auto& file) { return file.first.starts_with("all/more/"); });
+    put("all/kustomization.yaml", list);
+    EXPECT_NE(digest(all), first);
+}
+
+TEST_F(RebuildTest, StartsAnewWhereWhatIsAskedForIsAnother) {
+    const auto first = digest();
+    const auto labelled = digest("path: app\n  commonMetadata: {labels: {team: blue}}");
+    EXPECT_NE(labelled, first);
+    EXPECT_NE(digest("path: app\n  namePrefix: y-"), first);
+    EXPECT_EQ(digest(), first);
+    // A component that may be missing comes.
+    const std::string spec = "path: app\n  components: [../c]\n  ignoreMissingComponents: true";
+    EXPECT_EQ(digest(spec), first);
+    put("c/kustomization.yaml",
+        "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnameSuffix: -c\n");
+    EXPECT_NE(digest(spec), first);
+}
+
+TEST_F(RebuildTest, KeepsNothingWhereAPathMayChangeWithoutASign) {
+    put("a7/y.yaml", config);
+    files.erase("a7/x.yaml");
+    files.insert_or_assign("a7/x.yaml", File::link("../links/to/it"));
+    files.insert_or_assign("links/to", File::link("real"));
+    put("links/real/it", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n");
+    put("links/other/it", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: e}\n");
+    const auto first = digest();
+    EXPECT_FALSE(rebuild.keeps_objects());
+    files.insert_or_assign("links/to", File::link("other"));
+    EXPECT_NE(digest(), first);
+
+    files = many_apps();
+    const auto plain = digest();
+    EXPECT_TRUE(rebuild.keeps_objects());
+    put("a7/.sourceignore", "x.yaml\n");
+    put("a7/kustomization.yaml", "resources: [y.yaml]\n");
+    EXPECT_NE(digest(), plain);
+    EXPECT_FALSE(rebuild.keeps_objects());
+}
+
+TEST_F(RebuildTest, KeepsNothingOfASmallTree) {
+    files = {{"app/a.yaml", config}};
+    digest();
+    EXPECT_FALSE(rebuild.keeps_objects());
 }
 
 }  // namespace

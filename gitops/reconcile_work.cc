@@ -139,11 +139,11 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         inputs_digest = inputs.digest;
         std::optional<git::ReadSet> earlier;
         if (!full && inputs_digest == work.inputs) earlier = work.read_set;
-        auto build_if_needed = [mirror = source->mirror, revision, shared,
+        auto build_if_needed = [mirror = source->mirror, revision, shared, builds = work.builds,
                                 earlier = std::move(earlier),
                                 inputs = std::move(inputs)]() -> std::optional<Built> {
             if (earlier && git::Tree{*mirror, revision}.agrees_with(*earlier)) return std::nullopt;
-            return render(*mirror, revision, *shared, inputs);
+            return render(*builds, *mirror, revision, *shared, inputs);
         };
         built = co_await offload(pool, std::move(build_if_needed));
     } catch (const Error& error) {

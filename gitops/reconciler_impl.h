@@ -58,6 +58,7 @@ struct Work : Node {
     DeploymentStatus status;
     DeploymentStatus stored;
     Memory memory;
+    std::shared_ptr<Rebuild> builds = std::make_shared<Rebuild>();  ///< one on the pool keeps it
     std::optional<git::ReadSet> read_set;  ///< of what was last applied completely
     std::uint64_t inputs = 0;              ///< digest of what else that was built from
     SteadyTime next_full{};                ///< when drift is looked for again

@@ -19,9 +19,9 @@ std::string digest_of(const std::vector<kube::LoadedObject>& objects) {
 
 }  // namespace
 
-Built render(git::Mirror& mirror, const git::Revision& revision, const Deployment& deployment,
-             const Inputs& inputs) {
-    auto built = build(mirror, revision, deployment, inputs.keys.get());
+Built render(Rebuild& builds, git::Mirror& mirror, const git::Revision& revision,
+             const Deployment& deployment, const Inputs& inputs) {
+    auto built = builds.run(mirror, revision, deployment, inputs.keys.get());
     if (inputs.variables) {
         substitute(built.objects, *inputs.variables);
         built.digest = digest_of(built.objects);

@@ -7,9 +7,9 @@
 
 namespace kled::gitops {
 
-/// As build(), with the keys of `inputs`, and its variables substituted; the digest is of the
-/// result.
-[[nodiscard]] Built render(git::Mirror& mirror, const git::Revision& revision,
+/// As `builds` makes it, with the keys of `inputs`, and its variables substituted; the digest is of
+/// the result.
+[[nodiscard]] Built render(Rebuild& builds, git::Mirror& mirror, const git::Revision& revision,
                            const Deployment& deployment, const Inputs& inputs);
 
 }  // namespace kled::gitops

@@ -45,6 +45,52 @@ std::string join(const std::string& directory, const std::string& name) {
     return directory.empty() ? name : directory + "/" + name;
 }
 
+/// Walks two trees side by side.
+struct Changes {
+    RepositoryPtr repository;
+    std::vector<std::string> paths = {};
+
+    [[nodiscard]] TreePtr tree(const git_oid& oid) const {
+        git_tree* raw = nullptr;
+        return TreePtr{git_tree_lookup(&raw, repository.get(), &oid) < 0 ? nullptr : raw};
+    }
+
+    static bool is_folder(const git_tree_entry* entry) {
+        return git_tree_entry_filemode(entry) == GIT_FILEMODE_TREE;
+    }
+
+    static bool same(const git_tree_entry* a, const git_tree_entry* b) {
+        return git_tree_entry_filemode(a) == git_tree_entry_filemode(b) &&
+               git_oid_equal(git_tree_entry_id(a), git_tree_entry_id(b)) != 0;
+    }
+
+    /// False when one of the trees is not there.
+    bool find(const git_oid& from, const git_oid& to, const std::string& path, std::size_t depth) {
+        const auto before = tree(from);
+        const auto after = tree(to);
+        if (!before || !after) return false;
+        for (std::size_t i = 0; i < git_tree_entrycount(after.get()); ++i) {
+            const auto* entry = git_tree_entry_byindex(after.get(), i);
+            const auto* earlier = git_tree_entry_byname(before.get(), git_tree_entry_name(entry));
+            if (earlier != nullptr && same(earlier, entry)) continue;
+            const auto here = join(path, git_tree_entry_name(entry));
+            if (earlier == nullptr || !is_folder(earlier) || !is_folder(entry) ||
+                depth == depth_limit) {
+                paths.push_back(here);
+            } else if (!find(*git_tree_entry_id(earlier), *git_tree_entry_id(entry), here,
+                             depth + 1)) {
+                return false;
+            }
+        }
+        for (std::size_t i = 0; i < git_tree_entrycount(before.get()); ++i) {
+            const auto* name = git_tree_entry_name(git_tree_entry_byindex(before.get(), i));
+            if (git_tree_entry_byname(after.get(), name) == nullptr)
+                paths.push_back(join(path, name));
+        }
+        return true;
+    }
+};
+
 }  // namespace
 
 struct Tree::Impl {
@@ -61,6 +107,7 @@ struct Tree::Impl {
     git_oid root{};
     std::size_t limit = 0;
     IgnoreRules rules;
+    bool plain = true;
     bool rules_are_defaults = true;  // then what is asked for by name is there all the same
     std::vector<PathParts> sparse;
     std::map<std::string, TreePtr> trees;
@@ -123,6 +170,7 @@ struct Tree::Impl {
             switch (git_tree_entry_filemode(entry)) {
                 case GIT_FILEMODE_TREE: stack.emplace_back(std::move(here), entry_oid); break;
                 case GIT_FILEMODE_LINK: {
+                    plain = false;
                     const auto target = blob(entry_oid, link_bytes, here);
                     if (target.starts_with('/')) {
                         remark(here + " is a symbolic link to '" + target +
@@ -216,7 +264,7 @@ struct Tree::Impl {
         rules = IgnoreRules::version_control();
         const auto before = rules.size();
         PathParts domain;
-        read_ignore_files(mirror, root, domain);
+        plain = !read_ignore_files(mirror, root, domain);
         rules.add(ignore);
         rules_are_defaults = rules.size() == before;
         if (rules_are_defaults) rules = IgnoreRules::defaults();
@@ -316,6 +364,19 @@ std::vector<std::string> Tree::list(const std::string& directory) const {
     impl_->seen[directory] = Impl::as_seen(found, names);
     return names;
 }
+
+std::optional<std::vector<std::string>> Tree::changes(Mirror& mirror, const Oid& from,
+                                                      const Oid& to) {
+    Changes changes;
+    if (from == to) return changes.paths;
+    const std::shared_lock reading{mirror.impl_->packs};
+    changes.repository = mirror.impl_->open();
+    if (!changes.repository) return std::nullopt;
+    if (!changes.find(to_git(from), to_git(to), "", 0)) return std::nullopt;
+    return std::move(changes.paths);
+}
+
+bool Tree::plain() const { return impl_->plain; }
 
 const ReadSet& Tree::read_set() const { return impl_->seen; }
 

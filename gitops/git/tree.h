@@ -44,6 +44,17 @@ public:
     [[nodiscard]] std::string read(const std::string& path) const override;
     [[nodiscard]] std::vector<std::string> list(const std::string& directory) const override;
 
+    /// What stands at another place in two trees, or differs: a folder that is in one of them only
+    /// is one path. Folders that are the same in both are not looked into. nullopt: one of the
+    /// trees is not (or no longer) in the mirror.
+    [[nodiscard]] static std::optional<std::vector<std::string>> changes(Mirror& mirror,
+                                                                         const Oid& from,
+                                                                         const Oid& to);
+
+    /// So far, what a path shows hangs on nothing but the entries on its way and the revision: no
+    /// link was followed, and no `.sourceignore` says anything.
+    [[nodiscard]] bool plain() const;
+
     /// Everything asked for so far.
     [[nodiscard]] const ReadSet& read_set() const;
     /// Whether this tree shows the same at every path of `earlier`. Leaves read_set() as it was.

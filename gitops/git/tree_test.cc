@@ -13,6 +13,8 @@ namespace {
 using ::testing::ElementsAre;
 using testing::File;
 using testing::Files;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 using Kind = kustomize::Files::Kind;
 
 class TreeTest : public ::testing::Test {
@@ -155,6 +157,40 @@ TEST_F(TreeTest, AgreesWithAnotherRevisionOnWhatWasRead) {
     EXPECT_FALSE(agrees({{"a/z", "1"}})) << "the directory was listed";
     EXPECT_FALSE(agrees({{"c", "1"}})) << "it was looked for";
     EXPECT_FALSE(agrees({{"l", File::link("d")}, {"d/x", "1"}})) << "the link was followed";
+}
+
+TEST_F(TreeTest, SaysWhatChangedBetweenTwoTrees) {
+    const auto from = fetch({{"a/b/same", "1"},
+                             {"a/b/text", "1"},
+                             {"a/mode", "1"},
+                             {"a/file", "1"},
+                             {"gone/x/y", "1"},
+                             {"to-link/x", "1"},
+                             {"same/x", "1"}});
+    File executable{"1"};
+    executable.mode = GIT_FILEMODE_BLOB_EXECUTABLE;
+    const auto to = fetch({{"a/b/same", "1"},
+                           {"a/b/text", "2"},
+                           {"a/mode", executable},
+                           {"a/file/below", "1"},
+                           {"new/x/y", "1"},
+                           {"to-link", File::link("same")},
+                           {"same/x", "1"}});
+    const auto changes = Tree::changes(mirror, from.tree, to.tree);
+    ASSERT_TRUE(changes);
+    EXPECT_THAT(*changes,
+                UnorderedElementsAre("a/b/text", "a/mode", "a/file", "gone", "new", "to-link"));
+    EXPECT_THAT(*Tree::changes(mirror, to.tree, to.tree), IsEmpty());
+    EXPECT_FALSE(Tree::changes(mirror, *Oid::parse(std::string(40, '1')), to.tree));
+}
+
+TEST_F(TreeTest, IsPlainUntilALinkOrAnIgnoreFileSpeaks) {
+    const auto linked = tree({{"a", "1"}, {"b", File::link("a")}, {"d/.sourceignore", "# none"}});
+    EXPECT_TRUE(linked.find("a"));
+    EXPECT_TRUE(linked.plain());
+    EXPECT_TRUE(linked.find("b"));
+    EXPECT_FALSE(linked.plain());
+    EXPECT_FALSE(tree({{"a", "1"}, {"d/.sourceignore", "x"}}).plain());
 }
 
 }  // namespace
