@@ -224,8 +224,8 @@ void build_once(const Build& flags) {
 void add_build(CLI::App& app, Globals&) {
     auto flags = std::make_shared<Build>();
     auto* build = app.add_subcommand(
-        "build", "Print the objects of a kustomization, as kustomize build does");
-    build->footer(
+        "build",
+        "Print the objects of a kustomization, as kustomize build does\n\n"
         "Examples:\n"
         "  kled build overlays/dev\n"
         "  kled build overlays/dev -o name          which objects\n"

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/help.h"
 
 #include <CLI/CLI.hpp>
 
@@ -42,6 +43,7 @@ int main_or_throw(int argc, char** argv) {
         "  kled edge get                           the devices of the fleet",
         "kled"};
     cli::Globals globals;
+    cli::format_help(app);
     globals.state = default_state_directory();
     app.require_subcommand(1);
     app.fallthrough();

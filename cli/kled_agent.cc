@@ -6,6 +6,7 @@
 #include "base/task_group.h"
 #include "cli/address.h"
 #include "cli/command.h"
+#include "cli/help.h"
 #include "cli/version.h"
 #include "edge/agent.h"
 #include "edge/enrolment.h"
@@ -123,6 +124,7 @@ int main_or_throw(int argc, char** argv) {
         "  kled-agent run --enable-process-runtime\n"
         "  kled-agent status",
         "kled-agent"};
+    cli::format_help(app);
     app.require_subcommand(1);
     app.fallthrough();
     app.set_version_flag("--version", KLED_VERSION);

@@ -7,6 +7,7 @@
 #include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/config_file.h"
+#include "cli/help.h"
 #include "cli/role.h"
 #include "cli/socket.h"
 #include "cli/version.h"
@@ -144,6 +145,7 @@ int main_or_throw(int argc, char** argv) {
         "kledd: the daemon of kled\n\nExample:\n  kledd --roles api,gitops,edge --state "
         "/var/lib/kled",
         "kledd"};
+    cli::format_help(app);
     // In the order in which they are made: a role may use what those before it offer.
     std::vector<std::unique_ptr<cli::RoleSetup>> setups;
     setups.push_back(cli::api_setup());
