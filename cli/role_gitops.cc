@@ -44,7 +44,31 @@ struct Flags {
     std::size_t concurrency = 4;
     std::string webhook_listen;
     std::string webhook_secret_file;
+    std::string artifacts_listen;
+    std::string artifacts_url;
+    bool only_sources = false;
 };
+
+struct Endpoint {
+    std::string host;
+    std::uint16_t port = 0;
+};
+
+/// HOST:PORT of the flag `name`; an IPv6 address in brackets.
+Endpoint endpoint_of(std::string_view name, const std::string& text) {
+    Endpoint result;
+    const auto colon = text.rfind(':');
+    const auto* port = text.data() + colon + 1;
+    const auto* end = text.data() + text.size();
+    if (colon == std::string::npos || std::from_chars(port, end, result.port).ptr != end ||
+        port == end) {
+        throw Error{ErrorKind::invalid, std::string{name} + ": '" + text + "' is not HOST:PORT"};
+    }
+    result.host = text.substr(0, colon);
+    if (result.host.starts_with('[') && result.host.ends_with(']'))
+        result.host = result.host.substr(1, result.host.size() - 2);
+    return result;
+}
 
 class GitopsRole : public Role {
 public:
@@ -73,6 +97,7 @@ public:
         tasks.spawn(reconciler_.run());
         tasks.spawn(recorder_.run());
         if (webhooks_) tasks.spawn(webhooks_->run());
+        if (artifact_server_) tasks.spawn(artifact_server_->run());
         co_await tasks.join();
     }
 
@@ -97,13 +122,15 @@ private:
         return std::make_unique<gitops::FileStore>(client_, std::move(options));
     }
 
-    static gitops::Reconciler::Options options(const Daemon& daemon, const Flags& flags) {
+    gitops::Reconciler::Options options(Daemon& daemon, const Flags& flags) {
         gitops::Reconciler::Options options;
         options.cache = daemon.state / "gitops" / "git";
         options.local_repositories = flags.local_repositories;
         options.no_cross_namespace_refs = flags.no_cross_namespace_refs;
         options.concurrency = flags.concurrency;
         options.targets = daemon.targets;
+        options.only_sources = flags.only_sources;
+        options.artifacts = serve_artifacts(daemon, flags);
         return options;
     }
 
@@ -117,21 +144,46 @@ private:
         while (text.ends_with('\n')) text.pop_back();
         if (text.empty()) throw Error{ErrorKind::invalid, flags.webhook_secret_file + " is empty"};
         net::ServerOptions options;
-        const auto colon = flags.webhook_listen.rfind(':');
-        const auto* port = flags.webhook_listen.data() + colon + 1;
-        const auto* end = flags.webhook_listen.data() + flags.webhook_listen.size();
-        if (colon == std::string::npos || std::from_chars(port, end, options.port).ptr != end ||
-            port == end) {
-            throw Error{ErrorKind::invalid,
-                        "--gitops-webhook-listen: '" + flags.webhook_listen + "' is not HOST:PORT"};
-        }
-        options.host = flags.webhook_listen.substr(0, colon);
+        const auto endpoint = endpoint_of("--gitops-webhook-listen", flags.webhook_listen);
+        options.host = endpoint.host;
+        options.port = endpoint.port;
         options.body_limit = gitops::webhook_body_limit;
         webhooks_.emplace(
             loop_, std::move(options),
             gitops::webhook_handler(std::make_shared<const Secret>(std::move(text)), nudge));
-        log::info("gitops", "webhooks",
-                  {{"host", flags.webhook_listen.substr(0, colon)}, {"port", webhooks_->port()}});
+        log::info("gitops", "webhooks", {{"host", endpoint.host}, {"port", webhooks_->port()}});
+    }
+
+    /// Archives for others. The server is there first: its port is part of what they are told.
+    std::shared_ptr<const gitops::Artifacts> serve_artifacts(Daemon& daemon, const Flags& flags) {
+        if (flags.artifacts_listen.empty()) {
+            if (!flags.artifacts_url.empty())
+                throw Error{ErrorKind::invalid,
+                            "--gitops-artifacts-url needs --gitops-artifacts-listen"};
+            return nullptr;
+        }
+        const auto endpoint = endpoint_of("--gitops-artifacts-listen", flags.artifacts_listen);
+        const bool anywhere = endpoint.host == "0.0.0.0" || endpoint.host == "::";
+        if (anywhere && flags.artifacts_url.empty()) {
+            throw Error{ErrorKind::invalid,
+                        "--gitops-artifacts-listen " + flags.artifacts_listen +
+                            " needs --gitops-artifacts-url: the address that others know"};
+        }
+        net::ServerOptions options;
+        options.host = endpoint.host;
+        options.port = endpoint.port;
+        options.body_limit = 0;
+        auto artifacts = std::make_shared<gitops::Artifacts>(daemon.state / "gitops" / "artifacts");
+        artifact_server_.emplace(loop_, std::move(options),
+                                 gitops::artifact_handler(artifacts, daemon.pool));
+        const bool v6 = endpoint.host.find(':') != std::string::npos;
+        const auto url = !flags.artifacts_url.empty()
+                             ? flags.artifacts_url
+                             : "http://" + (v6 ? "[" + endpoint.host + "]" : endpoint.host) + ":" +
+                                   std::to_string(artifact_server_->port());
+        artifacts->advertise(url);
+        log::info("gitops", "archives of sources", {{"url", url}});
+        return artifacts;
     }
 
     void publish(const gitops::Event& event) {
@@ -181,6 +233,7 @@ private:
     bool in_cluster_;
     gitops::Events events_;
     std::unique_ptr<gitops::ObjectStore> store_;
+    std::optional<net::HttpServer> artifact_server_;
     gitops::Reconciler reconciler_;
     std::optional<net::HttpServer> webhooks_;
 };
@@ -220,6 +273,12 @@ public:
                           "HOST:PORT for webhooks at /hook/generic and /hook/github");
         group->add_option("--gitops-webhook-secret-file", flags_.webhook_secret_file,
                           "File with the secret that signs them");
+        group->add_option("--gitops-artifacts-listen", flags_.artifacts_listen,
+                          "HOST:PORT where the sources' files are served as Flux serves them");
+        group->add_option("--gitops-artifacts-url", flags_.artifacts_url,
+                          "Its address as others see it (default: http://<listen>)");
+        group->add_flag("--gitops-only-sources", flags_.only_sources,
+                        "Fetch and serve sources; Kustomizations are another controller's");
     }
 
     std::unique_ptr<Role> make(Daemon& daemon, asio::any_io_executor loop) override {
@@ -227,6 +286,12 @@ public:
             throw Error{
                 ErrorKind::invalid,
                 "the role gitops needs a Kubernetes API: --kubeconfig, or the role api beside it"};
+        }
+        if (flags_.only_sources &&
+            (flags_.artifacts_listen.empty() || !flags_.repository.empty())) {
+            throw Error{ErrorKind::invalid,
+                        "--gitops-only-sources needs --gitops-artifacts-listen, and its sources in "
+                        "the cluster: it goes without --gitops-repo"};
         }
         return std::make_unique<GitopsRole>(daemon, std::move(loop), flags_);
     }

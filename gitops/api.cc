@@ -286,8 +286,15 @@ SourceStatus SourceStatus::from_object(const kube::Object& object) {
     result.observed_generation = integer(object.status(), "observedGeneration");
     result.handled_request = text_in(object, {"lastHandledReconcileAt"});
     result.artifact_revision = text_in(object, {"artifact", "revision"});
-    result.artifact_digest = text_in(object, {"artifact", "digest"});
     result.artifact_time = text_in(object, {"artifact", "lastUpdateTime"});
+    auto& artifact = result.artifact;
+    artifact.digest = text_in(object, {"artifact", "digest"});
+    artifact.path = text_in(object, {"artifact", "path"});
+    artifact.url = text_in(object, {"artifact", "url"});
+    const auto* size =
+        object.status() == nullptr ? nullptr : kube::find(*object.status(), {"artifact", "size"});
+    if (size != nullptr && size->is_int64() && size->get_int64() > 0)
+        artifact.size = static_cast<std::uint64_t>(size->get_int64());
     return result;
 }
 
@@ -297,15 +304,15 @@ void SourceStatus::write_to(kube::Object& object) const {
     status["observedGeneration"] = observed_generation;
     set_or_erase(status, "lastHandledReconcileAt", handled_request);
     if (artifact_revision.empty()) return;
-    auto& artifact = status["artifact"];
-    if (!artifact.is_object()) artifact.emplace_object();
-    // Flux's schema requires path and url; kled builds from Git's objects and serves no archive.
-    auto& fields = artifact.get_object();
-    fields["digest"] = artifact_digest;
+    // Flux's schema requires path and url, also where no archive is served.
+    kube::json::object fields;
+    fields["digest"] = artifact.digest;
     fields["lastUpdateTime"] = artifact_time;
-    fields["path"] = "";
+    fields["path"] = artifact.path;
     fields["revision"] = artifact_revision;
-    fields["url"] = "";
+    if (artifact.size > 0) fields["size"] = static_cast<std::int64_t>(artifact.size);
+    fields["url"] = artifact.url;
+    status["artifact"] = std::move(fields);
 }
 
 DeploymentStatus DeploymentStatus::from_object(const kube::Object& object) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "gitops/artifacts.h"
 #include "gitops/condition.h"
 #include "gitops/git/revision.h"
 #include "gitops/history.h"
@@ -119,8 +120,8 @@ struct SourceStatus {
     std::int64_t observed_generation = 0;
     std::string handled_request;    ///< lastHandledReconcileAt
     std::string artifact_revision;  ///< artifact.revision
-    std::string artifact_digest;    ///< artifact.digest: "sha1:<tree>", the content's own name
     std::string artifact_time;      ///< artifact.lastUpdateTime
+    Artifact artifact;  ///< not served: only the digest, "sha1:<tree>", the content's own name
 
     static SourceStatus from_object(const kube::Object& object);
     void write_to(kube::Object& object) const;

@@ -160,6 +160,90 @@ TEST_F(ClusterMode, FollowsObjectsOfTheCluster) {
     EXPECT_EQ(summarise(source).revision, "main@sha1:" + commit);
 }
 
+TEST_F(ClusterMode, ASourceTellsWhereItsArchiveIs) {
+    auto artifacts = std::make_shared<Artifacts>(world.directory.path() / "artifacts");
+    artifacts->advertise("http://kled:9790");
+    Reconciler::Options options;
+    options.artifacts = artifacts;
+    const auto artifact = [this] {
+        return SourceStatus::from_object(
+            *world.get(source_api, "GitRepository", "default", "fleet"));
+    };
+    const auto stored = [&](const std::string& commit) {
+        return world.eventually(
+            [&] { return artifact().artifact_revision == "main@sha1:" + commit; });
+    };
+    start(options);
+    apply_repository();
+    auto commit = world.repository.commit(files);
+    world.nudge();
+    ASSERT_TRUE(stored(commit));
+    const auto first = artifact();
+    EXPECT_EQ(first.artifact.url,
+              "http://kled:9790/gitrepository/default/fleet/" + commit + ".tar.gz");
+    EXPECT_TRUE(artifacts->has(first.artifact));
+
+    // Another start finds it as it was, and makes it anew when the disk was lost.
+    world.stop_reconciler();
+    artifacts->remove({"default", "fleet"});
+    start(options);
+    ASSERT_TRUE(world.eventually([&] { return artifacts->has(first.artifact); }));
+    EXPECT_EQ(artifact(), first);
+
+    apply_repository("  ignore: apps/ns.yaml\n");
+    ASSERT_TRUE(
+        world.eventually([&] { return artifact().artifact.digest != first.artifact.digest; }));
+    EXPECT_EQ(artifact().artifact.path, first.artifact.path);
+
+    world.remove(source_api, "GitRepository", "default", "fleet");
+    EXPECT_TRUE(world.eventually([&] {
+        return !artifacts->has(first.artifact) &&
+               !artifacts->locate("/gitrepository/default/fleet/latest.tar.gz");
+    }));
+}
+
+TEST_F(ClusterMode, AnArchiveThatCannotBeIsACondition) {
+    Reconciler::Options options;
+    options.artifacts = std::make_shared<Artifacts>(world.directory.path() / "artifacts");
+    write_file_atomic(world.directory.path() / "artifacts", "in its place");
+    start(options);
+    apply_repository();
+    world.repository.commit(files);
+    world.nudge();
+    ASSERT_TRUE(world.eventually([&] {
+        const auto source = *world.get(source_api, "GitRepository", "default", "fleet");
+        return summarise(source).ready == "False" &&
+               Conditions::from_status(source.status()).find("Ready")->reason ==
+                   "ArchiveOperationFailed";
+    }));
+}
+
+TEST_F(ClusterMode, OnlySourcesLeavesTheRestToAnother) {
+    Reconciler::Options options;
+    options.only_sources = true;
+    start(options);
+    world.apply(kustomization());
+    apply_repository();
+    const auto commit = world.repository.commit(files);
+    world.nudge();
+    ASSERT_TRUE(world.eventually([&] {
+        const auto source = *world.get(source_api, "GitRepository", "default", "fleet");
+        return summarise(source).revision == "main@sha1:" + commit;
+    }));
+    const auto given = apps();
+    EXPECT_EQ(kube::find(given.fields(), {"metadata", "finalizers"}), nullptr);
+    EXPECT_EQ(given.status(), nullptr);
+    EXPECT_EQ(value("a"), "absent");
+    // A source that another held goes all the same.
+    world.apply("apiVersion: " + source_api +
+                "\nkind: GitRepository\nmetadata: {name: fleet, namespace: default, finalizers: "
+                "[finalizers.fluxcd.io]}\nspec:\n  url: " +
+                world.repository.url() + "\n  interval: 10m\n  ref: {branch: main}\n");
+    world.remove(source_api, "GitRepository", "default", "fleet");
+    EXPECT_TRUE(world.eventually(
+        [&] { return !world.get(source_api, "GitRepository", "default", "fleet"); }));
+}
+
 TEST_F(ClusterMode, TakesAwayWhatADeletedKustomizationBrought) {
     start();
     apply_repository();

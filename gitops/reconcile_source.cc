@@ -2,12 +2,21 @@
 #include "gitops/credentials.h"
 #include "gitops/reconciler_impl.h"
 
+#include <boost/asio/use_awaitable.hpp>
+
+#include <set>
+
 namespace kled::gitops {
 
 namespace asio = boost::asio;
 
 asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
     Key key, std::shared_ptr<Source> source) {
+    if (source->object
+            .deleting()) {  // nothing here needs it; what is on disk goes when it has gone
+        co_await store.release(source->object);
+        co_return std::nullopt;
+    }
     std::optional<Outcome> bad;
     GitRepository repository;
     try {
@@ -52,16 +61,20 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
         co_await conclude(*source, *bad);
         co_return after_failure(*source, repository.interval);
     }
-    source->backoff.reset();
     const bool fresh = source->revision != fetched;
     source->revision = fetched;
     auto& status = source->status;
     if (fresh) touch_dependents_of_source(key);
-    if (status.artifact_revision != fetched->name) {
-        status.artifact_revision = fetched->name;
-        status.artifact_digest = "sha1:" + fetched->tree.hex();
-        status.artifact_time = to_rfc3339(wall_now());
+    try {
+        co_await archive(key, *source);
+    } catch (const Error& error) {
+        bad = Outcome{.reason = "ArchiveOperationFailed", .message = error.what()};
     }
+    if (bad) {
+        co_await conclude(*source, *bad);
+        co_return after_failure(*source, repository.interval);
+    }
+    source->backoff.reset();
     const auto message = "stored artifact for revision '" + fetched->name + "'";
     if (fresh) events.record(source->object, false, "NewArtifact", message);
     status.conditions.ready("Succeeded", message, source->object.generation(), wall_now());
@@ -89,12 +102,50 @@ asio::awaitable<void> Reconciler::Impl::recall(const Key& key, Source& source,
     touch_dependents_of_source(key);
 }
 
-asio::awaitable<void> Reconciler::Impl::discard(std::filesystem::path mirror) {
-    auto remove = [path = mirror.string()] {
+asio::awaitable<void> Reconciler::Impl::archive(const Key& key, Source& source) {
+    const auto& revision = *source.revision;
+    auto& status = source.status;
+    Artifact artifact{.path = {}, .url = {}, .digest = "sha1:" + revision.tree.hex()};
+    if (options.artifacts) {
+        auto make = [artifacts = options.artifacts, mirror = source.mirror, revision,
+                     name = Artifacts::Name{key.ns, key.name}, known = status.artifact,
+                     same = source.archived == revision](const std::stop_token& stop) {
+            if (same && artifacts->has(known)) return known;
+            return artifacts->store(name, *mirror, revision, stop);
+        };
+        artifact = co_await offload_stoppable(pool, std::move(make));
+        source.archived = revision;
+    }
+    if (status.artifact_revision == revision.name && status.artifact == artifact) co_return;
+    status.artifact_revision = revision.name;
+    status.artifact = std::move(artifact);
+    status.artifact_time = to_rfc3339(wall_now());
+}
+
+asio::awaitable<void> Reconciler::Impl::discard(Key key) {
+    auto remove = [path = options.cache / (key.ns + "_" + key.name), artifacts = options.artifacts,
+                   name = Artifacts::Name{key.ns, key.name}] {
         std::error_code ignored;
         std::filesystem::remove_all(path, ignored);
+        if (artifacts) artifacts->remove(name);
     };
     co_await offload(pool, std::move(remove));
+}
+
+asio::awaitable<void> Reconciler::Impl::sweep() {
+    constexpr std::chrono::minutes until_all_are_told{10};
+    asio::steady_timer timer{loop};
+    for (;;) {
+        timer.expires_after(until_all_are_told);
+        co_await timer.async_wait(asio::use_awaitable);
+        if (sources.empty()) continue;  // more likely the API is away
+        std::set<Artifacts::Name> names;
+        for (const auto& [key, source] : sources) names.emplace(key.ns, key.name);
+        auto sweep = [artifacts = options.artifacts, names = std::move(names)] {
+            artifacts->keep_only(names);
+        };
+        co_await offload(pool, std::move(sweep));
+    }
 }
 
 }  // namespace kled::gitops

@@ -130,6 +130,7 @@ Reconciler::~Reconciler() = default;
 asio::awaitable<void> Reconciler::run() {
     impl_->tasks.spawn(impl_->store.run(*this));
     impl_->tasks.spawn(impl_->dispatch());
+    if (impl_->options.artifacts) impl_->tasks.spawn(impl_->sweep());
     co_await impl_->tasks.join();
 }
 
@@ -188,6 +189,7 @@ bool take(std::map<Key, std::shared_ptr<N>>& nodes, const Key& key, kube::Object
 void Reconciler::changed(kube::Object object) {
     const auto key = key_of(object);
     const bool source = key.kind == repository_kind;
+    if (!source && impl_->options.only_sources) return;
     const bool more = source ? take(impl_->sources, key, std::move(object))
                              : take(impl_->works, key, std::move(object));
     if (more) impl_->touch(key);
@@ -200,7 +202,7 @@ void Reconciler::removed(const Key& key) {
     const auto source = impl_->sources.find(key);
     if (source == impl_->sources.end()) return;
     impl_->sources.erase(source);
-    impl_->tasks.spawn(impl_->discard(impl_->options.cache / (key.ns + "_" + key.name)));
+    impl_->tasks.spawn(impl_->discard(key));
     impl_->touch_dependents_of_source(key);
 }
 

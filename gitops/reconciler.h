@@ -5,6 +5,7 @@
 #include "base/offload.h"
 #include "gitops/api.h"
 #include "gitops/apply/applier.h"
+#include "gitops/artifacts.h"
 #include "gitops/events.h"
 #include "gitops/object_store.h"
 #include "kube/client.h"
@@ -30,6 +31,9 @@ public:
         bool local_repositories = false;  ///< file:// URLs are allowed
         /// A deployment object may name a source and dependencies of its own namespace only.
         bool no_cross_namespace_refs = false;
+        /// Where archives of the sources are kept for others; null: none are made.
+        std::shared_ptr<const Artifacts> artifacts;
+        bool only_sources = false;  ///< what they say is another's to apply
         std::size_t concurrency = 4;
         double interval_jitter = 0.05;  ///< so that many objects do not come due together
         /// Kinds that a target takes in place of the cluster: {"EdgeDeployment", fleet}.

@@ -49,6 +49,7 @@ struct Source : Node {
     SourceStatus stored;  ///< as last written
     std::shared_ptr<git::Mirror> mirror;
     std::optional<git::Revision> revision;
+    std::optional<git::Revision> archived;  ///< what `status.artifact` is of
 };
 
 struct Work : Node {
@@ -148,7 +149,11 @@ struct Reconciler::Impl {
     /// What the status says was fetched last, if it still is in the mirror.
     boost::asio::awaitable<void> recall(const Key& key, Source& source,
                                         const GitRepository& repository);
-    boost::asio::awaitable<void> discard(std::filesystem::path mirror);
+    /// The archive of what was fetched, where others want one.
+    boost::asio::awaitable<void> archive(const Key& key, Source& source);
+    boost::asio::awaitable<void> discard(Key key);
+    /// Now and then: archives of sources that went while nobody looked.
+    boost::asio::awaitable<void> sweep();
 
     // reconcile_work.cc
     boost::asio::awaitable<std::optional<SteadyTime>> reconcile_work(const Key& key,

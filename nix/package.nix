@@ -15,6 +15,7 @@
 , sqlite
 , xxHash
 , yaml-cpp
+, zlib
 , zstd
   # A device gets the agent alone.
 , agentOnly ? false
@@ -48,7 +49,7 @@ stdenv.mkDerivation {
 
   strictDeps = true;
   nativeBuildInputs = [ cmake ninja pkg-config python3 ];
-  buildInputs = [ boost cli11 libgit2 libyaml mosquitto openssl re2 sqlite xxHash yaml-cpp zstd ];
+  buildInputs = [ boost cli11 libgit2 libyaml mosquitto openssl re2 sqlite xxHash yaml-cpp zlib zstd ];
   checkInputs = [ gtest ];
 
   ninjaFlags = lib.optionals agentOnly [ "kled-agent" ];

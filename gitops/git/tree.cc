@@ -302,6 +302,32 @@ struct Tree::Impl {
         return result;
     }
 
+    void visit(const Found& directory, const std::function<void(const Item&)>& each) {
+        auto parts = path_parts(directory.path);
+        if (parts.size() > depth_limit)
+            throw Error{ErrorKind::exhausted, directory.path + ": folders are nested too deep"};
+        for (auto& name : names(directory)) {
+            const auto* entry =
+                git_tree_entry_byname(tree_at(directory.path, directory.oid), name.c_str());
+            const auto& oid = *git_tree_entry_id(entry);
+            const auto mode = git_tree_entry_filemode(entry);
+            Item item{.kind = Kind::directory, .path = join(directory.path, name), .content = {}};
+            parts.push_back(std::move(name));
+            if (mode == GIT_FILEMODE_TREE) {
+                // One that is ignored is gone through for what a pattern below takes back.
+                if (!rules.ignores(parts, true)) each(item);
+                visit({.what = Seen::What::directory, .path = item.path, .oid = oid}, each);
+                trees.erase(item.path);  // a large repository is not held as a whole
+            } else if (mode != GIT_FILEMODE_LINK && mode != GIT_FILEMODE_COMMIT) {
+                item.kind = Kind::file;
+                item.executable = mode == GIT_FILEMODE_BLOB_EXECUTABLE;
+                item.content = blob(oid, limit, item.path);
+                each(item);
+            }
+            parts.pop_back();
+        }
+    }
+
     Seen as_seen(const Found& found) {
         Seen result{.what = found.what, .path = found.path, .oid = {}};
         if (found.what == Seen::What::file) result.oid = from_git(found.oid);
@@ -377,6 +403,10 @@ std::optional<std::vector<std::string>> Tree::changes(Mirror& mirror, const Oid&
 }
 
 bool Tree::plain() const { return impl_->plain; }
+
+void Tree::visit(const std::function<void(const Item&)>& each) const {
+    impl_->visit({.what = Seen::What::directory, .path = "", .oid = impl_->root}, each);
+}
 
 const ReadSet& Tree::read_set() const { return impl_->seen; }
 

@@ -6,6 +6,7 @@
 #include "kustomize/files.h"
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -54,6 +55,16 @@ public:
     /// So far, what a path shows hangs on nothing but the entries on its way and the revision: no
     /// link was followed, and no `.sourceignore` says anything.
     [[nodiscard]] bool plain() const;
+
+    struct Item {
+        Kind kind = Kind::file;
+        std::string path;
+        bool executable = false;
+        std::string content;
+    };
+    /// Every folder and file that is not left out, a folder before what is in it, names in order.
+    /// Links and submodules are passed over, and read_set() stays as it was.
+    void visit(const std::function<void(const Item&)>& each) const;
 
     /// Everything asked for so far.
     [[nodiscard]] const ReadSet& read_set() const;

@@ -6,7 +6,7 @@ let
   names = [
     "age" "ansible" "boost" "ccache" "cli11" "cmake" "curl" "gdb" "git" "gtest" "kubectl" "kustomize"
     "libgit2" "libyaml" "mosquitto" "nginx" "ninja" "openssh" "openssl" "pkg-config" "python3" "re2" "sqlite" "xxHash"
-    "yaml-cpp" "zstd"
+    "yaml-cpp" "zlib" "zstd"
   ];
 
   platform = name: { system = name; isAarch64 = name == "aarch64-linux"; };
