@@ -9,6 +9,7 @@
 #include "gitops/events.h"
 #include "gitops/file_store.h"
 #include "gitops/receiver.h"
+#include "gitops/receiver_objects.h"
 #include "gitops/reconciler.h"
 #include "kube/client.h"
 #include "kube/events.h"
@@ -97,6 +98,7 @@ public:
         tasks.spawn(reconciler_.run());
         tasks.spawn(recorder_.run());
         if (webhooks_) tasks.spawn(webhooks_->run());
+        if (receivers_) tasks.spawn(receivers_->run());
         if (artifact_server_) tasks.spawn(artifact_server_->run());
         co_await tasks.join();
     }
@@ -134,15 +136,25 @@ private:
         return options;
     }
 
-    void listen(const Flags& flags, const gitops::Nudge& nudge) {
-        if (flags.webhook_secret_file.empty()) {
-            throw Error{ErrorKind::invalid,
-                        "--gitops-webhook-listen needs --gitops-webhook-secret-file: an unsigned "
-                        "webhook is refused"};
-        }
-        auto text = read_file(flags.webhook_secret_file, 4096);
+    static std::shared_ptr<const Secret> webhook_secret(const std::string& file) {
+        auto text = read_file(file, 4096);
         while (text.ends_with('\n')) text.pop_back();
-        if (text.empty()) throw Error{ErrorKind::invalid, flags.webhook_secret_file + " is empty"};
+        if (text.empty()) throw Error{ErrorKind::invalid, file + " is empty"};
+        return std::make_shared<const Secret>(std::move(text));
+    }
+
+    void listen(const Flags& flags, const gitops::Nudge& nudge) {
+        if (in_cluster_) {
+            const gitops::ReceiverObjects::Options rules{.no_cross_namespace_refs =
+                                                             flags.no_cross_namespace_refs};
+            receivers_.emplace(loop_, client_, events_, rules);
+        } else if (flags.webhook_secret_file.empty()) {
+            throw Error{ErrorKind::invalid,
+                        "--gitops-webhook-listen with --gitops-repo needs "
+                        "--gitops-webhook-secret-file: an unsigned webhook is refused"};
+        }
+        std::shared_ptr<const Secret> secret;
+        if (!flags.webhook_secret_file.empty()) secret = webhook_secret(flags.webhook_secret_file);
         net::ServerOptions options;
         const auto endpoint = endpoint_of("--gitops-webhook-listen", flags.webhook_listen);
         options.host = endpoint.host;
@@ -150,7 +162,7 @@ private:
         options.body_limit = gitops::webhook_body_limit;
         webhooks_.emplace(
             loop_, std::move(options),
-            gitops::webhook_handler(std::make_shared<const Secret>(std::move(text)), nudge));
+            gitops::webhook_handler(std::move(secret), nudge, receivers_ ? &*receivers_ : nullptr));
         log::info("gitops", "webhooks", {{"host", endpoint.host}, {"port", webhooks_->port()}});
     }
 
@@ -235,6 +247,7 @@ private:
     std::unique_ptr<gitops::ObjectStore> store_;
     std::optional<net::HttpServer> artifact_server_;
     gitops::Reconciler reconciler_;
+    std::optional<gitops::ReceiverObjects> receivers_;
     std::optional<net::HttpServer> webhooks_;
 };
 
@@ -269,10 +282,12 @@ public:
         group->add_option("--gitops-concurrency", flags_.concurrency, "Reconciliations at a time")
             ->capture_default_str()
             ->check(CLI::Range(1, 256));
-        group->add_option("--gitops-webhook-listen", flags_.webhook_listen,
-                          "HOST:PORT for webhooks at /hook/generic and /hook/github");
-        group->add_option("--gitops-webhook-secret-file", flags_.webhook_secret_file,
-                          "File with the secret that signs them");
+        group->add_option(
+            "--gitops-webhook-listen", flags_.webhook_listen,
+            "HOST:PORT for webhooks: at the paths of Receivers, /hook/generic, /hook/github");
+        group->add_option(
+            "--gitops-webhook-secret-file", flags_.webhook_secret_file,
+            "File with the secret that signs those at /hook/generic and /hook/github");
         group->add_option("--gitops-artifacts-listen", flags_.artifacts_listen,
                           "HOST:PORT where the sources' files are served as Flux serves them");
         group->add_option("--gitops-artifacts-url", flags_.artifacts_url,

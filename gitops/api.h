@@ -19,6 +19,7 @@ namespace kled::gitops {
 
 inline constexpr std::string_view source_group = "source.toolkit.fluxcd.io";
 inline constexpr std::string_view kustomize_group = "kustomize.toolkit.fluxcd.io";
+inline constexpr std::string_view notification_group = "notification.toolkit.fluxcd.io";
 inline constexpr std::string_view finalizer = "finalizers.fluxcd.io";
 /// A new value asks for a reconciliation now.
 inline constexpr std::string_view requested_at = "reconcile.fluxcd.io/requestedAt";

@@ -71,6 +71,8 @@ json::object status_patch(const kube::Object& object) {
                                      "lastAttemptedRevision",
                                      "inventory",
                                      "history"};
+    static constexpr std::array receiver{"conditions", "observedGeneration",
+                                         "lastHandledReconcileAt", "webhookPath"};
     json::object fields;
     const auto take = [&](std::string_view name) {
         const auto* value =
@@ -83,6 +85,8 @@ json::object status_patch(const kube::Object& object) {
     };
     if (object.kind() == "GitRepository") {
         for (const auto* name : source) take(name);
+    } else if (object.kind() == "Receiver") {
+        for (const auto* name : receiver) take(name);
     } else {
         for (const auto* name : work) take(name);
     }
@@ -118,7 +122,8 @@ asio::awaitable<void> ClusterStore::write_status(const kube::Object& object) {
     const std::string ns{object.ns()};
     const std::string name{object.name()};
     const std::string status = "status";
-    if (gvk.group == source_group || gvk.group == kustomize_group) {
+    if (gvk.group == source_group || gvk.group == kustomize_group ||
+        gvk.group == notification_group) {
         const json::value patch(status_patch(object));
         co_await client_.patch(gvk, ns, name, kube::PatchType::merge, patch, status);
         co_return;

@@ -29,9 +29,10 @@ public:
     boost::asio::awaitable<void> release(const kube::Object& object) override;
     boost::asio::awaitable<void> declare(const Key& owner,
                                          std::vector<kube::LoadedObject>& objects) override;
+    /// Tells `listener` of one kind more, until cancelled.
+    boost::asio::awaitable<void> follow(std::string group, std::string kind, Listener& listener);
 
 private:
-    boost::asio::awaitable<void> follow(std::string group, std::string kind, Listener& listener);
     /// Reads `object` again until `change` made of it could be stored; false: it went.
     boost::asio::awaitable<bool> set_finalizer(const kube::Object& object, bool present);
 

@@ -1,56 +1,11 @@
 #include "gitops/credentials.h"
 
-#include "base/encoding.h"
 #include "base/error.h"
-
-#include <initializer_list>
-#include <optional>
+#include "gitops/secret_data.h"
 
 namespace kled::gitops {
 
 namespace asio = boost::asio;
-
-namespace {
-
-/// The decoded values of one Secret.
-class SecretData {
-public:
-    SecretData(kube::Object secret, std::string name)
-        : secret_{std::move(secret)}, name_{std::move(name)} {}
-
-    /// The first of `keys` that is there; empty: none.
-    [[nodiscard]] std::string text(std::initializer_list<std::string_view> keys) const {
-        for (const auto key : keys) {
-            const auto encoded = kube::find_string(secret_.fields(), {"data", key});
-            if (encoded.empty()) continue;
-            auto value = from_base64(encoded);
-            if (!value) {
-                throw Error{ErrorKind::invalid,
-                            "Secret " + name_ + ": data." + std::string{key} + " is not base64"};
-            }
-            return std::move(*value);
-        }
-        return {};
-    }
-    [[nodiscard]] std::shared_ptr<const Secret> secret(
-        std::initializer_list<std::string_view> keys) const {
-        auto value = text(keys);
-        return value.empty() ? nullptr : std::make_shared<const Secret>(std::move(value));
-    }
-
-private:
-    kube::Object secret_;
-    std::string name_;
-};
-
-asio::awaitable<SecretData> read_secret(kube::Client& client, std::string ns, std::string name) {
-    const kube::GroupVersionKind gvk{.group = "", .version = "v1", .kind = "Secret"};
-    auto secret = co_await client.get(gvk, ns, name);
-    if (!secret) throw Error{ErrorKind::not_found, "Secret " + ns + "/" + name + " does not exist"};
-    co_return SecretData{std::move(*secret), ns + "/" + name};
-}
-
-}  // namespace
 
 asio::awaitable<git::Access> read_access(kube::Client& client, const GitRepository& repository) {
     git::Access access;

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "crypto/hash.h"
+#include "gitops/receiver_objects.h"
 #include "kube/object.h"
 
 #include <algorithm>
@@ -18,18 +19,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t webhook_depth = 64;
-
-/// "sha256=<hex>" of `body`.
-bool signature_matches(std::string_view header, std::string_view secret, std::string_view body) {
-    constexpr std::array<std::string_view, 3> algorithms{"sha256", "sha512", "sha1"};
-    const auto equals = header.find('=');
-    if (equals == std::string_view::npos) return false;
-    const auto algorithm = header.substr(0, equals);
-    if (std::ranges::find(algorithms, algorithm) == algorithms.end()) return false;
-    std::string given{header.substr(equals + 1)};
-    std::ranges::transform(given, given.begin(), [](unsigned char c) { return std::tolower(c); });
-    return equal_constant_time(given, crypto::hmac_hex(algorithm, secret, body));
-}
 
 /// Where GitHub, GitLab, Gitea and Bitbucket put the repository's addresses.
 std::vector<std::string> urls_in(std::string_view body) {
@@ -64,11 +53,19 @@ net::Response text(unsigned status, std::string body) {
 struct WebhookRoute {
     std::shared_ptr<const Secret> secret;
     Nudge nudge;
+    ReceiverObjects* receivers;
 
     static asio::awaitable<void> serve(std::shared_ptr<const WebhookRoute> self,
                                        net::Request request, std::string peer,
                                        net::ResponseWriter& out) {
-        auto verdict = judge_webhook(request, self->secret->reveal());
+        const auto path = net::parse_target(request.target).path;
+        const bool fixed = path == "/hook/generic" || path == "/hook/github";
+        if (self->receivers != nullptr && !fixed) {
+            auto response = co_await self->receivers->answer(std::move(request));
+            co_return co_await out.respond(std::move(response));
+        }
+        auto verdict = self->secret ? judge_webhook(request, self->secret->reveal())
+                                    : refuse(404, "there is no such hook");
         if (verdict.look) {
             std::size_t count = 0;
             for (const auto& url : verdict.urls) count += co_await self->nudge(url);
@@ -105,6 +102,17 @@ asio::awaitable<void> serve_notify(std::shared_ptr<const Nudge> nudge, net::Requ
 
 }  // namespace
 
+bool signature_matches(std::string_view header, std::string_view secret, std::string_view body) {
+    constexpr std::array<std::string_view, 3> algorithms{"sha256", "sha512", "sha1"};
+    const auto equals = header.find('=');
+    if (equals == std::string_view::npos) return false;
+    const auto algorithm = header.substr(0, equals);
+    if (std::ranges::find(algorithms, algorithm) == algorithms.end()) return false;
+    std::string given{header.substr(equals + 1)};
+    std::ranges::transform(given, given.begin(), [](unsigned char c) { return std::tolower(c); });
+    return equal_constant_time(given, crypto::hmac_hex(algorithm, secret, body));
+}
+
 WebhookVerdict judge_webhook(const net::Request& request, std::string_view secret) {
     const auto target = net::parse_target(request.target);
     std::string_view header;
@@ -124,8 +132,10 @@ WebhookVerdict judge_webhook(const net::Request& request, std::string_view secre
     return {.status = 200, .message = "looking", .look = true, .urls = urls_in(request.body)};
 }
 
-net::Handler webhook_handler(std::shared_ptr<const Secret> secret, Nudge nudge) {
-    auto route = std::make_shared<const WebhookRoute>(std::move(secret), std::move(nudge));
+net::Handler webhook_handler(std::shared_ptr<const Secret> secret, Nudge nudge,
+                             ReceiverObjects* receivers) {
+    auto route =
+        std::make_shared<const WebhookRoute>(std::move(secret), std::move(nudge), receivers);
     return [route](net::Request request, const net::Peer& peer, net::ResponseWriter& out) {
         return WebhookRoute::serve(route, std::move(request), peer.address, out);
     };

@@ -16,6 +16,10 @@
 
 namespace kled::gitops {
 
+/// "<algorithm>=<hex>": the HMAC of `body` under `secret`, by sha1, sha256 or sha512.
+[[nodiscard]] bool signature_matches(std::string_view header, std::string_view secret,
+                                     std::string_view body);
+
 /// What a webhook asks for.
 struct WebhookVerdict {
     unsigned status = 200;
@@ -34,8 +38,12 @@ inline constexpr std::size_t webhook_body_limit = 1U << 20U;
 /// Looks for something new at a URL (empty: anywhere); how many sources will. From any loop.
 using Nudge = std::function<boost::asio::awaitable<std::size_t>(std::string url)>;
 
-/// The handler of the webhook listener; give its server `webhook_body_limit`.
-[[nodiscard]] net::Handler webhook_handler(std::shared_ptr<const Secret> secret, Nudge nudge);
+class ReceiverObjects;
+
+/// The handler of the webhook listener; give its server `webhook_body_limit`. `secret`: of the two
+/// fixed paths, which are not there without one. `receivers` (null: none): of all others.
+[[nodiscard]] net::Handler webhook_handler(std::shared_ptr<const Secret> secret, Nudge nudge,
+                                           ReceiverObjects* receivers = nullptr);
 
 /// The route `/v1/notify` of the Unix socket: POST {"repository": "<URL or path>"}. Only for a peer
 /// that the kernel names.

@@ -54,6 +54,10 @@ public:
         options.local_repositories = true;
         sync(begin(make, std::move(options)));
     }
+    /// Runs `work` beside the loop, until that is stopped.
+    void beside(asio::awaitable<void> work) { sync(spawn(std::move(work))); }
+    asio::any_io_executor executor() { return loop_.get_executor(); }
+    Events& recorded() { return *events_; }
     void stop_reconciler() {
         if (!reconciler_) return;
         sync(stop(tasks_));
@@ -135,6 +139,10 @@ private:
     static asio::awaitable<void> stop(std::optional<TaskGroup>& tasks) {
         if (tasks) co_await stop(*tasks);
         tasks.reset();
+    }
+    asio::awaitable<void> spawn(asio::awaitable<void> work) {
+        tasks_->spawn(std::move(work));
+        co_return;
     }
     asio::awaitable<std::size_t> look() { co_return reconciler_->nudge(""); }
     asio::awaitable<std::vector<Event>> all_events() { co_return events_->since(0); }

@@ -1,0 +1,39 @@
+#include "gitops/secret_data.h"
+
+#include "base/encoding.h"
+#include "base/error.h"
+
+#include <optional>
+
+namespace kled::gitops {
+
+namespace asio = boost::asio;
+
+std::string SecretData::text(std::initializer_list<std::string_view> keys) const {
+    for (const auto key : keys) {
+        const auto encoded = kube::find_string(secret_.fields(), {"data", key});
+        if (encoded.empty()) continue;
+        auto value = from_base64(encoded);
+        if (!value) {
+            throw Error{ErrorKind::invalid,
+                        "Secret " + name_ + ": data." + std::string{key} + " is not base64"};
+        }
+        return std::move(*value);
+    }
+    return {};
+}
+
+std::shared_ptr<const Secret> SecretData::secret(
+    std::initializer_list<std::string_view> keys) const {
+    auto value = text(keys);
+    return value.empty() ? nullptr : std::make_shared<const Secret>(std::move(value));
+}
+
+asio::awaitable<SecretData> read_secret(kube::Client& client, std::string ns, std::string name) {
+    const kube::GroupVersionKind gvk{.group = "", .version = "v1", .kind = "Secret"};
+    auto secret = co_await client.get(gvk, ns, name);
+    if (!secret) throw Error{ErrorKind::not_found, "Secret " + ns + "/" + name + " does not exist"};
+    co_return SecretData{std::move(*secret), ns + "/" + name};
+}
+
+}  // namespace kled::gitops
