@@ -42,6 +42,7 @@ struct Flags {
     std::string ns = "flux-system";
     bool local_repositories = false;
     bool no_cross_namespace_refs = false;
+    std::string default_service_account;
     std::size_t concurrency = 4;
     std::string webhook_listen;
     std::string webhook_secret_file;
@@ -129,6 +130,7 @@ private:
         options.cache = daemon.state / "gitops" / "git";
         options.local_repositories = flags.local_repositories;
         options.no_cross_namespace_refs = flags.no_cross_namespace_refs;
+        options.default_service_account = flags.default_service_account;
         options.concurrency = flags.concurrency;
         options.targets = daemon.targets;
         options.only_sources = flags.only_sources;
@@ -279,6 +281,8 @@ public:
                         "file:// URLs, and the ssh configuration of this user");
         group->add_flag("--gitops-no-cross-namespace-refs", flags_.no_cross_namespace_refs,
                         "Sources and dependencies of other namespaces are refused");
+        group->add_option("--gitops-default-service-account", flags_.default_service_account,
+                          "Account whose rights bound Kustomizations that name none");
         group->add_option("--gitops-concurrency", flags_.concurrency, "Reconciliations at a time")
             ->capture_default_str()
             ->check(CLI::Range(1, 256));

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "gitops/fields.h"
+#include "kube/names.h"
 
 #include <algorithm>
 
@@ -153,8 +154,19 @@ Deployment Deployment::from_object(kube::Object object) {
         result.wait_for_termination = policy == "WaitForTermination";
         result.orphan = policy == "Orphan" ||
                         (!result.prune && policy != "Delete" && policy != "WaitForTermination");
-        append(result.unsupported, spec.unsupported({"kubeConfig", "serviceAccountName",
-                                                     "healthCheckExprs", "ignore"}));
+        if (spec.field("kubeConfig") != nullptr) {
+            const auto from = spec.object("kubeConfig");
+            append(result.unsupported, from.unsupported({"configMapRef"}));
+            const auto secret = from.object("secretRef");
+            if (result.unsupported.empty())
+                result.kube_config = {.secret_name = secret.required("name"),
+                                      .key = secret.text("key")};
+        }
+        result.service_account = spec.text("serviceAccountName");
+        if (!result.service_account.empty() &&
+            !kube::check_dns1123_subdomain(result.service_account).empty())
+            throw spec.bad("serviceAccountName", "not a name");
+        append(result.unsupported, spec.unsupported({"healthCheckExprs", "ignore"}));
     }
     result.object = std::move(object);
     return result;

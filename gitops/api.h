@@ -81,6 +81,12 @@ struct Decryption {
     std::string secret_name;  ///< with the keys; empty: none
 };
 
+/// `spec.kubeConfig`: the cluster that objects go to.
+struct KubeConfigFrom {
+    std::string secret_name;
+    std::string key;  ///< empty: "value", else "value.yaml"
+};
+
 /// A Kustomization, or an object of another kind that names a source and a path (EdgeDeployment).
 struct Deployment {
     kube::Object object;
@@ -109,6 +115,8 @@ struct Deployment {
     kube::json::array build_metadata;
     std::optional<PostBuild> post_build;
     std::optional<Decryption> decryption;
+    std::optional<KubeConfigFrom> kube_config;  ///< none: the cluster of the object itself
+    std::string service_account;                ///< whose rights bound it; empty: the default's
     std::vector<Unsupported> unsupported;
 
     /// Error(invalid) "spec.path: …". Kinds other than Kustomization need no interval and no prune.

@@ -17,6 +17,14 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
     std::vector<kube::Object> objects;
     std::optional<Outcome> bad;
     try {
+        co_await find_destination(work, deployment);
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::unavailable) throw;
+        bad = Outcome{.reason = "ReconciliationFailed", .message = error.what()};
+    }
+    if (bad) co_return bad;
+    auto& applier = work.destination->applier;
+    try {
         co_await store.declare(key, built.objects);
         objects = co_await applier.prepare(key, std::move(built.objects));
     } catch (const Error& error) {
@@ -65,6 +73,13 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
     co_return co_await check_health(key, work, deployment, objects);
 }
 
+asio::awaitable<void> Reconciler::Impl::find_destination(Work& work, const Deployment& deployment) {
+    auto destination = co_await destinations.of(deployment);
+    if (destination == work.destination) co_return;
+    work.memory.clear();
+    work.destination = std::move(destination);
+}
+
 std::vector<std::string> Reconciler::Impl::failures_of(const std::vector<Change>& changes) {
     std::vector<std::string> result;
     for (const auto& change : changes)
@@ -97,7 +112,7 @@ asio::awaitable<std::vector<Change>> Reconciler::Impl::prune(const Key& key, Wor
     auto inventory = wanted;
     if (deployment.prune && !gone.empty()) {
         const auto versions = gone;
-        changes = co_await applier.prune(key, std::move(gone), work.memory);
+        changes = co_await work.destination->applier.prune(key, std::move(gone), work.memory);
         for (const auto& change : changes) {
             if (change.action != Change::Action::failed) continue;
             const auto found =
@@ -109,25 +124,16 @@ asio::awaitable<std::vector<Change>> Reconciler::Impl::prune(const Key& key, Wor
     co_return changes;
 }
 
-asio::awaitable<bool> Reconciler::Impl::controllers_run() {
-    if (!has_controllers) {
-        net::Request request;
-        request.target = "/version";
-        const auto response = co_await client.transport().send(std::move(request));
-        has_controllers = response.body.find("+kled\"") == std::string::npos;
-    }
-    co_return *has_controllers;
-}
-
 asio::awaitable<std::optional<Outcome>> Reconciler::Impl::check_health(
     const Key& key, Work& work, const Deployment& deployment,
     const std::vector<kube::Object>& objects) {
+    auto& destination = *work.destination;
     Watched pending;
     if (deployment.wait) {
         for (const auto& object : objects) pending.emplace_back(object.gvk(), object.id());
     } else {
         for (const auto& id : deployment.health_checks) {
-            const auto mapping = co_await client.map(id);
+            const auto mapping = co_await destination.client.map(id);
             if (!mapping) {
                 co_return Outcome{.reason = "HealthCheckFailed",
                                   .message = id.to_string() + ": no such kind is served"};
@@ -141,7 +147,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::check_health(
     work.status.conditions.remove("Healthy");
     if (pending.empty()) co_return std::nullopt;
     const auto generation = work.object.generation();
-    const bool controllers = co_await controllers_run();
+    const bool controllers = co_await destination.runs_controllers();
     if (!controllers) {
         work.status.conditions.set("Healthy", "Unknown", "Applied",
                                    "this API server runs no controllers: objects end at Applied",
@@ -159,7 +165,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::check_health(
     };
     std::vector<std::string> why;
     try {
-        why = co_await wait_until_healthy(client, pending, deadline, alarm, give_up);
+        why = co_await wait_until_healthy(destination.client, pending, deadline, alarm, give_up);
     } catch (...) {
         waiting.erase(key);
         throw;

@@ -1,4 +1,5 @@
 // The same with what to deploy as objects of the cluster, under the definitions that we ship.
+#include "base/encoding.h"
 #include "gitops/cluster_store.h"
 #include "gitops/objects.h"
 #include "gitops/world.h"
@@ -473,6 +474,65 @@ TEST_F(ClusterMode, DeliversAVersionThatComesWhileTheOneBeforeIsOnItsWay) {
     EXPECT_TRUE(world.eventually([&] {
         return fleet->placement("e") == R"({"selector":{"matchLabels":{"zone":"south"}}})";
     })) << fleet->placement("e");
+}
+
+TEST_F(ClusterMode, GoesToTheClusterOfAKubeconfig) {
+    start();
+    apply_repository();
+    world.apply(kustomization("  kubeConfig: {secretRef: {name: other}}\n"));
+    const std::string missing = "spec.kubeConfig.secretRef: Secret default/other does not exist";
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).message == missing; }))
+        << summarise(apps()).message;
+
+    const auto kubeconfig = world.start_other_api();
+    world.apply(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: other, namespace: default}\ndata: "
+        "{value: " +
+        to_base64(kubeconfig) + "}\n");
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }))
+        << summarise(apps()).message;
+    EXPECT_EQ(value("a"), "absent") << "it is for another cluster";
+    const auto there = world.get_in_other("ConfigMap", "web", "a");
+    ASSERT_TRUE(there);
+    EXPECT_EQ(kube::find_string(there->fields(), {"data", "k"}), "1");
+
+    world.remove(kustomize_api, "Kustomization", "default", "apps");
+    EXPECT_TRUE(world.eventually([&] { return !world.get_in_other("ConfigMap", "web", "a"); }));
+}
+
+TEST_F(ClusterMode, GoesWhenTheKubeconfigIsGone) {
+    start();
+    apply_repository();
+    const auto kubeconfig = world.start_other_api();
+    world.apply(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: other, namespace: default}\ndata: {mine: " +
+        to_base64(kubeconfig) + "}\n");
+    world.apply(kustomization(
+        "  targetNamespace: default\n  kubeConfig: {secretRef: {name: other, key: mine}}\n"));
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }))
+        << summarise(apps()).message;
+    world.remove("v1", "Secret", "default", "other");
+    world.remove(kustomize_api, "Kustomization", "default", "apps");
+    EXPECT_TRUE(world.eventually(
+        [&] { return !world.get(kustomize_api, "Kustomization", "default", "apps"); }));
+    EXPECT_TRUE(world.get_in_other("ConfigMap", "default", "a")) << "nobody could delete it";
+    const auto events = world.events();
+    EXPECT_TRUE(std::ranges::any_of(events, [](const auto& e) {
+        return e.message.find("is gone; left are:\nConfigMap default/a") != std::string::npos;
+    }));
+}
+
+TEST_F(ClusterMode, NeverMistakesAnAccountForABoundWhereThereAreNoRules) {
+    Reconciler::Options options;
+    options.default_service_account = "tenant";
+    start(std::move(options));
+    apply_repository();
+    world.apply(kustomization());
+    const std::string refusal =
+        "service account 'tenant': the embedded API has no access rules that would bound it";
+    EXPECT_TRUE(world.eventually([&] { return summarise(apps()).message == refusal; }))
+        << summarise(apps()).message;
+    EXPECT_EQ(value("a"), "absent");
 }
 
 TEST_F(ClusterMode, StaysInItsNamespaceWhereItMust) {

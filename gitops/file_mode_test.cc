@@ -217,7 +217,7 @@ TEST_F(FileMode, TellsOfAnObjectThatFailsAndBringsTheOthers) {
 
 TEST_F(FileMode, RefusesToActOnHalfOfWhatItIsTold) {
     files.insert_or_assign("clusters/dev/apps.yaml",
-                           kustomization("apps", "./apps", "  serviceAccountName: deployer\n"));
+                           kustomization("apps", "./apps", "  healthCheckExprs: [{kind: Pod}]\n"));
     commit = world.repository.commit(files);
     start();
     ASSERT_TRUE(world.eventually([&] {
@@ -228,7 +228,7 @@ TEST_F(FileMode, RefusesToActOnHalfOfWhatItIsTold) {
         }
     }));
     EXPECT_THAT(summary("ks/apps").message,
-                HasSubstr("spec.serviceAccountName is not supported yet"));
+                HasSubstr("spec.healthCheckExprs is not supported yet"));
     EXPECT_EQ(value("a"), "absent");
 }
 

@@ -219,23 +219,16 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::finalize(
     if (const auto target = options.targets.find(key.kind); target != options.targets.end()) {
         co_await target->second->withdraw(work.object.id());
     } else if (deployment != nullptr && !deployment->orphan && !deployment->suspend) {
-        const Inventory nothing;
-        auto all = work.status.inventory.minus(nothing);
-        const auto changes = co_await applier.prune(key, std::move(all), work.memory);
-        tell(work, changes);
-        if (const auto failures = failures_of(changes); !failures.empty()) {
-            const Outcome bad{.reason = "PruneFailed", .message = join(failures, listed_changes)};
-            co_await conclude(work, bad);
-            co_return after_failure(work, deployment->retry_interval);
+        std::optional<Outcome> bad;
+        try {
+            bad = co_await take_out(key, work, *deployment);
+        } catch (const Error& error) {
+            if (error.kind() == ErrorKind::unavailable) throw;
+            bad = Outcome{.reason = "PruneFailed", .message = error.what()};
         }
-        if (deployment->wait_for_termination) {
-            const auto left = co_await still_there(work.status.inventory, deployment->timeout);
-            if (!left.empty()) {
-                const Outcome bad{.reason = "PruneFailed",
-                                  .message = "still there:\n" + join(left, listed_changes)};
-                co_await conclude(work, bad);
-                co_return after_failure(work, deployment->retry_interval);
-            }
+        if (bad) {
+            co_await conclude(work, *bad);
+            co_return after_failure(work, deployment->retry_interval);
         }
     }
     events.record(work.object, false, "Removed", "removed, with what it had brought");
@@ -243,7 +236,36 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::finalize(
     co_return std::nullopt;
 }
 
-asio::awaitable<std::vector<std::string>> Reconciler::Impl::still_there(const Inventory& inventory,
+asio::awaitable<std::optional<Outcome>> Reconciler::Impl::take_out(const Key& key, Work& work,
+                                                                   const Deployment& deployment) {
+    const Inventory nothing;
+    auto all = work.status.inventory.minus(nothing);
+    if (all.empty()) co_return std::nullopt;
+    if (!co_await destinations.can_be_reached(deployment)) {
+        // As Flux: the object goes, and what it brought is said.
+        std::vector<std::string> left;
+        for (const auto& [id, version] : all) left.push_back(id.to_string());
+        events.record(
+            work.object, true, "PruneFailed",
+            "the account or the kubeconfig with which it was applied is gone; left are:\n" +
+                join(left, listed_changes));
+        co_return std::nullopt;
+    }
+    co_await find_destination(work, deployment);
+    auto& applier = work.destination->applier;
+    const auto changes = co_await applier.prune(key, std::move(all), work.memory);
+    tell(work, changes);
+    if (const auto failures = failures_of(changes); !failures.empty())
+        co_return Outcome{.reason = "PruneFailed", .message = join(failures, listed_changes)};
+    if (!deployment.wait_for_termination) co_return std::nullopt;
+    const auto left = co_await still_there(applier, work.status.inventory, deployment.timeout);
+    if (left.empty()) co_return std::nullopt;
+    co_return Outcome{.reason = "PruneFailed",
+                      .message = "still there:\n" + join(left, listed_changes)};
+}
+
+asio::awaitable<std::vector<std::string>> Reconciler::Impl::still_there(Applier& applier,
+                                                                        const Inventory& inventory,
                                                                         Duration timeout) {
     auto left = inventory.minus({});
     const auto deadline = steady_now() + timeout;

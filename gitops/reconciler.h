@@ -31,6 +31,9 @@ public:
         bool local_repositories = false;  ///< file:// URLs are allowed
         /// A deployment object may name a source and dependencies of its own namespace only.
         bool no_cross_namespace_refs = false;
+        /// The service account of the object's namespace for those that name none; empty: kled's
+        /// rights.
+        std::string default_service_account;
         /// Where archives of the sources are kept for others; null: none are made.
         std::shared_ptr<const Artifacts> artifacts;
         bool only_sources = false;  ///< what they say is another's to apply

@@ -5,6 +5,7 @@
 #include "base/retry.h"
 #include "base/task_group.h"
 #include "gitops/build.h"
+#include "gitops/destinations.h"
 #include "gitops/git/mirror.h"
 #include "gitops/inputs.h"
 #include "gitops/reconciler.h"
@@ -58,7 +59,8 @@ struct Work : Node {
 
     DeploymentStatus status;
     DeploymentStatus stored;
-    Memory memory;
+    std::shared_ptr<Destination> destination;                       ///< where it was last brought
+    Memory memory;                                                  ///< of what is there
     std::shared_ptr<Rebuild> builds = std::make_shared<Rebuild>();  ///< one on the pool keeps it
     std::optional<git::ReadSet> read_set;  ///< of what was last applied completely
     std::uint64_t inputs = 0;              ///< digest of what else that was built from
@@ -82,7 +84,7 @@ struct Reconciler::Impl {
           store{store_},
           events{events_},
           options{std::move(options_)},
-          applier{client, {}},
+          destinations{loop, client, options.default_service_account},
           schedule{options.concurrency},
           wake{loop},
           tasks{loop} {}
@@ -93,12 +95,11 @@ struct Reconciler::Impl {
     ObjectStore& store;
     Events& events;
     Options options;
-    Applier applier;
+    Destinations destinations;
     Schedule schedule;
     std::map<Key, std::shared_ptr<Source>> sources;
     std::map<Key, std::shared_ptr<Work>> works;
     std::map<Key, boost::asio::steady_timer*> waiting;  ///< for health: what ends the wait
-    std::optional<bool> has_controllers;
     std::mt19937_64 random{std::random_device{}()};
     boost::asio::steady_timer wake;
     TaskGroup tasks;
@@ -182,8 +183,12 @@ struct Reconciler::Impl {
                                                              Built& built);
     boost::asio::awaitable<std::optional<SteadyTime>> finalize(const Key& key, Work& work,
                                                                const Deployment* deployment);
+    /// What it brought goes before it does.
+    boost::asio::awaitable<std::optional<Outcome>> take_out(const Key& key, Work& work,
+                                                            const Deployment& deployment);
     /// What of it is being deleted and has not gone within `timeout`.
-    boost::asio::awaitable<std::vector<std::string>> still_there(const Inventory& inventory,
+    boost::asio::awaitable<std::vector<std::string>> still_there(Applier& applier,
+                                                                 const Inventory& inventory,
                                                                  Duration timeout);
 
     // bring.cc: into the cluster
@@ -193,13 +198,14 @@ struct Reconciler::Impl {
                                                          const Deployment& deployment,
                                                          const git::Revision& revision,
                                                          Built& built, bool full);
+    /// Where it goes, as whom. What is known of another place is forgotten.
+    boost::asio::awaitable<void> find_destination(Work& work, const Deployment& deployment);
     static std::vector<std::string> failures_of(const std::vector<Change>& changes);
     void tell(const Work& work, const std::vector<Change>& changes);
     /// Afterwards the inventory is what is wanted and what could not be pruned.
     boost::asio::awaitable<std::vector<Change>> prune(const Key& key, Work& work,
                                                       const Deployment& deployment,
                                                       const Inventory& wanted);
-    boost::asio::awaitable<bool> controllers_run();
     boost::asio::awaitable<std::optional<Outcome>> check_health(
         const Key& key, Work& work, const Deployment& deployment,
         const std::vector<kube::Object>& objects);

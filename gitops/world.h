@@ -104,6 +104,18 @@ public:
         return so();
     }
 
+    /// A second API server, reached over HTTPS by the kubeconfig that comes back.
+    std::string start_other_api() {
+        api::ApiServer::Options options;
+        options.state = directory.path() / "other";
+        return sync(begin_other(std::move(options)));
+    }
+    std::optional<kube::Object> get_in_other(const std::string& kind, const std::string& ns,
+                                             const std::string& name) {
+        const kube::GroupVersionKind gvk{.group = "", .version = "v1", .kind = kind};
+        return sync(other_client_->get(gvk, ns, name));
+    }
+
     TemporaryDirectory directory{"kled-gitops"};
     git::testing::Repository repository;
 
@@ -132,6 +144,12 @@ private:
         tasks_->spawn(reconciler_->run());
         co_return;
     }
+    asio::awaitable<std::string> begin_other(api::ApiServer::Options options) {
+        other_ = std::make_unique<api::ApiServer>(loop_.get_executor(), std::move(options));
+        other_client_ = std::make_unique<kube::Client>(other_->in_process_transport());
+        api_tasks_.spawn(other_->run());
+        co_return read_file(other_->admin_kubeconfig());
+    }
     static asio::awaitable<void> stop(TaskGroup& tasks) {
         tasks.cancel();
         co_await tasks.join();
@@ -154,6 +172,8 @@ private:
     std::optional<TaskGroup> tasks_;
     std::unique_ptr<api::ApiServer> api_;
     std::unique_ptr<kube::Client> client_;
+    std::unique_ptr<api::ApiServer> other_;
+    std::unique_ptr<kube::Client> other_client_;
     std::optional<Events> events_;
     std::unique_ptr<ObjectStore> store_;
     std::unique_ptr<Reconciler> reconciler_;

@@ -184,6 +184,51 @@ void read_user(const Entry& user, ClusterAccess& access) {
     }
 }
 
+ClusterAccess resolve(const Kubeconfig& config, const std::string& context) {
+    const auto name = context.empty() ? config.current_context() : context;
+    if (name.empty()) {
+        throw Error{ErrorKind::invalid, "kubeconfig " + config.names() +
+                                            ": has no current-context; name one with --context or "
+                                            "`kubectl config use-context`"};
+    }
+    const auto chosen = config.entry("contexts", "context", name);
+    if (!chosen) {
+        throw Error{ErrorKind::not_found,
+                    "kubeconfig " + config.names() + ": no context \"" + name + "\""};
+    }
+    const auto cluster = config.entry("clusters", "cluster", chosen->text("cluster"));
+    if (!cluster)
+        throw chosen->wrong("cluster", "\"" + chosen->text("cluster") + "\" is not defined");
+
+    ClusterAccess access;
+    access.source = "context " + name + " of " + config.names();
+    read_cluster(*cluster, access);
+    if (const auto user_name = chosen->text("user"); !user_name.empty()) {
+        const auto user = config.entry("users", "user", user_name);
+        if (!user) throw chosen->wrong("user", "\"" + user_name + "\" is not defined");
+        read_user(*user, access);
+    }
+    if (auto ns = chosen->text("namespace"); !ns.empty()) access.ns = std::move(ns);
+    return access;
+}
+
+/// What the text of somebody else must not name: files and programs here, a server that is not
+/// checked.
+void refuse_what_is_ours(const ClusterAccess& access) {
+    const auto refuse = [&](const std::string& what) {
+        throw Error{ErrorKind::invalid, access.source + ": " + what};
+    };
+    for (const auto& [name, material] : {std::pair{"certificate-authority", &access.ca},
+                                         {"client-certificate", &access.certificate},
+                                         {"client-key", &access.key}}) {
+        if (!material->file.empty())
+            refuse(std::string{name} + " is a file; use " + name + "-data");
+    }
+    if (!access.token.file.empty()) refuse("tokenFile is a file; use token");
+    if (access.exec) refuse("exec plugins are not run for a kubeconfig of the cluster");
+    if (access.insecure) refuse("insecure-skip-tls-verify is not allowed here");
+}
+
 }  // namespace
 
 std::vector<fs::path> kubeconfig_files() {
@@ -216,30 +261,14 @@ ClusterAccess load_kubeconfig(const std::vector<fs::path>& files, const std::str
         throw Error{ErrorKind::not_found, "kubeconfig " + names + ": no such file"};
     }
 
-    const auto name = context.empty() ? config.current_context() : context;
-    if (name.empty()) {
-        throw Error{ErrorKind::invalid, "kubeconfig " + config.names() +
-                                            ": has no current-context; name one with --context or "
-                                            "`kubectl config use-context`"};
-    }
-    const auto chosen = config.entry("contexts", "context", name);
-    if (!chosen) {
-        throw Error{ErrorKind::not_found,
-                    "kubeconfig " + config.names() + ": no context \"" + name + "\""};
-    }
-    const auto cluster = config.entry("clusters", "cluster", chosen->text("cluster"));
-    if (!cluster)
-        throw chosen->wrong("cluster", "\"" + chosen->text("cluster") + "\" is not defined");
+    return resolve(config, context);
+}
 
-    ClusterAccess access;
-    access.source = "context " + name + " of " + config.names();
-    read_cluster(*cluster, access);
-    if (const auto user_name = chosen->text("user"); !user_name.empty()) {
-        const auto user = config.entry("users", "user", user_name);
-        if (!user) throw chosen->wrong("user", "\"" + user_name + "\" is not defined");
-        read_user(*user, access);
-    }
-    if (auto ns = chosen->text("namespace"); !ns.empty()) access.ns = std::move(ns);
+ClusterAccess read_kubeconfig(std::string_view text, const std::string& name) {
+    Kubeconfig config;
+    config.add(name, text);
+    auto access = resolve(config, {});
+    refuse_what_is_ours(access);
     return access;
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -54,6 +55,10 @@ struct ClusterAccess {
 /// file and field.
 [[nodiscard]] ClusterAccess load_kubeconfig(const std::vector<std::filesystem::path>& files,
                                             const std::string& context = {});
+
+/// A kubeconfig that somebody else wrote; `name` is for messages. Error(invalid) where it names a
+/// file or a program of this machine, or a server whose certificate is not to be checked.
+[[nodiscard]] ClusterAccess read_kubeconfig(std::string_view text, const std::string& name);
 
 /// The pod's service account; nullopt outside of a pod.
 [[nodiscard]] std::optional<ClusterAccess> in_cluster_access(

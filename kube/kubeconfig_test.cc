@@ -124,6 +124,33 @@ TEST(Kubeconfig, WhatIsWrongIsNamed) {
     EXPECT_EQ(refusal(cluster + "users: [{name: u}]"), "accepted");
 }
 
+TEST(Kubeconfig, OfSomebodyElseNamesNothingOfThisMachine) {
+    const std::string start =
+        "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n";
+    const auto said = [&](const std::string& cluster, const std::string& user) -> std::string {
+        try {
+            const auto access =
+                read_kubeconfig(start + "clusters: [{name: c, cluster: {server: 'https://h'" +
+                                    cluster + "}}]\nusers: [{name: u, user: {" + user + "}}]",
+                                "theirs");
+            return access.server.host + " " + std::string{access.token.text->reveal()};
+        } catch (const Error& error) {
+            return error.what();
+        }
+    };
+    EXPECT_EQ(said(", certificate-authority-data: Q0E=", "token: t"), "h t");
+    const std::string where = "context a of theirs: ";
+    EXPECT_EQ(said(", certificate-authority: /etc/ca", "token: t"),
+              where + "certificate-authority is a file; use certificate-authority-data");
+    EXPECT_EQ(said("", "tokenFile: /etc/passwd"), where + "tokenFile is a file; use token");
+    EXPECT_EQ(said("", "client-certificate: /c, client-key: /k"),
+              where + "client-certificate is a file; use client-certificate-data");
+    EXPECT_EQ(said("", "exec: {apiVersion: client.authentication.k8s.io/v1, command: touch}"),
+              where + "exec plugins are not run for a kubeconfig of the cluster");
+    EXPECT_EQ(said(", insecure-skip-tls-verify: true", "token: t"),
+              where + "insecure-skip-tls-verify is not allowed here");
+}
+
 TEST(Kubeconfig, AbsentFilesAreNotFound) {
     EXPECT_THROW((void)load_kubeconfig({"/nonexistent/a", "/nonexistent/b"}), Error);
 }

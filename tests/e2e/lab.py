@@ -19,6 +19,7 @@ from cluster import Cluster  # noqa: E402
 from support.processes import Failure, wait_for  # noqa: E402
 from support.world import ROOT, World  # noqa: E402
 
+KUSTOMIZATIONS = "kustomizations.kustomize.toolkit.fluxcd.io"
 # The lab has no DNS: Services get fixed addresses, pods know them by /etc/hosts.
 ADDRESSES = {"demo-backend": "10.96.1.1", "demo-frontend": "10.96.1.2", "demo-proxy": "10.96.1.3"}
 
@@ -61,7 +62,7 @@ class Lab:
         return json.loads(self.cluster.kubectl("get", *argv, "-o", "json"))
 
     def kustomization(self):
-        return self.get("kustomizations.kustomize.toolkit.fluxcd.io", "demo-hello", "-n", "flux-system")
+        return self.get(KUSTOMIZATIONS, "demo-hello", "-n", "flux-system")
 
     def ready_at(self, commit):
         status = self.kustomization().get("status", {})
@@ -121,6 +122,33 @@ class Lab:
         if "by-hand" not in names:
             raise Failure("an object that kled did not create was pruned")
         self.step("drift is repaired by a reconcile; what is not ours stays", begin)
+        self.tenant()
+
+    def tenant(self):
+        """A Kustomization that a service account bounds: refused without a right, applied with it."""
+        world, cluster, begin = self.world, self.cluster, time.monotonic()
+        world.repository.write("tenants/a/kustomization.yaml", "namespace: tenant-a\nresources: [map.yaml]\n")
+        world.repository.write("tenants/a/map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: theirs}\n")
+        world.repository.push_commit("a tenant")
+        cluster.kubectl("create", "namespace", "tenant-a")
+        cluster.kubectl("create", "serviceaccount", "deployer", "-n", "flux-system")
+        text = (ROOT / "manifests/clusters/dev/demo-hello.yaml").read_text()
+        text = text.replace("name: demo-hello", "name: tenant").replace("apps/demo-hello/overlays/dev", "tenants/a")
+        cluster.kubectl("apply", "-f", "-", input=text + "  serviceAccountName: deployer\n  retryInterval: 1s\n")
+
+        def ready():
+            conditions = self.get(KUSTOMIZATIONS, "tenant", "-n", "flux-system").get("status", {}).get("conditions", [])
+            return next(((c["status"], c["message"]) for c in conditions if c["type"] == "Ready"), ("", ""))
+
+        wait_for("the account's rights to be missing", lambda: ready()[0] == "False", 30, every=0.2)
+        refused = ready()[1]
+        if "system:serviceaccount:flux-system:deployer" not in refused or "forbidden" not in refused:
+            raise Failure(f"the tenant is not refused for its account: {ready()}")
+        cluster.kubectl("create", "rolebinding", "deployer", "-n", "tenant-a", "--clusterrole=edit",
+                        "--serviceaccount=flux-system:deployer")
+        wait_for("the tenant to be Ready", lambda: ready()[0] == "True", 30, every=0.2)
+        self.get("configmap", "theirs", "-n", "tenant-a")
+        self.step("a service account bounds what a Kustomization may do", begin)
 
 
 def main():

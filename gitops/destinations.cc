@@ -1,0 +1,109 @@
+#include "gitops/destinations.h"
+
+#include "base/encoding.h"
+#include "base/error.h"
+#include "crypto/hash.h"
+#include "kube/https_transport.h"
+#include "kube/impersonation.h"
+
+namespace kled::gitops {
+
+namespace asio = boost::asio;
+
+namespace {
+
+const kube::GroupVersionKind secret_kind{.group = "", .version = "v1", .kind = "Secret"};
+const kube::GroupVersionKind account_kind{.group = "", .version = "v1", .kind = "ServiceAccount"};
+
+/// The transport of a client that outlives what is made of it.
+std::shared_ptr<kube::Transport> way_of(kube::Client& client) {
+    return {std::shared_ptr<void>{}, &client.transport()};
+}
+
+}  // namespace
+
+asio::awaitable<bool> Destination::runs_controllers() {
+    if (!runs_controllers_) {
+        net::Request request;
+        request.target = "/version";
+        const auto response = co_await ways_.front()->send(std::move(request));
+        runs_controllers_ = response.body.find("+kled\"") == std::string::npos;
+    }
+    co_return *runs_controllers_;
+}
+
+Destinations::Destinations(asio::any_io_executor loop, kube::Client& own,
+                           std::string default_account)
+    : loop_{std::move(loop)},
+      own_client_{own},
+      own_{std::make_shared<Destination>(std::vector{way_of(own)})},
+      default_account_{std::move(default_account)} {}
+
+std::string Destinations::account_of(const Deployment& deployment) const {
+    return deployment.service_account.empty() ? default_account_ : deployment.service_account;
+}
+
+asio::awaitable<std::string> Destinations::kubeconfig_of(const Deployment& deployment) {
+    const auto& from = *deployment.kube_config;
+    const std::string ns{deployment.object.ns()};
+    const auto where = "spec.kubeConfig.secretRef: Secret " + ns + "/" + from.secret_name;
+    const auto secret = co_await own_client_.get(secret_kind, ns, from.secret_name);
+    if (!secret) throw Error{ErrorKind::not_found, where + " does not exist"};
+    std::vector<std::string> keys{from.key};
+    if (from.key.empty()) keys = {"value", "value.yaml"};
+    for (const auto& key : keys) {
+        const auto encoded = kube::find_string(secret->fields(), {"data", key});
+        if (encoded.empty()) continue;
+        auto text = from_base64(encoded);
+        if (!text) throw Error{ErrorKind::invalid, where + ": data." + key + " is not base64"};
+        co_return *std::move(text);
+    }
+    throw Error{ErrorKind::invalid, where + " has no key '" + keys.front() + "'"};
+}
+
+asio::awaitable<std::shared_ptr<Destination>> Destinations::of(const Deployment& deployment) {
+    const auto account = account_of(deployment);
+    if (account.empty() && !deployment.kube_config) co_return own_;
+    std::string user;
+    if (!account.empty())
+        user = "system:serviceaccount:" + std::string{deployment.object.ns()} + ":" + account;
+    std::string text;
+    if (deployment.kube_config) text = co_await kubeconfig_of(deployment);
+
+    const auto name = crypto::sha256_hex(text) + " " + user;
+    std::erase_if(others_, [](const auto& other) { return other.second.expired(); });
+    if (auto known = others_[name].lock()) co_return known;
+    std::vector<std::shared_ptr<kube::Transport>> ways;
+    if (deployment.kube_config) {
+        const auto source = "Secret " + std::string{deployment.object.ns()} + "/" +
+                            deployment.kube_config->secret_name;
+        ways.push_back(
+            std::make_shared<kube::HttpsTransport>(loop_, kube::read_kubeconfig(text, source)));
+    } else {
+        ways.push_back(way_of(own_client_));
+    }
+    if (!user.empty()) ways.push_back(std::make_shared<kube::Impersonation>(*ways.back(), user));
+    auto made = std::make_shared<Destination>(std::move(ways));
+    if (!user.empty() && !co_await made->runs_controllers()) {
+        throw Error{ErrorKind::invalid,
+                    "service account '" + account +
+                        "': the embedded API has no access rules that would bound it"};
+    }
+    others_[name] = made;
+    co_return made;
+}
+
+asio::awaitable<bool> Destinations::can_be_reached(const Deployment& deployment) {
+    const std::string ns{deployment.object.ns()};
+    std::optional<kube::Object> needed;
+    if (deployment.kube_config) {
+        needed = co_await own_client_.get(secret_kind, ns, deployment.kube_config->secret_name);
+    } else if (const auto account = account_of(deployment); !account.empty()) {
+        needed = co_await own_client_.get(account_kind, ns, account);
+    } else {
+        co_return true;
+    }
+    co_return needed.has_value();
+}
+
+}  // namespace kled::gitops
