@@ -216,28 +216,46 @@ asio::awaitable<void> Applier::wait_until_served(const Order& order,
     }
 }
 
-/// The live objects of the owner, one list per kind. What is as remembered is settled by its
-/// resourceVersion; of the rest the object is kept to compare with.
+/// The live objects of the owner, one list per kind, or per namespace for an account that may not
+/// list all of them; one that may list none has each object looked at by itself. What is as
+/// remembered is settled by its resourceVersion; of the rest the object is kept to compare with.
 asio::awaitable<void> Applier::list_live(Batch& batch) {
-    std::set<kube::GroupVersionKind> kinds;
-    for (const auto* object : batch.objects) kinds.insert(object->gvk());
-    kube::ListOptions options;
-    options.label_selector = selector_of(batch.order.owner);
-    for (const auto& gvk : kinds) {
+    std::map<kube::GroupVersionKind, std::set<std::string>> kinds;
+    for (const auto* object : batch.objects) kinds[object->gvk()].insert(std::string{object->ns()});
+    const std::string everywhere;
+    for (const auto& [gvk, namespaces] : kinds) {
         const auto served = co_await client_.map(gvk);
         if (!served) continue;
-        auto list = co_await client_.list(gvk, options);
-        for (auto& item : list.items) {
-            const auto id = item.id();
-            const auto known = batch.memory.find(id);
-            if (known != batch.memory.end() &&
-                known->second.resource_version == item.resource_version()) {
-                batch.settled.insert(id);
-            } else {
-                batch.live.emplace(id, std::move(item));
-            }
+        if (co_await list_live(batch, gvk, everywhere)) continue;
+        if (served->scope != kube::Scope::namespaced) continue;
+        for (const auto& ns : namespaces) co_await list_live(batch, gvk, ns);
+    }
+}
+
+/// Those of one kind in `ns` (empty: everywhere); false when that is not allowed.
+asio::awaitable<bool> Applier::list_live(Batch& batch, const kube::GroupVersionKind& gvk,
+                                         std::string ns) {
+    kube::ListOptions options;
+    options.ns = std::move(ns);
+    options.label_selector = selector_of(batch.order.owner);
+    kube::Client::List list;
+    try {
+        list = co_await client_.list(gvk, options);
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::denied) throw;
+        co_return false;
+    }
+    for (auto& item : list.items) {
+        const auto id = item.id();
+        const auto known = batch.memory.find(id);
+        if (known != batch.memory.end() &&
+            known->second.resource_version == item.resource_version()) {
+            batch.settled.insert(id);
+        } else {
+            batch.live.emplace(id, std::move(item));
         }
     }
+    co_return true;
 }
 
 asio::awaitable<void> Applier::work(Batch& batch) {

@@ -99,6 +99,8 @@ private:
     boost::asio::awaitable<void> mark_adopted(const kube::Object& live);
     boost::asio::awaitable<Change> recreate(const Batch& batch, const kube::Object& object);
     boost::asio::awaitable<void> list_live(Batch& batch);
+    boost::asio::awaitable<bool> list_live(Batch& batch, const kube::GroupVersionKind& gvk,
+                                           std::string ns);
     boost::asio::awaitable<void> wait_until_served(const Order& order,
                                                    const std::vector<kube::Object>& objects);
     boost::asio::awaitable<Change> prune_one(const Key& owner, const kube::ObjectId& id,
