@@ -78,6 +78,7 @@ asio::awaitable<void> cancels_while_it_works(ThreadPool& pool, Progress& progres
     co_await offload(other, [&progress] { progress.started.get_future().wait(); });
     tasks.cancel();
     progress.go_on.set_value();
+    co_await even_if_cancelled;
     co_await tasks.join();
     other.join();
 }
@@ -132,6 +133,7 @@ asio::awaitable<void> cancels_a_timeout() {
     for (int i = 0; i < 4; ++i)
         co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
     EXPECT_TRUE(cancelled);
     EXPECT_FALSE(went_on);

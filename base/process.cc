@@ -401,6 +401,7 @@ asio::awaitable<Completed> exchange(const Command& command, const std::string& i
     tasks.spawn(
         drain({executor, process.stderr_pipe().release()}, completed.err, limit_bytes, program));
     tasks.spawn(reap(process, status));
+    co_await even_if_cancelled;
     co_await tasks.join();
     if (!status) throw_cancelled();
     completed.status = *status;

@@ -125,6 +125,7 @@ asio::awaitable<void> cancels_a_run(bool& went_on) {
     for (int i = 0; i < 8; ++i)
         co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 

@@ -27,6 +27,19 @@ bool is_cancellation(const std::exception_ptr& error) {
     }
 }
 
+/// A child that ends in the very call that started it, and was cancelled in it: asio would throw
+/// from its own frame, through whoever started it.
+asio::awaitable<void> to_its_end(asio::awaitable<void> child) {
+    std::exception_ptr error;
+    try {
+        co_await std::move(child);
+    } catch (...) {
+        error = std::current_exception();
+    }
+    co_await even_if_cancelled;
+    if (error) std::rethrow_exception(error);
+}
+
 }  // namespace
 
 void throw_cancelled() {
@@ -42,7 +55,7 @@ void TaskGroup::spawn(asio::awaitable<void> child) {
     if (cancelled_) return;
     const auto self = children_.emplace(children_.end());
     asio::co_spawn(
-        executor_, std::move(child),
+        executor_, to_its_end(std::move(child)),
         asio::bind_cancellation_slot(self->slot(), [this, self](std::exception_ptr error) {
             finished(self, std::move(error));
         }));
@@ -57,11 +70,12 @@ void TaskGroup::cancel() {
 
 asio::awaitable<void> TaskGroup::join() {
     // From here on, cancelling the caller is passed on to the children instead of thrown.
-    co_await asio::this_coro::throw_if_cancelled(false);
-    while (!children_.empty()) {
-        co_await ended_.async_wait(asio::as_tuple(asio::use_awaitable));
+    co_await even_if_cancelled;
+    for (;;) {
         const auto state = co_await asio::this_coro::cancellation_state;
         if (state.cancelled() != asio::cancellation_type::none && !cancelled_) cancel();
+        if (children_.empty()) break;
+        co_await ended_.async_wait(asio::as_tuple(asio::use_awaitable));
     }
     co_await asio::this_coro::throw_if_cancelled(true);
     if (first_error_) std::rethrow_exception(std::exchange(first_error_, nullptr));

@@ -5,6 +5,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include <exception>
 #include <list>
@@ -13,6 +14,12 @@ namespace kled {
 
 /// Ends a task that was cancelled: throws boost::system::system_error(operation_aborted).
 [[noreturn]] void throw_cancelled();
+
+/// `co_await even_if_cancelled; co_await group.join();`: what awaits next does so though its caller
+/// was cancelled. Without it a coroutine that was cancelled while it could not be stopped would
+/// throw at the co_await itself, before the first line of `join`, and leave the group with
+/// children.
+inline const auto even_if_cancelled = boost::asio::this_coro::throw_if_cancelled(false);
 
 /// When one child fails, the others are cancelled and `join` throws that first failure. Everything
 /// runs on `executor`, which is one thread (or a strand). Declare the group after what its children
@@ -32,8 +39,7 @@ public:
 
     /// Waits until no child is left. Cancelling the caller cancels the children, and still waits;
     /// it then returns as if all had ended well, so a caller that needs their results looks for
-    /// them
-    /// (`if (!result) throw_cancelled()`).
+    /// them (`if (!result) throw_cancelled()`). Await `even_if_cancelled` first.
     boost::asio::awaitable<void> join();
 
 private:

@@ -40,9 +40,11 @@ asio::awaitable<void> waits_for_all() {
     TaskGroup tasks{co_await asio::this_coro::executor};
     tasks.spawn(append(text, "a"));
     tasks.spawn(append(text, "b"));
+    co_await even_if_cancelled;
     co_await tasks.join();
     EXPECT_EQ(text, "ab");
     tasks.spawn(append(text, "c"));
+    co_await even_if_cancelled;
     co_await tasks.join();
     EXPECT_EQ(text, "abc");
 }
@@ -58,6 +60,7 @@ asio::awaitable<void> failure_ends_the_group() {
     tasks.spawn(fail("second"));
     std::string what;
     try {
+        co_await even_if_cancelled;
         co_await tasks.join();
     } catch (const Error& error) {
         what = error.what();
@@ -71,6 +74,7 @@ asio::awaitable<void> parent(Signal& never, bool& joined) {
     TaskGroup tasks{co_await asio::this_coro::executor};
     tasks.spawn(forever(never));
     tasks.spawn(forever(never));
+    co_await even_if_cancelled;
     co_await tasks.join();
     joined = true;
 }
@@ -84,6 +88,7 @@ asio::awaitable<void> cancelling_the_parent() {
     co_await yield();
     co_await yield();
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
     EXPECT_TRUE(joined);
 }
@@ -104,6 +109,7 @@ asio::awaitable<void> starts_nothing_after_cancel() {
     tasks.cancel();
     tasks.spawn(hold(held, started));
     EXPECT_EQ(held.use_count(), 1);
+    co_await even_if_cancelled;
     co_await tasks.join();
     EXPECT_FALSE(started);
 }
@@ -123,6 +129,7 @@ asio::awaitable<void> children_spawn() {
     int ended = 0;
     TaskGroup tasks{co_await asio::this_coro::executor};
     tasks.spawn(spawn_more(tasks, 6, ended));
+    co_await even_if_cancelled;
     co_await tasks.join();
     EXPECT_EQ(ended, 127);
 }
@@ -147,6 +154,7 @@ asio::awaitable<void> failure_while_cancelled() {
     tasks.cancel();
     std::string what;
     try {
+        co_await even_if_cancelled;
         co_await tasks.join();
     } catch (const Error& error) {
         what = error.what();
@@ -155,6 +163,53 @@ asio::awaitable<void> failure_while_cancelled() {
 }
 
 TEST(TaskGroup, TellsAFailureFromBeingCancelled) { run_to_end(failure_while_cancelled()); }
+
+// ---- Cancelled at the worst moments
+
+asio::awaitable<void> end_and_cancel(TaskGroup& group) {
+    group.cancel();
+    co_return;
+}
+
+asio::awaitable<void> cancels_as_it_starts() {
+    const auto loop = co_await asio::this_coro::executor;
+    Signal never{loop};
+    TaskGroup tasks{loop};
+    tasks.spawn(forever(never));
+    tasks.spawn(end_and_cancel(tasks));
+    co_await even_if_cancelled;
+    co_await tasks.join();
+}
+
+TEST(TaskGroup, AChildMayEndTheGroupBeforeItWasEverSuspended) {
+    run_to_end(cancels_as_it_starts());
+}
+
+/// Is cancelled while it waits for what does not stop for that, and only then has children.
+asio::awaitable<void> parent_that_learns_late(Signal& never, bool& joined) {
+    co_await yield();
+    TaskGroup tasks{co_await asio::this_coro::executor};
+    tasks.spawn(forever(never));
+    co_await even_if_cancelled;
+    co_await tasks.join();
+    joined = true;
+}
+
+asio::awaitable<void> cancelled_before_it_has_children() {
+    const auto loop = co_await asio::this_coro::executor;
+    Signal never{loop};
+    bool joined = false;
+    TaskGroup tasks{loop};
+    tasks.spawn(parent_that_learns_late(never, joined));
+    tasks.cancel();
+    co_await even_if_cancelled;
+    co_await tasks.join();
+    EXPECT_TRUE(joined);
+}
+
+TEST(TaskGroup, IsJoinedByAParentThatWasCancelledBeforeItSpawned) {
+    run_to_end(cancelled_before_it_has_children());
+}
 
 // ---- Signal
 
@@ -181,6 +236,7 @@ asio::awaitable<void> keeps_one() {
     co_await yield();
     EXPECT_EQ(woken, 2);
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 

@@ -34,6 +34,7 @@ asio::awaitable<void> with_timeout(Duration limit, std::string what, asio::await
     TaskGroup tasks{executor};
     tasks.spawn(detail::expire(timer, done, limit, std::move(what)));
     tasks.spawn(detail::finish(std::move(work), timer, done));
+    co_await even_if_cancelled;
     co_await tasks.join();
     if (!done) throw_cancelled();
 }

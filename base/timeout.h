@@ -46,6 +46,7 @@ boost::asio::awaitable<T> with_timeout(Duration limit, std::string what,
     TaskGroup tasks{executor};
     tasks.spawn(detail::expire(timer, done, limit, std::move(what)));
     tasks.spawn(detail::finish(std::move(work), result, timer, done));
+    co_await even_if_cancelled;
     co_await tasks.join();
     if (!done) throw_cancelled();
     co_return std::move(*result);

@@ -231,6 +231,45 @@ TEST(Fleet, ADownloadThatWasCutGoesOn) {
     run_to_end(cut_download(site));
 }
 
+/// A Deployment whose process ends as it starts, and the probe that looks at it meanwhile.
+std::string short_lived(const std::string& name, const std::string& command,
+                        const std::string& probe) {
+    return "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " + name +
+           ", namespace: shop}\nspec:\n  template:\n    metadata: {annotations: "
+           "{edge.kled.io/runtime: process}}\n    spec:\n      containers:\n      - name: main\n"
+           "        command: " +
+           command + "\n        " + probe + "\n";
+}
+
+asio::awaitable<void> workloads_that_end_at_once(Site& site) {
+    Fleet fleet{site, co_await asio::this_coro::executor};
+    co_await fleet.begin();
+    const std::string probe = "{exec: {command: [/bin/true]}, periodSeconds: 1}";
+    std::string more;
+    for (const auto* number : {"1", "2", "3"}) {
+        more +=
+            short_lived(std::string{"false-"} + number, "[/bin/false]", "") +
+            short_lived(std::string{"ready-"} + number, "[sh, -c, 'exit 1']",
+                        "readinessProbe: " + probe) +
+            short_lived(std::string{"alive-"} + number, "[/bin/true]", "livenessProbe: " + probe);
+    }
+    co_await fleet.deliver("two", more);
+    co_await eventually("all of them were started again", [&] {
+        const auto& workloads = fleet.device().report.workloads;
+        return std::ranges::count_if(workloads, [](const auto& w) { return w.restarts >= 2; }) == 9;
+    });
+    // What mends it arrives, and what ran beside it was left alone.
+    co_await fleet.deliver("three");
+    co_await fleet.runs("three");
+    EXPECT_EQ(count(lines(fleet.out), "\n"), 3U) << lines(fleet.out);
+    co_await fleet.end();
+}
+
+TEST(Fleet, OutlivesWorkloadsThatEndAtOnce) {
+    Site site;
+    run_to_end(workloads_that_end_at_once(site));
+}
+
 asio::awaitable<void> old_backup(Site& site) {
     Fleet fleet{site, co_await asio::this_coro::executor};
     co_await fleet.begin();
@@ -396,6 +435,7 @@ public:
     }
     asio::awaitable<void> stop() {
         tasks_.cancel();
+        co_await even_if_cancelled;
         co_await tasks_.join();
     }
     std::vector<std::pair<std::string, std::string>> heard;  ///< topic and payload
