@@ -21,6 +21,8 @@
 
 namespace kled::gitops::git {
 
+namespace fs = std::filesystem;
+
 namespace {
 
 constexpr std::string_view heads = "refs/heads/";
@@ -343,7 +345,24 @@ RepositoryPtr Mirror::Impl::open() const {
     return RepositoryPtr{raw};
 }
 
+void Mirror::Impl::sweep() {
+    if (std::exchange(swept, true)) return;
+    std::error_code ignored;
+    const auto locks_in = [&](auto entries) {
+        for (const auto& entry : entries) {
+            if (entry.path().extension() == ".lock") fs::remove(entry.path(), ignored);
+        }
+    };
+    locks_in(fs::directory_iterator{directory, ignored});
+    locks_in(fs::recursive_directory_iterator{directory / "refs", ignored});
+    for (const auto& entry : fs::directory_iterator{directory / "objects" / "pack", ignored}) {
+        const auto extension = entry.path().extension();
+        if (extension != ".pack" && extension != ".idx") fs::remove(entry.path(), ignored);
+    }
+}
+
 RepositoryPtr Mirror::Impl::open_or_make() {
+    sweep();
     {
         const std::shared_lock reading{packs};
         if (auto repository = open()) return repository;

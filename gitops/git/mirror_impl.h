@@ -22,6 +22,11 @@ struct Mirror::Impl {
     std::mutex clean_mutex;
     std::set<Oid> clean_trees;
 
+    /// What a process that was killed left behind stands in the way of the next; done at the first
+    /// fetch, which nobody else makes at that time.
+    void sweep();
+    bool swept = false;
+
     /// Null when it is absent, damaged, or of another URL.
     [[nodiscard]] RepositoryPtr open() const;
     [[nodiscard]] RepositoryPtr open_or_make();

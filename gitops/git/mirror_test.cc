@@ -153,6 +153,20 @@ TEST_F(MirrorTest, MakesADamagedCacheAnew) {
     EXPECT_EQ(fetch({.branch = "main"}).commit.hex(), commit);
 }
 
+TEST_F(MirrorTest, GoesOnWhereAKilledProcessStopped) {
+    remote.commit({{"a", "1"}});
+    fetch({.branch = "main"});
+    const auto second = remote.commit({{"a", "2"}});
+    const auto place = directory.path() / "mirror";
+    for (const auto* left : {"refs/kled/heads/main.lock", "packed-refs.lock", "config.lock",
+                             "objects/pack/pack_git2_abc"}) {
+        write_file_atomic(place / left, "", 0600);
+    }
+    Mirror next{place, remote.url()};
+    EXPECT_EQ(next.fetch({.branch = "main"}, access, {}).commit.hex(), second);
+    EXPECT_FALSE(std::filesystem::exists(place / "objects/pack/pack_git2_abc"));
+}
+
 TEST_F(MirrorTest, MakesTheCacheOfAnotherUrlAnew) {
     const auto commit = remote.commit({{"a", "1"}});
     fetch({.branch = "main"});
