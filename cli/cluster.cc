@@ -27,7 +27,7 @@ std::optional<kube::ClusterAccess> from_kubeconfig(const ClusterFlags& flags, bo
     return kube::load_kubeconfig(files, flags.context);
 }
 
-std::optional<kube::ClusterAccess> chosen(const ClusterFlags& flags) {
+std::optional<kube::ClusterAccess> chosen(const ClusterFlags& flags, bool api_role) {
     if (flags.api == "embedded") return std::nullopt;
     if (flags.api == "kubeconfig") return from_kubeconfig(flags, true);
     if (flags.api == "in-cluster") {
@@ -35,6 +35,9 @@ std::optional<kube::ClusterAccess> chosen(const ClusterFlags& flags) {
         throw Error{ErrorKind::invalid,
                     "--api in-cluster: this is not a pod with a service account"};
     }
+    // A kubeconfig that happens to be there must not win over the API that was asked for.
+    const bool named = !flags.kubeconfig.empty() || !flags.context.empty();
+    if (api_role && !named) return std::nullopt;
     if (auto access = from_kubeconfig(flags, false)) return access;
     return kube::in_cluster_access();
 }
@@ -42,8 +45,10 @@ std::optional<kube::ClusterAccess> chosen(const ClusterFlags& flags) {
 }  // namespace
 
 void ClusterFlags::add_to(CLI::App& app) {
-    app.add_option("--api", api,
-                   "The Kubernetes API to work against: auto, embedded, kubeconfig, in-cluster")
+    app.add_option(
+           "--api", api,
+           "The Kubernetes API to work against; auto: the kubeconfig that a flag names, else "
+           "the role api, else $KUBECONFIG, ~/.kube/config, the pod's account")
         ->check(CLI::IsMember({"auto", "embedded", "kubeconfig", "in-cluster"}))
         ->capture_default_str();
     app.add_option("--kubeconfig", kubeconfig,
@@ -54,7 +59,7 @@ void ClusterFlags::add_to(CLI::App& app) {
 void choose_cluster(const ClusterFlags& flags, bool api_role, Daemon& daemon) {
     if (flags.api == "embedded" && !api_role)
         throw Error{ErrorKind::invalid, "--api embedded needs the role api: --roles api,…"};
-    auto access = chosen(flags);
+    auto access = chosen(flags, api_role);
     if (!access) {
         if (!api_role)
             throw Error{

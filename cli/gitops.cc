@@ -309,6 +309,7 @@ void add_gitops(CLI::App& app, Globals& globals) {
                          "How often to look without being told (1m)");
     run_verb->add_option("--secret", flags->secret, "Secret with the credentials, in flux-system");
     run_verb->allow_extras();
+    run_verb->fallthrough(false);  // what follows is kledd's
     run_verb->callback(
         [&globals, flags, run_verb] { run_role(globals, *flags, run_verb->remaining()); });
 

@@ -83,7 +83,12 @@ int main_or_throw(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     try {
-        return main_or_throw(argc, argv);
+        const int status = main_or_throw(argc, argv);
+        std::cout.flush();
+        if (!std::cout)
+            throw kled::Error{kled::ErrorKind::exhausted,
+                              "standard output cannot be written: is the disk full?"};
+        return status;
     } catch (const kled::cli::Exit& exit) {
         return exit.status;
     } catch (const kled::Error& error) {

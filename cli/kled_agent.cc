@@ -69,6 +69,7 @@ asio::awaitable<void> run_agent(ThreadPool& pool, const Flags& flags) {
     TaskGroup tasks{loop};
     tasks.spawn(agent.run());
     tasks.spawn(stop_on_signal(loop, agent, flags.stop_workloads, tasks));
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 

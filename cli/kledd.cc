@@ -71,6 +71,7 @@ private:
         tasks.spawn(role_->run());
         std::exception_ptr failure;
         try {
+            co_await even_if_cancelled;
             co_await tasks.join();
         } catch (...) {
             failure = std::current_exception();

@@ -63,6 +63,7 @@ public:
         tasks.spawn(hub_->run());
         tasks.spawn(server_->run());
         if (kube_ != nullptr) tasks.spawn(kube_->follow(*hub_));
+        co_await even_if_cancelled;
         co_await tasks.join();
     }
 

@@ -101,6 +101,7 @@ public:
         if (webhooks_) tasks.spawn(webhooks_->run());
         if (receivers_) tasks.spawn(receivers_->run());
         if (artifact_server_) tasks.spawn(artifact_server_->run());
+        co_await even_if_cancelled;
         co_await tasks.join();
     }
 

@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -31,6 +32,7 @@ asio::awaitable<void> supervised(const std::function<asio::awaitable<void>()>& c
         tasks.cancel();
     });
     tasks.spawn(command());
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 
@@ -54,9 +56,19 @@ void exec_kledd(std::string_view role, const Globals& globals,
     const auto beside = self.parent_path() / "kledd";
     std::vector<std::string> argv{
         std::filesystem::exists(beside, ignored) ? beside.string() : "kledd", "--roles",
-        std::string{role}, "--state", globals.state.string()};
-    if (!globals.kubeconfig.empty()) argv.insert(argv.end(), {"--kubeconfig", globals.kubeconfig});
-    if (!globals.context.empty()) argv.insert(argv.end(), {"--context", globals.context});
+        std::string{role}};
+    // What is given for kledd itself wins; KUBECONFIG it reads as we did.
+    const auto pass = [&](const std::string& flag, const std::string& value) {
+        const bool given = std::ranges::any_of(arguments, [&](const auto& argument) {
+            return argument == flag || argument.starts_with(flag + "=");
+        });
+        if (!value.empty() && !given) argv.insert(argv.end(), {flag, value});
+    };
+    const char* const environment = std::getenv("KUBECONFIG");
+    pass("--state", globals.state.string());
+    if (environment == nullptr || globals.kubeconfig != environment)
+        pass("--kubeconfig", globals.kubeconfig);
+    pass("--context", globals.context);
     if (globals.verbose) argv.emplace_back("--verbose");
     argv.insert(argv.end(), arguments.begin(), arguments.end());
     std::vector<char*> pointers;

@@ -16,10 +16,12 @@ void add_server(CLI::App& app, Globals& globals) {
         server->add_subcommand("run",
                                "Run kledd in the foreground\n\nExamples:\n"
                                "  kled server run                        API, GitOps and edge hub\n"
-                               "  kled server run --roles api            the embedded API alone");
+                               "  kled server run --roles api            the embedded API alone\n"
+                               "  kled server run --api-port 7443        any flag of kledd");
     auto roles = std::make_shared<std::string>("api,gitops,edge");
     run->add_option("--roles", *roles, "Which parts, separated by commas")->capture_default_str();
     run->allow_extras();
+    run->fallthrough(false);  // what follows is kledd's
     run->callback([&globals, roles, run] { exec_kledd(*roles, globals, run->remaining()); });
 
     auto* kubeconfig = server->add_subcommand(
