@@ -218,6 +218,7 @@ asio::awaitable<void> ApiServer::Impl::run() {
     tasks.spawn(serve());
     std::exception_ptr failure;
     try {
+        co_await even_if_cancelled;
         co_await tasks.join();
     } catch (...) {
         failure = std::current_exception();

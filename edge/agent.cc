@@ -352,6 +352,7 @@ struct Agent::Impl {
         tasks.spawn(session.run());
         tasks.spawn(greet(session));
         tasks.spawn(pump(outbox, session, outbox_wake));
+        co_await even_if_cancelled;
         co_await tasks.join();
     }
 
@@ -382,6 +383,7 @@ struct Agent::Impl {
         tasks.spawn(runtime.run());
         tasks.spawn(work());
         tasks.spawn(stay_connected());
+        co_await even_if_cancelled;
         co_await tasks.join();
     }
 

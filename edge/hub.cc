@@ -720,6 +720,7 @@ struct Hub::Impl {
         tasks.spawn(session.run());
         tasks.spawn(greet(session, backoff));
         tasks.spawn(pump(outbox, session, outbox_wake));
+        co_await even_if_cancelled;
         co_await tasks.join();
     }
 
@@ -745,6 +746,7 @@ struct Hub::Impl {
         tasks.spawn(listen());
         tasks.spawn(notice_the_gone());
         tasks.spawn(reflect());
+        co_await even_if_cancelled;
         co_await tasks.join();
     }
 

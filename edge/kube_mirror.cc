@@ -145,6 +145,7 @@ asio::awaitable<void> KubeMirror::follow(Hub& hub) {
     tasks.spawn(tell(hub, informer, changed));
     tasks.spawn(show_when_served(hub, client_, node_kind));
     tasks.spawn(show_when_served(hub, client_, deployment_kind));
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 

@@ -176,6 +176,7 @@ struct MqttSession::Impl {
         tasks.spawn(read());
         tasks.spawn(write());
         tasks.spawn(await_connack(tasks));
+        co_await even_if_cancelled;
         co_await tasks.join();
     }
 
@@ -273,6 +274,7 @@ asio::awaitable<void> MqttSession::run() {
     tasks.spawn(impl_->read());
     tasks.spawn(impl_->write());
     tasks.spawn(impl_->keep_alive());
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 

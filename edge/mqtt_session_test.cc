@@ -86,6 +86,7 @@ asio::awaitable<void> carries(std::uint16_t port) {
     EXPECT_EQ(hub.messages[1].second, "");
     EXPECT_EQ(device.acknowledged, (std::vector<Outbox::Sequence>{7, 8}));
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
     pool.join();
 }
@@ -145,6 +146,7 @@ asio::awaitable<void> dies(std::uint16_t port) {
     co_await with_timeout(5s, "will", hub.messages_are(1));
     EXPECT_EQ(hub.messages[0].second, "gone");
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
     pool.join();
 }

@@ -57,6 +57,7 @@ asio::awaitable<void> sends_what_was_there_and_what_comes() {
     co_await yield();
     co_await yield();
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
 
     EXPECT_EQ(broker.published, (std::vector<std::string>{"a", "b"}));
@@ -80,6 +81,7 @@ asio::awaitable<void> failure_ends_the_group() {
     tasks.spawn(pump(outbox, broker, wake));
     std::string what;
     try {
+        co_await even_if_cancelled;
         co_await tasks.join();
     } catch (const Error& error) {
         what = error.within("edge").what();

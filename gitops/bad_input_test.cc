@@ -174,6 +174,7 @@ protected:
     }
     boost::asio::awaitable<void> stop() {
         tasks->cancel();
+        co_await even_if_cancelled;
         co_await tasks->join();
         server.reset();
     }

@@ -103,6 +103,7 @@ asio::awaitable<void> ClusterStore::run(Listener& listener) {
     tasks.spawn(follow(std::string{kustomize_group}, "Kustomization", listener));
     for (const auto& kind : options_.target_kinds)
         tasks.spawn(follow(options_.target_group, kind, listener));
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 

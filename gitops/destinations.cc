@@ -1,8 +1,8 @@
 #include "gitops/destinations.h"
 
-#include "base/encoding.h"
 #include "base/error.h"
 #include "crypto/hash.h"
+#include "gitops/secret_data.h"
 #include "kube/https_transport.h"
 #include "kube/impersonation.h"
 
@@ -45,20 +45,20 @@ std::string Destinations::account_of(const Deployment& deployment) const {
 
 asio::awaitable<std::string> Destinations::kubeconfig_of(const Deployment& deployment) {
     const auto& from = *deployment.kube_config;
-    const std::string ns{deployment.object.ns()};
-    const auto where = "spec.kubeConfig.secretRef: Secret " + ns + "/" + from.secret_name;
-    const auto secret = co_await own_client_.get(secret_kind, ns, from.secret_name);
-    if (!secret) throw Error{ErrorKind::not_found, where + " does not exist"};
-    std::vector<std::string> keys{from.key};
-    if (from.key.empty()) keys = {"value", "value.yaml"};
-    for (const auto& key : keys) {
-        const auto encoded = kube::find_string(secret->fields(), {"data", key});
-        if (encoded.empty()) continue;
-        auto text = from_base64(encoded);
-        if (!text) throw Error{ErrorKind::invalid, where + ": data." + key + " is not base64"};
-        co_return *std::move(text);
+    const std::string where = "spec.kubeConfig.secretRef";
+    std::string text;
+    try {
+        const auto data = co_await read_secret(own_client_, std::string{deployment.object.ns()},
+                                               from.secret_name);
+        text = from.key.empty() ? data.text({"value", "value.yaml"}) : data.text({from.key});
+    } catch (const Error& error) {
+        throw error.within(where);
     }
-    throw Error{ErrorKind::invalid, where + " has no key '" + keys.front() + "'"};
+    if (text.empty()) {
+        throw Error{ErrorKind::invalid, where + ": Secret " + from.secret_name + " has no key '" +
+                                            (from.key.empty() ? "value" : from.key) + "'"};
+    }
+    co_return text;
 }
 
 asio::awaitable<std::shared_ptr<Destination>> Destinations::of(const Deployment& deployment) {

@@ -123,6 +123,7 @@ asio::awaitable<std::vector<std::string>> wait_until_healthy(kube::Client& clien
     TaskGroup tasks{co_await asio::this_coro::executor};
     tasks.spawn(attend_then_stop(patients, deadline, alarm, give_up, result, tasks));
     for (auto& patient : patients) tasks.spawn(patient.observe(client));
+    co_await even_if_cancelled;
     co_await tasks.join();
     if (!result) throw_cancelled();
     co_return std::move(*result);

@@ -194,6 +194,7 @@ ReceiverObjects::ReceiverObjects(asio::any_io_executor loop, kube::Client& clien
 asio::awaitable<void> ReceiverObjects::run() {
     tasks_.spawn(api_.follow(std::string{notification_group}, "Receiver", *this));
     tasks_.spawn(dispatch());
+    co_await even_if_cancelled;
     co_await tasks_.join();
 }
 

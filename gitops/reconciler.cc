@@ -131,6 +131,7 @@ asio::awaitable<void> Reconciler::run() {
     impl_->tasks.spawn(impl_->store.run(*this));
     impl_->tasks.spawn(impl_->dispatch());
     if (impl_->options.artifacts) impl_->tasks.spawn(impl_->sweep());
+    co_await even_if_cancelled;
     co_await impl_->tasks.join();
 }
 

@@ -152,6 +152,7 @@ private:
     }
     static asio::awaitable<void> stop(TaskGroup& tasks) {
         tasks.cancel();
+        co_await even_if_cancelled;
         co_await tasks.join();
     }
     static asio::awaitable<void> stop(std::optional<TaskGroup>& tasks) {

@@ -198,6 +198,7 @@ asio::awaitable<void> together(FakeApi& api, Client& client) {
     int found = 0;
     TaskGroup tasks{co_await asio::this_coro::executor};
     for (int i = 0; i < 10; ++i) tasks.spawn(map_one(client, found));
+    co_await even_if_cancelled;
     co_await tasks.join();
     EXPECT_EQ(found, 10);
     EXPECT_EQ(api.requests.size(), 2U);

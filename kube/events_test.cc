@@ -115,6 +115,7 @@ asio::awaitable<void> records() {
         co_await timer.async_wait(asio::use_awaitable);
     }
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
     EXPECT_GE(api->requests.size(), 2U) << "a failure neither ends nor holds it up";
 }

@@ -229,6 +229,7 @@ asio::awaitable<void> with_server(Case body) {
         failure = std::current_exception();
     }
     server.tasks.cancel();
+    co_await even_if_cancelled;
     co_await server.tasks.join();
     if (failure) std::rethrow_exception(failure);
 }
@@ -328,6 +329,7 @@ asio::awaitable<void> certificates() {
     files.write("client.key", second.key_pem.reveal());
     EXPECT_EQ(co_await ask(transport), "401 /api Bearer t second");
     server.tasks.cancel();
+    co_await even_if_cancelled;
     co_await server.tasks.join();
 }
 TEST(HttpsTransport, UsesCertificatesAsTheyAreRenewed) { run_to_end(certificates()); }

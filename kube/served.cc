@@ -94,6 +94,7 @@ asio::awaitable<Mapping> until_served(Client& client, GroupVersionKind gvk) {
         options.list.page = definitions_at_once;
         tasks.spawn(watch(client, definition_kind, std::move(options), definitions));
     }
+    co_await even_if_cancelled;
     co_await tasks.join();
     if (!found) throw_cancelled();
     co_return *std::move(found);

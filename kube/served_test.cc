@@ -82,6 +82,7 @@ asio::awaitable<void> informer_of_a_kind_to_come() {
     co_await with_timeout(1s, "the first list", informer.wait_until_synced());
     EXPECT_EQ(informer.size(), 1U);
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 

@@ -291,6 +291,7 @@ asio::awaitable<void> with_informer(Case body, InformerOptions options) {
         failure = std::current_exception();
     }
     world.tasks.cancel();
+    co_await even_if_cancelled;
     co_await world.tasks.join();
     if (failure) std::rethrow_exception(failure);
 }

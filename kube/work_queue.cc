@@ -91,6 +91,7 @@ void WorkQueue::add_after(const std::string& key, Duration delay) {
 asio::awaitable<void> WorkQueue::run(Reconciler& reconciler) {
     TaskGroup tasks{executor_};
     tasks.spawn(dispatch(reconciler, tasks));
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 

@@ -148,6 +148,7 @@ asio::awaitable<void> works() {
     co_await idle(queue);
     EXPECT_EQ(worker.done.back(), "key0");
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 TEST(WorkQueue, WorksOffWhatIsAdded) { run_to_end(works()); }
@@ -167,6 +168,7 @@ asio::awaitable<void> stops() {
         co_await timer.async_wait(asio::use_awaitable);
     }
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
     EXPECT_TRUE(worker.active.empty());
     EXPECT_TRUE(worker.done.empty());
@@ -177,6 +179,7 @@ asio::awaitable<void> stops() {
     co_await idle(queue);
     EXPECT_EQ(worker.done.size(), 2U) << "what was stopped is still to be done";
     again.cancel();
+    co_await even_if_cancelled;
     co_await again.join();
 }
 TEST(WorkQueue, WhatIsStoppedIsStillToBeDone) { run_to_end(stops()); }

@@ -152,6 +152,7 @@ asio::awaitable<void> serve(fs::path state) {
     TaskGroup tasks{loop};
     tasks.spawn(server.run());
     tasks.spawn(apply_everything(server, tasks));
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 

@@ -120,6 +120,7 @@ struct Fixture {
     asio::any_io_executor server_executor() { return executor; }
     asio::awaitable<void> stop() {
         tasks.cancel();
+        co_await even_if_cancelled;
         co_await tasks.join();
     }
 
@@ -563,6 +564,7 @@ asio::awaitable<void> cancelled(Fixture& f) {
     tasks.spawn(send_one(client, request_for("GET", "/watch")));
     while (f.seen.requests == 0) co_await pause(1ms);
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
     co_await until(f.seen.peer_left);
     const auto after = co_await client.send(request_for("GET", "/echo"));

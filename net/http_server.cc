@@ -395,6 +395,7 @@ std::uint16_t HttpServer::port() const noexcept { return impl_->port; }
 asio::awaitable<void> HttpServer::run() {
     TaskGroup tasks{impl_->acceptor.get_executor()};
     tasks.spawn(impl_->accept(tasks));
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 

@@ -95,6 +95,7 @@ asio::awaitable<void> with_server(Body body, bool ask_for_certificate, bool requ
     const auto url = parse_url("https://127.0.0.1:" + std::to_string(server.port()));
     co_await body(authorities, server, url);
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 

@@ -41,6 +41,7 @@ asio::awaitable<void> insert(Writer& writer, int key, int& conflicts) {
 asio::awaitable<void> insert_many(Writer& writer, int& conflicts) {
     TaskGroup tasks{co_await asio::this_coro::executor};
     for (int i = 0; i < 1000; ++i) tasks.spawn(insert(writer, i % 900, conflicts));
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 

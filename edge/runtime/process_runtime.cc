@@ -153,6 +153,7 @@ struct ProcessRuntime::Impl {
         }
         TaskGroup units{executor};
         for (const auto& unit : entry.units) units.spawn(supervise(entry, *unit));
+        co_await even_if_cancelled;
         co_await units.join();
     }
 
@@ -203,6 +204,7 @@ struct ProcessRuntime::Impl {
             life.spawn(await_end(entry, unit, life));
             life.spawn(obey(unit));
             life.spawn(probe(unit, env));
+            co_await even_if_cancelled;
             co_await life.join();
         }
         if (unit.supervision.running()) throw_cancelled();  // the agent stops, the process does not
@@ -285,6 +287,7 @@ struct ProcessRuntime::Impl {
         TaskGroup both{executor};
         both.spawn(kill_later(timer, process));
         both.spawn(end_of(process, timer));
+        co_await even_if_cancelled;
         co_await both.join();
     }
     static asio::awaitable<void> kill_later(asio::steady_timer& timer, Process& process) {
@@ -332,6 +335,7 @@ struct ProcessRuntime::Impl {
         TaskGroup probes{executor};
         if (container.readiness) probes.spawn(watch_readiness(unit, *container.readiness, env));
         if (container.liveness) probes.spawn(watch_liveness(unit, *container.liveness, env));
+        co_await even_if_cancelled;
         co_await probes.join();
     }
 
@@ -486,6 +490,7 @@ ProcessRuntime::~ProcessRuntime() = default;
 
 asio::awaitable<void> ProcessRuntime::run() {
     impl_->tasks.spawn(impl_->keep_house());
+    co_await even_if_cancelled;
     co_await impl_->tasks.join();
 }
 

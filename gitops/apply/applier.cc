@@ -176,6 +176,7 @@ asio::awaitable<std::vector<Change>> Applier::apply(const Order& order,
         TaskGroup workers{co_await asio::this_coro::executor};
         for (std::size_t i = 0; i < std::min(options_.concurrency, batch.objects.size()); ++i)
             workers.spawn(work(batch));
+        co_await even_if_cancelled;
         co_await workers.join();
         if (batch.next < batch.objects.size()) throw_cancelled();
         const bool broken = std::ranges::any_of(

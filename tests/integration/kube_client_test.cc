@@ -205,6 +205,7 @@ asio::awaitable<void> informs(Place place) {
     }
     EXPECT_GE(changes, 50);
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
     if (failure) std::rethrow_exception(failure);
 }
@@ -265,6 +266,7 @@ asio::awaitable<void> custom_kinds(Place place) {
     }
     EXPECT_NE(reason.find("spec.size"), std::string::npos) << reason;
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 
@@ -292,6 +294,7 @@ asio::awaitable<void> records(Place place) {
     for (const auto& one : found.items)
         EXPECT_EQ(find_string(one.fields(), {"message"}), "it works");
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
 }
 
@@ -348,6 +351,7 @@ asio::awaitable<void> against_embedded(Case body, bool in_process) {
         failure = std::current_exception();
     }
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
     if (failure) std::rethrow_exception(failure);
 }
@@ -401,6 +405,7 @@ asio::awaitable<void> restart(Informer& informer, const api::ApiServer::Options&
         };
         co_await until(condition);
         tasks.cancel();
+        co_await even_if_cancelled;
         co_await tasks.join();
     }
     EXPECT_EQ(informer.keys("default").size(), 3U);
@@ -434,6 +439,7 @@ asio::awaitable<void> restarts() {
         failure = std::current_exception();
     }
     tasks.cancel();
+    co_await even_if_cancelled;
     co_await tasks.join();
     if (failure) std::rethrow_exception(failure);
 }

@@ -175,6 +175,7 @@ public:
     }
     asio::awaitable<void> stop() {
         tasks_.cancel();
+        co_await even_if_cancelled;
         co_await tasks_.join();
     }
     T* operator->() { return &it_; }
