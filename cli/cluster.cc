@@ -1,6 +1,7 @@
 #include "cli/cluster.h"
 
 #include "base/error.h"
+#include "base/log.h"
 #include "kube/https_transport.h"
 #include "kube/kubeconfig.h"
 
@@ -27,7 +28,7 @@ std::optional<kube::ClusterAccess> from_kubeconfig(const ClusterFlags& flags, bo
     return kube::load_kubeconfig(files, flags.context);
 }
 
-std::optional<kube::ClusterAccess> chosen(const ClusterFlags& flags, bool api_role) {
+std::optional<kube::ClusterAccess> chosen(const ClusterFlags& flags) {
     if (flags.api == "embedded") return std::nullopt;
     if (flags.api == "kubeconfig") return from_kubeconfig(flags, true);
     if (flags.api == "in-cluster") {
@@ -35,9 +36,6 @@ std::optional<kube::ClusterAccess> chosen(const ClusterFlags& flags, bool api_ro
         throw Error{ErrorKind::invalid,
                     "--api in-cluster: this is not a pod with a service account"};
     }
-    // A kubeconfig that happens to be there must not win over the API that was asked for.
-    const bool named = !flags.kubeconfig.empty() || !flags.context.empty();
-    if (api_role && !named) return std::nullopt;
     if (auto access = from_kubeconfig(flags, false)) return access;
     return kube::in_cluster_access();
 }
@@ -45,10 +43,8 @@ std::optional<kube::ClusterAccess> chosen(const ClusterFlags& flags, bool api_ro
 }  // namespace
 
 void ClusterFlags::add_to(CLI::App& app) {
-    app.add_option(
-           "--api", api,
-           "The Kubernetes API to work against; auto: the kubeconfig that a flag names, else "
-           "the role api, else $KUBECONFIG, ~/.kube/config, the pod's account")
+    app.add_option("--api", api,
+                   "The Kubernetes API to work against: auto, embedded, kubeconfig, in-cluster")
         ->check(CLI::IsMember({"auto", "embedded", "kubeconfig", "in-cluster"}))
         ->capture_default_str();
     app.add_option("--kubeconfig", kubeconfig,
@@ -59,7 +55,7 @@ void ClusterFlags::add_to(CLI::App& app) {
 void choose_cluster(const ClusterFlags& flags, bool api_role, Daemon& daemon) {
     if (flags.api == "embedded" && !api_role)
         throw Error{ErrorKind::invalid, "--api embedded needs the role api: --roles api,…"};
-    auto access = chosen(flags, api_role);
+    auto access = chosen(flags);
     if (!access) {
         if (!api_role)
             throw Error{
@@ -68,6 +64,11 @@ void choose_cluster(const ClusterFlags& flags, bool api_role, Daemon& daemon) {
         return;  // the role api fills daemon.cluster
     }
     daemon.cluster_name = access->source;
+    if (api_role && flags.api == "auto") {
+        log::warn("kledd",
+                  "the other roles work on a kubeconfig's cluster, not on the embedded API",
+                  {{"cluster", access->source}, {"choose", "--api embedded"}});
+    }
     daemon.cluster = [access = std::move(*access)](const boost::asio::any_io_executor& loop) {
         return std::make_shared<kube::HttpsTransport>(loop, access);
     };

@@ -190,7 +190,12 @@ struct Rebuild::Impl {
             return builder->build(DecryptedFiles{tree_files, *keys});
         } catch (const Error& error) {
             std::string message = error.what();
-            for (const auto& remark : tree_files.remarks()) message += "\n" + remark;
+            // In the first line, which is what a table shows.
+            std::string why;
+            for (const auto& remark : tree_files.remarks())
+                why += (why.empty() ? "" : "; ") + remark;
+            if (!why.empty())
+                message.insert(std::min(message.find('\n'), message.size()), " (" + why + ")");
             throw Error{error.kind(), message};
         }
     }

@@ -12,6 +12,7 @@ import contextlib
 import json
 import pathlib
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -45,6 +46,17 @@ class Narrator:
 
 def condition(item, kind):
     return next((c for c in item.get("status", {}).get("conditions", []) if c["type"] == kind), {})
+
+
+def check_ports():
+    """The devices' proxies listen on ports that the manifests name: better said now than as a timeout."""
+    for port in (STAGING_PORT, PRODUCTION_PORT):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise Failure(f"port {port} of this machine is needed for a device's page: {error.strerror}") from error
 
 
 class Demo:
@@ -188,6 +200,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="kled-demo-", ignore_cleanup_errors=True) as folder:
         world = World(folder, flags.bin)
         try:
+            check_ports()
             begin = time.monotonic()
             Demo(world, narrator).run()
             narrator.figures["total"] = round(time.monotonic() - begin, 3)

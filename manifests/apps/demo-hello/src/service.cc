@@ -48,7 +48,7 @@ asio::awaitable<void> run(const std::string& name, const Settings& settings,
     kled::TaskGroup tasks{loop};
     tasks.spawn(server.run());
     tasks.spawn(cancel_on_signal(signals, tasks));
-    co_await even_if_cancelled;
+    co_await kled::even_if_cancelled;
     co_await tasks.join();
 }
 
