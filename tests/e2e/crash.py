@@ -29,7 +29,7 @@ from support.processes import Failure, marked, wait_for  # noqa: E402
 from support.world import ROOT, World  # noqa: E402
 
 from api_crash import Api  # noqa: E402
-from gitops_crash import Cluster, History, answers, check  # noqa: E402
+from gitops_crash import Check, Cluster, History, Lost, answers  # noqa: E402
 
 MARK = "KLED_CRASH"  # in the environment of each workload: this run's folder
 DEVICES = {"north": {"zone": "north"}, "south": {"zone": "south"}}
@@ -227,7 +227,7 @@ class Run:
         self.history = FleetHistory(self.world, self.chance)
         self.hub = Hub(self.world.state / "kledd.sock")
         self.cluster = None
-        self.own = [f"own-{i}" for i in range(3)]
+        self.check = None
         self.kills = 0
         self.slowest = 0.0
 
@@ -254,7 +254,7 @@ class Run:
                 raise Failure(f"EdgeNode {name} does not show what the hub knows")
 
     def all_is_right(self):
-        check(self.history, self.cluster, self.own)
+        self.check()
         self.devices_are_right()
         self.fleet_is_right()
         return True
@@ -296,14 +296,13 @@ class Run:
             wait_for("kledd's socket", lambda: self.world.kledd.check() or answers(self.hub.path))
 
     def start(self):
-        self.history.change()
+        self.history.push_empty()
         self.world.start()
         for name, labels in DEVICES.items():
             self.world.add_device(name, labels)
         self.cluster = Cluster(Api(self.world.api_port, self.world.state / "api/admin.kubeconfig", self.folder))
-        wait_for("the first state", lambda: check(self.history, self.cluster, []) is None, 60)
-        for name in self.own:
-            self.cluster.make(name)
+        self.check = Check(self.history, self.cluster)
+        wait_for("the namespace", lambda: self.check.make_others() or True, 60)
 
     def run(self):
         self.start()
@@ -348,7 +347,7 @@ def main():
     try:
         run.run()
         keep = False
-    except (Failure, AssertionError) as failure:
+    except (Failure, Lost, AssertionError) as failure:
         print(f"FAILED: {failure}\nseed {arguments.seed}, after {run.kills} kills", file=sys.stderr)
         for name, tail in run.world.logs():
             print(f"--- {name}\n{tail}", file=sys.stderr)

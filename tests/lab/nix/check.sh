@@ -50,7 +50,9 @@ echo "the flake evaluates: packages, cross packages, checks, shells, app, module
 
 export KLED_NIX_SYSROOT=${KLED_SYSROOT:-$HOME/.cache/kled/sysroot-arm64}
 for output in default kled-agent kled-agent-aarch64; do
-    path=$(n build "${offline[@]}" -L --no-link --print-out-paths "path:$flake#$output" | tail -1)
+    # Not --print-out-paths: Debian's nix is older than that.
+    path=$(n build "${offline[@]}" -L --no-link --json "path:$flake#$output" | sed -n 's/.*"out":"\([^"]*\)".*/\1/p')
+    [ -n "$path" ] || { echo "flake: $output does not build" >&2; exit 1; }
     echo "$output: $path"
     file -L "$path"/bin/* 2>/dev/null || ls -l "$path/bin"
 done
