@@ -339,8 +339,8 @@ private:
 
 RepositoryPtr Mirror::Impl::open() const {
     git_repository* raw = nullptr;
-    const bool ours = read_file_if_exists(directory / mark) == url_digest;
-    if (!ours || git_repository_open_ext(&raw, directory.c_str(), open_flags, nullptr) < 0)
+    const bool same_url = read_file_if_exists(directory / mark) == url_digest;
+    if (!same_url || git_repository_open_ext(&raw, directory.c_str(), open_flags, nullptr) < 0)
         return nullptr;
     return RepositoryPtr{raw};
 }
