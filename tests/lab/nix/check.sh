@@ -51,7 +51,7 @@ echo "the flake evaluates: packages, cross packages, checks, shells, app, module
 export KLED_NIX_SYSROOT=${KLED_SYSROOT:-$HOME/.cache/kled/sysroot-arm64}
 for output in default kled-agent kled-agent-aarch64; do
     # Not --print-out-paths: Debian's nix is older than that.
-    path=$(n build "${offline[@]}" -L --no-link --json "path:$flake#$output" | sed -n 's/.*"out":"\([^"]*\)".*/\1/p')
+    path=$(n build "${offline[@]}" --impure -L --no-link --json "path:$flake#$output" | sed -n 's/.*"out":"\([^"]*\)".*/\1/p')
     [ -n "$path" ] || { echo "flake: $output does not build" >&2; exit 1; }
     echo "$output: $path"
     file -L "$path"/bin/* 2>/dev/null || ls -l "$path/bin"

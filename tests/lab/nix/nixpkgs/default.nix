@@ -31,6 +31,8 @@ let
         installPhase = attrs.installPhase or "";
         shellHook = attrs.shellHook or "";
         cross = lib.optionalString (crossTo != null) "1";
+        # Read with --impure only; a builder does not see the environment.
+        KLED_NIX_SYSROOT = lib.optionalString (crossTo != null) (builtins.getEnv "KLED_NIX_SYSROOT");
       };
     in
     raw // { inherit (attrs) pname version; meta = attrs.meta or { }; };
