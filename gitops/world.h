@@ -68,7 +68,12 @@ public:
     /// Runs `work` on the loop and waits for it.
     template <typename T>
     T sync(asio::awaitable<T> work) {
-        return asio::co_spawn(loop_, std::move(work), asio::use_future).get();
+        auto result = asio::co_spawn(loop_, std::move(work), asio::use_future);
+        result.wait();
+        // Until the loop has let go of an exception: the thread sanitizer does not see libstdc++
+        // count who holds it, and takes its end there for a race with its reader here.
+        asio::post(loop_, asio::use_future).wait();
+        return result.get();
     }
 
     kube::Client& client() { return *client_; }
