@@ -15,6 +15,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from support.judge import judge  # noqa: E402
 from support.processes import Child, Failure, wait_for  # noqa: E402
 from support.world import ROOT, World  # noqa: E402
 
@@ -222,17 +223,10 @@ def main():
     with tempfile.TemporaryDirectory(prefix="kled-commands-", ignore_cleanup_errors=True) as folder:
         world = World(folder, arguments.bin, ["--edge-offline-after", "1s"])
         commands = Commands(world)
-        try:
-            commands.all()
-        except (Failure, subprocess.SubprocessError) as failure:
-            print(f"FAILED: {failure}", file=sys.stderr)
-            for name, tail in world.logs():
-                print(f"--- {name}\n{tail}", file=sys.stderr)
-            return 1
-        finally:
-            world.stop()
-    print(f"{commands.checked} commands said and ended as they should")
-    return 0
+        status = judge(commands.all, world.logs, world.stop)
+    if status == 0:
+        print(f"{commands.checked} commands said and ended as they should")
+    return status
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "lab/kubernetes")]
 from cluster import Cluster  # noqa: E402
+from support.judge import judge  # noqa: E402
 from support.processes import Child, Failure, wait_for  # noqa: E402
 from support.repository import Repository  # noqa: E402
 
@@ -373,18 +374,12 @@ def main():
     cluster.up(control_only=True)
     with tempfile.TemporaryDirectory(prefix="kled-takeover-", ignore_cleanup_errors=True) as folder:
         takeover = Takeover(folder, flags.bin, cluster)
-        try:
-            takeover.run()
-        except (Failure, subprocess.CalledProcessError) as failure:
-            print(f"\nFAILED: {failure}\n{getattr(failure, 'stderr', '')}", file=sys.stderr)
-            for name, tail in takeover.logs():
-                print(f"--- {name}\n{tail}", file=sys.stderr)
-            return 1
-        finally:
+
+        def stop():
             takeover.stop()
             if not flags.keep:
                 cluster.down(purge=True)
-    return 0
+        return judge(takeover.run, takeover.logs, stop)
 
 
 if __name__ == "__main__":
