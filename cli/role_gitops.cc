@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/task_group.h"
 #include "cli/role.h"
+#include "crypto/hash.h"
 #include "gitops/cluster_store.h"
 #include "gitops/events.h"
 #include "gitops/file_store.h"
@@ -12,6 +13,7 @@
 #include "gitops/receiver_objects.h"
 #include "gitops/reconciler.h"
 #include "kube/client.h"
+#include "kube/election.h"
 #include "kube/events.h"
 #include "net/http_server.h"
 
@@ -19,7 +21,9 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <unistd.h>
 
+#include <array>
 #include <charconv>
 #include <optional>
 #include <utility>
@@ -49,6 +53,8 @@ struct Flags {
     std::string artifacts_listen;
     std::string artifacts_url;
     bool only_sources = false;
+    bool leader_election = false;
+    std::string lease = "kled-gitops";
 };
 
 struct Endpoint {
@@ -72,6 +78,13 @@ Endpoint endpoint_of(std::string_view name, const std::string& text) {
     return result;
 }
 
+/// The host says where to look, the rest that it is this process.
+std::string identity() {
+    std::array<char, 256> host{};
+    ::gethostname(host.data(), host.size() - 1);
+    return std::string{host.data()} + "_" + crypto::random_hex(8);
+}
+
 class GitopsRole : public Role {
 public:
     GitopsRole(Daemon& daemon, asio::any_io_executor loop, const Flags& flags)
@@ -92,20 +105,35 @@ public:
             return serve_events(std::move(request), out);
         };
         if (!flags.webhook_listen.empty()) listen(flags, nudge);
+        if (flags.leader_election) {
+            kube::LeaseTurn::Options turn;
+            turn.ns = flags.ns;
+            turn.name = flags.lease;
+            turn.identity = identity();
+            election_.emplace(client_, std::move(turn));
+        }
     }
 
     asio::awaitable<void> run() override {
         TaskGroup tasks{loop_};
-        tasks.spawn(reconciler_.run());
         tasks.spawn(recorder_.run());
+        // Whoever a webhook reaches asks the objects to be looked at; that needs no lead.
         if (webhooks_) tasks.spawn(webhooks_->run());
         if (receivers_) tasks.spawn(receivers_->run());
-        if (artifact_server_) tasks.spawn(artifact_server_->run());
+        tasks.spawn(election_ ? election_->lead([this] { return reconcile(); }) : reconcile());
         co_await even_if_cancelled;
         co_await tasks.join();
     }
 
 private:
+    asio::awaitable<void> reconcile() {
+        TaskGroup tasks{loop_};
+        tasks.spawn(reconciler_.run());
+        if (artifact_server_) tasks.spawn(artifact_server_->run());
+        co_await even_if_cancelled;
+        co_await tasks.join();
+    }
+
     std::unique_ptr<gitops::ObjectStore> make_store(const Daemon& daemon, const Flags& flags) {
         if (flags.repository.empty()) {
             gitops::ClusterStore::Options options;
@@ -209,7 +237,12 @@ private:
             {.warning = event.warning, .reason = event.reason, .message = event.message});
     }
 
-    asio::awaitable<std::size_t> look(std::string url) { co_return reconciler_.nudge(url); }
+    asio::awaitable<std::size_t> look(std::string url) {
+        if (election_ && !election_->leading()) {
+            throw Error{ErrorKind::unavailable, "another kledd leads here: " + election_->holder()};
+        }
+        co_return reconciler_.nudge(url);
+    }
 
     /// Those after `number`; when there are none yet, and `wait`, the next ones.
     asio::awaitable<std::vector<gitops::Event>> events_after(std::uint64_t number, bool wait) {
@@ -252,6 +285,7 @@ private:
     gitops::Reconciler reconciler_;
     std::optional<gitops::ReceiverObjects> receivers_;
     std::optional<net::HttpServer> webhooks_;
+    std::optional<kube::Election> election_;
 };
 
 class GitopsSetup : public RoleSetup {
@@ -299,6 +333,12 @@ public:
                           "Its address as others see it (default: http://<listen>)");
         group->add_flag("--gitops-only-sources", flags_.only_sources,
                         "Fetch and serve sources; Kustomizations are another controller's");
+        group->add_flag("--gitops-leader-election", flags_.leader_election,
+                        "Several kledd, one of which works: the holder of a Lease");
+        group
+            ->add_option("--gitops-lease", flags_.lease,
+                         "Name of that Lease, in --gitops-namespace")
+            ->capture_default_str();
     }
 
     std::unique_ptr<Role> make(Daemon& daemon, asio::any_io_executor loop) override {

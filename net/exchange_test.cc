@@ -9,6 +9,9 @@
 #include "net/http_client.h"
 #include "net/http_server.h"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -623,6 +626,23 @@ asio::awaitable<void> curl(Fixture& f) {
     EXPECT_TRUE(result.out.ends_with("xxx"));
 }
 TEST(Exchange, CurlIsServed) { run(curl); }
+
+asio::awaitable<void> ask_once(Fixture& fixture, HttpClient& client) {
+    auto request = request_for("GET", "/echo", "");
+    const auto response = co_await client.send(std::move(request));
+    EXPECT_EQ(response.status, 200U);
+    co_await fixture.stop();
+}
+
+TEST(Exchange, AConnectionThatIsKeptKeepsNoLoopRunning) {
+    asio::io_context loop{1};
+    Fixture fixture{loop.get_executor()};
+    fixture.executor = loop.get_executor();
+    auto client = fixture.client();
+    asio::co_spawn(loop, ask_once(fixture, client), asio::detached);
+    loop.run_for(5s);
+    EXPECT_TRUE(loop.stopped()) << "something still waits for its deadline";
+}
 
 }  // namespace
 }  // namespace kled::net

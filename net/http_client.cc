@@ -167,7 +167,9 @@ struct HttpClient::Impl : std::enable_shared_from_this<HttpClient::Impl> {
 
     void give_back(Connection connection, MessageParser& parser) {
         if (!parser.done() || !parser.head().keep_alive || !connection.is_empty()) return;
-        if (idle.size() < options.idle_connections) idle.push_back(std::move(connection));
+        if (idle.size() >= options.idle_connections) return;
+        connection.stream.rest();
+        idle.push_back(std::move(connection));
     }
 
     [[nodiscard]] std::string head_of(const Request& request) const {

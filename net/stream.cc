@@ -239,6 +239,11 @@ asio::awaitable<void> Stream::linger(SteadyTime deadline) {
 
 void Stream::close() noexcept { impl_->close(); }
 
+void Stream::rest() noexcept {
+    impl_->timer.cancel();
+    impl_->armed = SteadyTime::max();
+}
+
 bool Stream::truncated() const noexcept { return impl_->truncated; }
 
 bool Stream::is_quiet() const noexcept {

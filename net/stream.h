@@ -53,6 +53,9 @@ public:
     /// closing at once could destroy what it has not read yet (RFC 9112 §9.6). Never throws Error.
     boost::asio::awaitable<void> linger(SteadyTime deadline);
     void close() noexcept;
+    /// Between two uses: holds no deadline, so that a connection that is kept keeps no loop
+    /// running.
+    void rest() noexcept;
 
     /// True when the peer ended TLS without saying so: what came may be cut short.
     [[nodiscard]] bool truncated() const noexcept;
