@@ -6,6 +6,8 @@
 #include "gitops/transform/decrypted_files.h"
 #include "kustomize/builder.h"
 
+#include <boost/json/value_from.hpp>
+
 #include <algorithm>
 #include <map>
 #include <memory>
