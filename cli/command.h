@@ -24,8 +24,12 @@ struct Globals {
     std::string kubeconfig;       ///< --kubeconfig; empty: $KUBECONFIG, ~/.kube/config
     std::string context;          ///< --context
     std::filesystem::path state;  ///< --state: where a kledd of this machine keeps its data
-    [[nodiscard]] std::filesystem::path socket() const { return state / "kledd.sock"; }
+    /// Error(invalid) as `socket_in`.
+    [[nodiscard]] std::filesystem::path socket() const;
 };
+
+/// `<state>/kledd.sock`, absolute. Error(invalid) where the kernel takes no path of this length.
+[[nodiscard]] std::filesystem::path socket_in(const std::filesystem::path& state);
 
 /// Exit statuses, the one table (docs/reference/exit-status.md): 0 done; 1 the answer is "no"
 /// (`kled diff` found differences, something is not ready); the rest say what stopped the command.

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <iostream>
 #include <memory>
@@ -35,6 +36,7 @@ struct Flags {
     std::string lifetime = "1h";
     edge::BrokerOptions broker;
     bool print_only = false;
+    bool force = false;
 };
 
 ErrorKind kind_of(unsigned status) {
@@ -51,8 +53,7 @@ ErrorKind kind_of(unsigned status) {
 /// One exchange with the hub of the kledd on this machine.
 asio::awaitable<json::value> ask(const Globals& globals, net::Request request) {
     const auto loop = co_await asio::this_coro::executor;
-    const auto socket =
-        net::parse_url("unix:" + std::filesystem::absolute(globals.socket()).string());
+    const auto socket = net::parse_url("unix:" + globals.socket().string());
     net::HttpClient client{loop, socket, net::ClientOptions{}};
     net::Response response;
     try {
@@ -197,11 +198,16 @@ asio::awaitable<void> create_token(const Globals& globals, const Flags& flags) {
             throw Error{ErrorKind::invalid, "--label \"" + label + "\": expected key=value"};
         labels[label.substr(0, equals)] = label.substr(equals + 1);
     }
+    const auto seconds =
+        std::chrono::duration_cast<std::chrono::seconds>(parse_duration(flags.lifetime)).count();
+    if (seconds <= 0)
+        throw Error{ErrorKind::invalid, "--ttl " + flags.lifetime +
+                                            ": nobody could use such a token; give it a second at "
+                                            "least, as in --ttl 1h"};
     json::object body;
     body["device"] = flags.device;
     body["labels"] = std::move(labels);
-    body["seconds"] =
-        std::chrono::duration_cast<std::chrono::seconds>(parse_duration(flags.lifetime)).count();
+    body["seconds"] = seconds;
     net::Request request;
     request.method = "POST";
     request.target = "/v1/edge/tokens";
@@ -209,6 +215,19 @@ asio::awaitable<void> create_token(const Globals& globals, const Flags& flags) {
     request.body = kube::to_json(json::value(std::move(body)));
     const auto answer = co_await ask(globals, std::move(request));
     std::cout << kube::find_string(answer.as_object(), {"token"}) << "\n";
+}
+
+asio::awaitable<void> remove(const Globals& globals, const Flags& flags) {
+    net::Request request;
+    request.method = "DELETE";
+    request.target = "/v1/edge/nodes/" + flags.name + (flags.force ? "?force" : "");
+    const auto answer = co_await ask(globals, std::move(request));
+    std::cout << "removed " << flags.name << "\n";
+    const auto broker = kube::find_string(answer.as_object(), {"broker"});
+    if (!broker.empty()) {
+        std::cerr << "warning: it may still connect, though the hub does not listen to it: "
+                  << broker << "\n";
+    }
 }
 
 /// Replaces this program; returns only by throwing.
@@ -228,6 +247,10 @@ void run_broker(const Globals& globals, Flags& flags) {
         std::cout << file.string() << "\n";
         return;
     }
+    // This process becomes the broker, and the hub tells it by SIGHUP when a device is shut out:
+    // until it listens for that, it is not ended by it.
+    edge::note_broker(flags.broker.state, ::getpid());
+    std::signal(SIGHUP, SIG_IGN);
     try {
         become({"mosquitto", "-c", file.string()});
     } catch (const Error&) {
@@ -262,6 +285,19 @@ void add_edge(CLI::App& app, Globals& globals) {
     show->add_option("name", flags->name, "The device")->required();
     complete_with(*show, device_names);
     show->callback([&globals, flags] { run([&] { return describe(globals, *flags); }); });
+
+    auto* removal = group->add_subcommand(
+        "remove",
+        "Shut a device out of the fleet\n\n"
+        "Its certificate and tokens are worth nothing from then on, its connection ends, and its "
+        "EdgeNode is deleted. What runs on it goes on until somebody stops it there. With a new "
+        "token it can join again.\n\nExamples:\n"
+        "  kled edge remove press-4\n"
+        "  kled edge remove press-4 --force      # lost, stolen or broken");
+    removal->add_option("name", flags->name, "The device")->required();
+    removal->add_flag("--force", flags->force, "Also when it is offline, and cannot be told");
+    complete_with(*removal, device_names);
+    removal->callback([&globals, flags] { run([&] { return remove(globals, *flags); }); });
 
     auto* token = group->add_subcommand("token", "Tokens with which devices join");
     token->require_subcommand(1);

@@ -7,6 +7,7 @@
 #include "cli/address.h"
 #include "cli/command.h"
 #include "cli/help.h"
+#include "cli/stop_signals.h"
 #include "cli/version.h"
 #include "edge/agent.h"
 #include "edge/enrolment.h"
@@ -45,17 +46,34 @@ struct Flags {
     std::string log_format = "text";
 };
 
-asio::awaitable<void> stop_on_signal(asio::any_io_executor loop, edge::Agent& agent,
-                                     bool stop_workloads, TaskGroup& tasks) {
-    asio::signal_set signals{loop, SIGINT, SIGTERM};
+asio::awaitable<void> stop_workloads(edge::Agent& agent, TaskGroup& waiting) {
+    co_await agent.stop_workloads();
+    waiting.cancel();
+}
+
+asio::awaitable<void> be_asked_again(asio::signal_set& signals, TaskGroup& waiting) {
+    const auto number = co_await signals.async_wait(asio::use_awaitable);
+    log::warn("agent", "not waiting for the workloads any longer", {{"signal", number}});
+    waiting.cancel();
+}
+
+asio::awaitable<void> stop_on_signal(asio::signal_set& signals, edge::Agent& agent,
+                                     bool workloads_too, TaskGroup& tasks) {
     const auto number = co_await signals.async_wait(asio::use_awaitable);
     log::info("agent", "stopping", {{"signal", number}});
-    if (stop_workloads) co_await agent.stop_workloads();
+    if (workloads_too) {
+        TaskGroup waiting{signals.get_executor()};
+        waiting.spawn(stop_workloads(agent, waiting));
+        waiting.spawn(be_asked_again(signals, waiting));
+        co_await even_if_cancelled;
+        co_await waiting.join();
+    }
     tasks.cancel();
 }
 
-asio::awaitable<void> run_agent(ThreadPool& pool, const Flags& flags) {
+asio::awaitable<void> run_agent(ThreadPool& pool, const Flags& flags, cli::HeldSignals& held) {
     const auto loop = co_await asio::this_coro::executor;
+    asio::signal_set signals{loop, SIGINT, SIGTERM};
     auto identity = edge::load_identity(flags.state);
     if (!flags.broker.empty()) {
         const auto address = cli::parse_address("--broker", flags.broker);
@@ -67,18 +85,21 @@ asio::awaitable<void> run_agent(ThreadPool& pool, const Flags& flags) {
     options.version = KLED_VERSION;
     edge::Agent agent{loop, pool, std::move(identity), std::move(options)};
     TaskGroup tasks{loop};
+    held.release();
     tasks.spawn(agent.run());
-    tasks.spawn(stop_on_signal(loop, agent, flags.stop_workloads, tasks));
+    tasks.spawn(stop_on_signal(signals, agent, flags.stop_workloads, tasks));
     co_await even_if_cancelled;
     co_await tasks.join();
+    held.hold();
 }
 
 void run(const Flags& flags) {
+    cli::HeldSignals held;
     // One arena: the threads allocate little, and each arena keeps what it had once.
     ::mallopt(M_ARENA_MAX, 1);
     ::mallopt(M_TRIM_THRESHOLD, 64 << 10);
     ThreadPool pool{2};
-    run_to_end(run_agent(pool, flags));
+    run_to_end(run_agent(pool, flags, held));
     // A name service that does not answer may hold the pool; everything durable is on disk.
     std::cout.flush();
     ::_exit(0);

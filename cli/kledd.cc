@@ -10,6 +10,7 @@
 #include "cli/help.h"
 #include "cli/role.h"
 #include "cli/socket.h"
+#include "cli/stop_signals.h"
 #include "cli/version.h"
 
 #include <CLI/CLI.hpp>
@@ -96,7 +97,8 @@ void raise_open_files() noexcept {
 }
 
 /// Runs until SIGINT, SIGTERM or the first role that ends; returns after all have ended.
-void run_daemon(cli::Daemon& daemon, std::vector<std::unique_ptr<RoleThread>>& roles) {
+void run_daemon(cli::Daemon& daemon, std::vector<std::unique_ptr<RoleThread>>& roles,
+                cli::HeldSignals& held) {
     asio::io_context loop{1};
     cli::ControlSocket socket{loop.get_executor(), daemon};
     TaskGroup tasks{loop.get_executor()};
@@ -111,6 +113,7 @@ void run_daemon(cli::Daemon& daemon, std::vector<std::unique_ptr<RoleThread>>& r
         log::info("kledd", "stopping", {{"signal", number}});
         stop_all();
     });
+    held.release();
     std::size_t running = roles.size();
     for (const auto& role : roles) {
         role->start([&, name = role->name()](std::exception_ptr error) {
@@ -130,6 +133,7 @@ void run_daemon(cli::Daemon& daemon, std::vector<std::unique_ptr<RoleThread>>& r
         for (const auto& role : roles) role->stop();
     });
     loop.run();
+    held.hold();
     for (const auto& role : roles) role->join();
     // What a role offers lives on its loop, so it goes before the loop does: first what the daemon
     // holds of it, then the roles, the last made first.
@@ -175,12 +179,14 @@ int main_or_throw(int argc, char** argv) {
     log::configure(flags.verbose ? log::Level::debug : log::parse_level(flags.log_level),
                    log::parse_format(flags.log_format));
     raise_open_files();
+    cli::HeldSignals held;
 
     std::set<std::string> wanted{flags.roles.begin(), flags.roles.end()};
     for (const auto& name : wanted) {
         if (std::ranges::none_of(setups, [&](const auto& s) { return s->name() == name; }))
             throw Error{ErrorKind::invalid, "--roles: " + name + " is none of api, gitops, edge"};
     }
+    static_cast<void>(cli::socket_in(flags.state));  // said before anything is made
     make_directories(flags.state, 0700);
     const cli::StateLock lock{flags.state};
 
@@ -203,7 +209,7 @@ int main_or_throw(int argc, char** argv) {
               {{"version", KLED_VERSION},
                {"state", flags.state.string()},
                {"cluster", daemon.cluster_name.empty() ? "none" : daemon.cluster_name}});
-    run_daemon(daemon, roles);
+    run_daemon(daemon, roles, held);
     return 0;
 }
 

@@ -33,6 +33,7 @@ public:
                                      const json::object&) override {
         co_return true;
     }
+    asio::awaitable<bool> removed(const std::string&) override { co_return true; }
 };
 
 net::Response json_answer(json::object body) {
@@ -69,7 +70,8 @@ public:
 
     [[nodiscard]] std::shared_ptr<kube::Target> target() { return edge::make_target(*hub_); }
 
-    /// GET /v1/edge/nodes, POST /v1/edge/tokens; from the daemon's loop.
+    /// GET /v1/edge/nodes, DELETE /v1/edge/nodes/<name>[?force], POST /v1/edge/tokens; from the
+    /// daemon's loop.
     asio::awaitable<void> answer(net::Request request, net::ResponseWriter& out) {
         auto response = co_await on(hub_->executor(), handle(std::move(request)));
         co_await out.respond(std::move(response));
@@ -79,6 +81,17 @@ private:
     asio::awaitable<net::Response> handle(net::Request request) {
         if (request.method == "GET" && request.target == "/v1/edge/nodes")
             co_return json_answer(nodes());
+        constexpr std::string_view node = "/v1/edge/nodes/";
+        if (request.method == "DELETE" && request.target.starts_with(node)) {
+            auto name = request.target.substr(node.size());
+            const bool force = name.ends_with("?force");
+            if (force) name.resize(name.size() - std::string_view{"?force"}.size());
+            edge::check_name("device", name);
+            auto removal = co_await hub_->remove(std::move(name), force);
+            json::object body;
+            body["broker"] = std::move(removal.broker);
+            co_return json_answer(std::move(body));
+        }
         if (request.method == "POST" && request.target == "/v1/edge/tokens") {
             const auto message = edge::parse_message("token", request.body, 64U << 10U);
             const edge::Fields fields{message, "token"};
@@ -90,6 +103,8 @@ private:
             }
             constexpr std::uint64_t longest = 30UL * 24 * 3600;
             const std::chrono::seconds lifetime{fields.number("seconds", longest)};
+            if (lifetime == std::chrono::seconds{0})
+                fields.fail("seconds", "a token that is never valid is of no use");
             auto device = fields.text_or("device", 64, "");
             json::object body;
             body["token"] =
@@ -138,6 +153,9 @@ public:
                        "Its address as devices see it (default: https://<edge-enrol-listen>)");
         app.add_option("--edge-name", names_,
                        "More DNS names and addresses for its certificate; may repeat");
+        app.add_option("--edge-certificate-lifetime", certificate_lifetime_,
+                       "Of devices' certificates, which they renew before two thirds of it")
+            ->capture_default_str();
         app.add_option("--edge-offline-after", offline_after_,
                        "A device that is gone this long is shown as offline")
             ->capture_default_str();
@@ -155,6 +173,12 @@ public:
         options.device_broker_host = device_broker_;
         options.enrolment_url = enrol_url_.empty() ? "https://" + enrol_ : enrol_url_;
         options.offline_after = parse_duration(offline_after_);
+        options.certificate_lifetime =
+            std::chrono::duration_cast<std::chrono::seconds>(parse_duration(certificate_lifetime_));
+        constexpr std::chrono::seconds shortest{10};
+        if (options.certificate_lifetime < shortest)
+            throw Error{ErrorKind::invalid,
+                        "--edge-certificate-lifetime " + certificate_lifetime_ + ": at least 10s"};
         edge::EnrolmentServerOptions enrolment;
         enrolment.host = enrol.host;
         enrolment.port = enrol.port;
@@ -177,6 +201,7 @@ private:
     std::string enrol_ = "127.0.0.1:8884";
     std::string enrol_url_;
     std::vector<std::string> names_;
+    std::string certificate_lifetime_ = "8760h";
     std::string offline_after_ = "30s";
 };
 

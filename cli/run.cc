@@ -6,6 +6,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,6 +38,21 @@ asio::awaitable<void> supervised(const std::function<asio::awaitable<void>()>& c
 }
 
 }  // namespace
+
+std::filesystem::path socket_in(const std::filesystem::path& state) {
+    auto path = std::filesystem::absolute(state) / "kledd.sock";
+    constexpr auto longest = sizeof(sockaddr_un::sun_path) - 1;
+    if (path.native().size() > longest) {
+        throw Error{ErrorKind::invalid, "--state: " + path.string() +
+                                            ", the socket of kledd, would have " +
+                                            std::to_string(path.native().size()) +
+                                            " characters; a socket's path has at most " +
+                                            std::to_string(longest) + ": name a shorter directory"};
+    }
+    return path;
+}
+
+std::filesystem::path Globals::socket() const { return socket_in(state); }
 
 void run(const std::function<asio::awaitable<void>()>& command) {
     asio::io_context loop{1};

@@ -2,6 +2,7 @@
 
 #include "base/encoding.h"
 #include "base/file.h"
+#include "crypto/hash.h"
 #include "crypto/openssl.h"
 
 #include <arpa/inet.h>
@@ -33,6 +34,11 @@ using Names = Owned<GENERAL_NAMES, GENERAL_NAMES_free>;
 constexpr std::chrono::hours root_lifetime{24 * 3650};
 /// A device whose clock is a little behind accepts a fresh certificate at once.
 constexpr std::chrono::minutes backdating{5};
+
+/// Of one that lives for minutes or seconds only a small part lies in the past.
+WallTime begin_of(WallTime today, std::chrono::seconds lifetime) {
+    return today - std::min<std::chrono::seconds>(backdating, lifetime / 10);
+}
 
 // ---- Reading
 
@@ -69,6 +75,23 @@ WallTime wall_time(const ASN1_TIME* time) {
     const auto limit =
         std::chrono::duration_cast<std::chrono::seconds>(WallTime::max().time_since_epoch());
     return WallTime{std::clamp(since_epoch, -limit, limit)};
+}
+
+std::string key_id(X509_PUBKEY* key) {
+    unsigned char* der = nullptr;
+    const int size = key == nullptr ? -1 : i2d_X509_PUBKEY(key, &der);
+    if (size < 0) throw openssl_error(ErrorKind::invalid, "certificate: its key cannot be read");
+    const auto id =
+        sha256_hex({reinterpret_cast<const char*>(der), static_cast<std::size_t>(size)});
+    OPENSSL_free(der);
+    return id;
+}
+
+Request parse_request(std::string_view pem) {
+    const auto bio = reading(pem);
+    Request request{PEM_read_bio_X509_REQ(bio.get(), nullptr, nullptr, nullptr)};
+    if (!request) throw openssl_error(ErrorKind::invalid, "not a PEM certificate request");
+    return request;
 }
 
 Certificate parse_certificate(std::string_view pem) {
@@ -276,8 +299,9 @@ Certificate self_signed(const Key& key, const std::string& common_name) {
 
 }  // namespace
 
-CertificateInfo read_certificate(std::string_view pem) {
-    const auto certificate = parse_certificate(pem);
+namespace {
+
+CertificateInfo read(const Certificate& certificate) {
     CertificateInfo info;
     const auto* subject = X509_get_subject_name(certificate.get());
     if (auto names = entries(subject, NID_commonName); !names.empty())
@@ -294,7 +318,16 @@ CertificateInfo read_certificate(std::string_view pem) {
     info.not_before = wall_time(X509_get0_notBefore(certificate.get()));
     info.not_after = wall_time(X509_get0_notAfter(certificate.get()));
     info.is_ca = X509_check_ca(certificate.get()) == 1;
+    info.key_id = key_id(X509_get_X509_PUBKEY(certificate.get()));
     return info;
+}
+
+}  // namespace
+
+CertificateInfo read_certificate(std::string_view pem) { return read(parse_certificate(pem)); }
+
+std::string request_key_id(std::string_view request_pem) {
+    return key_id(X509_REQ_get_X509_PUBKEY(parse_request(request_pem).get()));
 }
 
 // ---- PrivateKey
@@ -339,8 +372,10 @@ struct CertificateAuthority::Impl {
     [[nodiscard]] std::string certify(EVP_PKEY* public_key, const Issue& issue) const {
         const Name issuer{X509_NAME_dup(X509_get_subject_name(root.get()))};
         const auto root_end = wall_time(X509_get0_notAfter(root.get()));
-        auto leaf = blank(make_name(issue.subject), issuer, public_key, now() - backdating,
-                          std::min(now() + issue.lifetime, root_end));
+        const auto today = now();
+        auto leaf =
+            blank(make_name(issue.subject), issuer, public_key, begin_of(today, issue.lifetime),
+                  std::min<WallTime>(today + issue.lifetime, root_end));
         add_basic_constraints(leaf.get(), false);
         add_key_usage(leaf.get(), {digital_signature});
         add_extended_key_usage(leaf.get(), issue.server, issue.client);
@@ -402,9 +437,7 @@ Credential CertificateAuthority::issue(const Issue& issue) const {
 }
 
 std::string CertificateAuthority::sign(std::string_view request_pem, const Issue& issue) const {
-    const auto bio = reading(request_pem);
-    const Request request{PEM_read_bio_X509_REQ(bio.get(), nullptr, nullptr, nullptr)};
-    if (!request) throw openssl_error(ErrorKind::invalid, "not a PEM certificate request");
+    const auto request = parse_request(request_pem);
     auto* const key = X509_REQ_get0_pubkey(request.get());
     if (key == nullptr)
         throw openssl_error(ErrorKind::invalid, "certificate request: its key cannot be read");
@@ -414,6 +447,21 @@ std::string CertificateAuthority::sign(std::string_view request_pem, const Issue
     if (EVP_PKEY_get_security_bits(key) < 112)
         throw Error{ErrorKind::denied, "certificate request: its key is too weak"};
     return impl_->certify(key, issue);
+}
+
+CertificateInfo CertificateAuthority::verify(std::string_view pem, WallTime now) const {
+    const auto certificate = parse_certificate(pem);
+    if (X509_check_issued(impl_->root.get(), certificate.get()) != X509_V_OK ||
+        X509_verify(certificate.get(), X509_get0_pubkey(impl_->root.get())) != 1)
+        throw openssl_error(ErrorKind::denied, "certificate: not one of this CA");
+    auto info = read(certificate);
+    if (info.is_ca) throw Error{ErrorKind::denied, "certificate: a CA's, not a client's"};
+    if (now < info.not_before)
+        throw Error{ErrorKind::denied,
+                    "certificate: not valid before " + to_rfc3339(info.not_before)};
+    if (now > info.not_after)
+        throw Error{ErrorKind::denied, "certificate: expired at " + to_rfc3339(info.not_after)};
+    return info;
 }
 
 std::string CertificateAuthority::crl(const std::vector<std::string>& revoked_serials,

@@ -20,11 +20,14 @@ struct CertificateInfo {
     std::vector<std::string> dns_names;
     std::vector<std::string> ip_addresses;
     std::string serial_hex;
+    std::string key_id;  ///< SHA-256 of the public key (its SubjectPublicKeyInfo), hex
     WallTime not_before;
     WallTime not_after;
     bool is_ca = false;
 };
 [[nodiscard]] CertificateInfo read_certificate(std::string_view pem);
+/// `key_id` of the key that a PKCS#10 request is for. Error(invalid) when it is not one.
+[[nodiscard]] std::string request_key_id(std::string_view request_pem);
 
 struct Subject {
     std::string common_name;
@@ -56,7 +59,7 @@ struct Issue {
     std::vector<std::string> names;  ///< subject alternative names: DNS names and IP addresses
     bool server = false;
     bool client = true;
-    std::chrono::hours lifetime{24 * 30};
+    std::chrono::seconds lifetime{std::chrono::hours{24 * 30}};
 };
 
 struct Credential {
@@ -76,6 +79,8 @@ public:
     [[nodiscard]] Credential issue(const Issue& issue) const;
     /// A certificate for the key in `request_pem`, whose own signature is checked (Error(denied)).
     [[nodiscard]] std::string sign(std::string_view request_pem, const Issue& issue) const;
+    /// What `pem` says. Error(denied) unless it is a certificate of this CA that is valid at `now`.
+    [[nodiscard]] CertificateInfo verify(std::string_view pem, WallTime now) const;
     /// A CRL over `revoked` serials (hex), valid for `lifetime`.
     [[nodiscard]] std::string crl(const std::vector<std::string>& revoked_serials,
                                   std::chrono::hours lifetime) const;

@@ -8,10 +8,13 @@
 #include "base/signal.h"
 #include "base/task_group.h"
 #include "crypto/hash.h"
+#include "crypto/x509.h"
 #include "edge/agent_store.h"
 #include "edge/device.h"
+#include "edge/enrolment.h"
 #include "edge/fields.h"
 #include "edge/names.h"
+#include "edge/renewal.h"
 #include "edge/runtime/process_runtime.h"
 #include "edge/workload.h"
 #include "kube/object.h"
@@ -36,6 +39,8 @@ namespace asio = boost::asio;
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr std::size_t error_limit = 1024;  // of what `status` shows
 
 std::string architecture() {
     utsname names{};
@@ -127,7 +132,12 @@ struct Agent::Impl {
           device{config(), store.begin_session(), store.blobs()},
           wake{executor, SteadyTime::max()},
           backoff{{.first = options.first_reconnect, .limit = options.longest_reconnect},
-                  config().seed} {}
+                  config().seed} {
+        if (identity.tls) {
+            const auto seed = config().seed;
+            renewal.emplace(life_of(read_file(identity.tls->certificate, 64U << 10U)), seed);
+        }
+    }
 
     [[nodiscard]] ProcessRuntime::Options runtime_options() const {
         auto secrets = volatile_directory(options.state) / "secrets";
@@ -136,6 +146,7 @@ struct Agent::Impl {
                 .secrets = std::move(secrets),
                 .logs = options.state / "logs",
                 .cgroups = options.cgroups,
+                .agent = identity.fleet + "." + identity.device,
                 .boot_id = boot};
     }
 
@@ -184,8 +195,10 @@ struct Agent::Impl {
     void show_status() {
         auto now = device.report({});
         now.seq = 0;
-        auto text = to_json(now);
-        if (device.online()) text.insert(0, "online ");
+        json::object status{{"online", device.online()}, {"error", connection_error}};
+        if (renewal) status["certificate_until"] = to_rfc3339(renewal->life().not_after);
+        status["report"] = to_json(now);
+        auto text = kube::to_json(json::value(std::move(status)));
         if (text == shown) return;
         shown = std::move(text);
         try {
@@ -327,7 +340,11 @@ struct Agent::Impl {
             try {
                 co_await connection();
             } catch (const Error& error) {
-                log::warn("agent", "no connection", {{"error", error.what()}});
+                // The same again and again says nothing new.
+                const bool known = connection_error == error.what();
+                log::write(known ? log::Level::debug : log::Level::warn, "agent",
+                           "no connection; trying again", {{"error", error.what()}});
+                connection_error = std::string{error.what()}.substr(0, error_limit);
             }
             device.disconnected();
             outbox = Outbox{{}};
@@ -361,6 +378,7 @@ struct Agent::Impl {
                                          hub_topic(identity.fleet)};
         co_await session.subscribe(std::move(filters));
         backoff.reset();
+        connection_error.clear();
         log::info("agent", "connected",
                   {{"broker", identity.broker_host}, {"device", identity.device}});
         device.connected(moment());
@@ -371,9 +389,97 @@ struct Agent::Impl {
         if (topic == hub_topic(identity.fleet)) {
             device.hub_notice(payload, moment());
         } else if (const auto leaf = parse_down_topic(identity.fleet, identity.device, topic)) {
+            if (*leaf == "certificate") {
+                new_certificate = std::move(payload);
+                poke_renewal();
+                return;
+            }
+            if (*leaf == "ack") tell_time(payload);
             device.message(*leaf, std::move(payload), moment());
         }
         poke();
+    }
+
+    // --- The certificate
+
+    static Renewal::Life life_of(std::string_view pem) {
+        const auto info = crypto::read_certificate(pem);
+        return {.not_before = info.not_before, .not_after = info.not_after};
+    }
+
+    void tell_time(std::string_view payload) {
+        if (!renewal) return;
+        try {
+            const auto ack = parse_ack(payload);
+            if (ack.time == WallTime{} || !ack.refused.empty()) return;
+            renewal->hub_time(ack.time, std::chrono::steady_clock::now());
+            poke_renewal();
+        } catch (const Error&) {
+            // The device says what is wrong with it.
+        }
+    }
+
+    /// Asks for a new certificate in time and puts it in the place of the old one, with which the
+    /// device goes on until then. The next connection is made with it.
+    asio::awaitable<void> keep_certificate() {
+        if (!renewal) co_return;
+        for (;;) {
+            try {
+                co_await renew_if_due();
+            } catch (const Error& error) {
+                // An answer that is not the hub's changes nothing; a key that cannot be read may be
+                // readable later.
+                const auto now = std::chrono::steady_clock::now();
+                if (renewal->due() <= now) renewal->asked(now);
+                log::warn("agent", "certificate not renewed", {{"error", error.what()}});
+            }
+            if (std::exchange(renewal_poked, false)) continue;
+            // Offline: the acknowledgement of the next hello wakes us.
+            renewal_wake.expires_at(device.online() ? renewal->due() : SteadyTime::max());
+            co_await renewal_wake.async_wait(asio::as_tuple(asio::use_awaitable));
+        }
+    }
+
+    asio::awaitable<void> renew_if_due() {
+        if (const auto payload = std::exchange(new_certificate, {}); !payload.empty()) {
+            const auto life =
+                co_await offload(pool, [this, &payload] { return take_certificate(payload); });
+            renewal->renewed(life, std::chrono::steady_clock::now());
+            show_status();
+            log::info("agent", "certificate renewed", {{"until", to_rfc3339(life.not_after)}});
+        } else if (device.online() && renewal->due() <= std::chrono::steady_clock::now()) {
+            auto request = co_await offload(pool, [this] { return renewal_request(); });
+            renewal->asked(std::chrono::steady_clock::now());
+            publish({.leaf = "renew", .payload = std::move(request), .retain = false});
+        }
+    }
+
+    void poke_renewal() {
+        renewal_poked = true;
+        renewal_wake.cancel();
+    }
+
+    /// Both on the pool.
+    [[nodiscard]] std::string renewal_request() const {
+        auto pem = read_file(identity.tls->key, 64U << 10U);
+        const auto key = crypto::PrivateKey::from_pem(pem);
+        wipe(pem);
+        return to_json(RenewalRequest{
+            .certificate = read_file(identity.tls->certificate, 64U << 10U),
+            .request = key.request({.common_name = identity.device, .organizations = {}})});
+    }
+    [[nodiscard]] Renewal::Life take_certificate(const std::string& payload) const {
+        const auto pem =
+            verify_renewal(payload, {identity.fleet, identity.device, identity.delivery});
+        const auto fresh = crypto::read_certificate(pem);
+        const auto held =
+            crypto::read_certificate(read_file(identity.tls->certificate, 64U << 10U));
+        if (fresh.common_name != identity.device || fresh.key_id != held.key_id)
+            throw Error{ErrorKind::denied, "the new certificate is for another name or key"};
+        if (fresh.not_after < held.not_after)
+            throw Error{ErrorKind::denied, "the new certificate ends before the old one"};
+        write_file_atomic(identity.tls->certificate, pem);
+        return {.not_before = fresh.not_before, .not_after = fresh.not_after};
     }
 
     asio::awaitable<void> run() {
@@ -383,6 +489,7 @@ struct Agent::Impl {
         tasks.spawn(runtime.run());
         tasks.spawn(work());
         tasks.spawn(stay_connected());
+        tasks.spawn(keep_certificate());
         co_await even_if_cancelled;
         co_await tasks.join();
     }
@@ -405,6 +512,11 @@ struct Agent::Impl {
     bool poked = false;
     Backoff backoff;
     std::string shown;
+    std::string connection_error;    // why the last connection ended or was not made
+    std::optional<Renewal> renewal;  // nullopt: a broker without TLS
+    std::string new_certificate;     // the hub's answer
+    asio::steady_timer renewal_wake{executor, SteadyTime::max()};
+    bool renewal_poked = false;
 };
 
 Agent::Agent(asio::any_io_executor executor, ThreadPool& pool, DeviceIdentity identity,
@@ -424,15 +536,19 @@ std::string read_status(const fs::path& state) {
     } catch (const Error& error) {
         if (error.kind() != ErrorKind::conflict) throw;
     }
-    auto text = read_file_if_exists(volatile_directory(state) / "status").value_or("");
-    constexpr std::string_view online = "online ";
-    const bool connected = text.starts_with(online);
-    if (connected) text.erase(0, online.size());
+    const auto text = read_file_if_exists(volatile_directory(state) / "status").value_or("");
     if (text.empty()) return "agent:    starting\n";
-    const auto report = parse_report(text);
-    std::string out = "agent:    running, " + std::string{connected ? "connected" : "offline"} +
-                      "\nphase:    " + std::string{to_string(report.phase)} + ", generation " +
-                      std::to_string(report.observed.gen) + "\n";
+    const auto message = parse_message("status", text, 1U << 20U);
+    const Fields fields{message, "status"};
+    const auto report = parse_report(fields.text("report", message_limit));
+    const auto error = fields.text_or("error", error_limit, "");
+    std::string out = "agent:    running, " +
+                      std::string{fields.flag_or("online", false) ? "connected" : "offline"} + "\n";
+    if (!error.empty()) out += "error:    " + error + "\n";
+    if (const auto until = fields.text_or("certificate_until", 64, ""); !until.empty())
+        out += "certificate: until " + until + "\n";
+    out += "phase:    " + std::string{to_string(report.phase)} + ", generation " +
+           std::to_string(report.observed.gen) + "\n";
     for (const auto& c : report.conditions) out += "condition: " + c.type + ": " + c.message + "\n";
     for (const auto& w : report.workloads) {
         out += "workload: " + w.kind + " " + w.ns + "/" + w.name + " " + w.phase +

@@ -90,4 +90,15 @@ EnrolmentAnswer parse_enrolment_answer(std::string_view body) {
             .delivery_key = fields.bytes("delivery_key", 32)};
 }
 
+std::string to_json(const RenewalRequest& request) {
+    return text_of({{"certificate", request.certificate}, {"request", request.request}});
+}
+
+RenewalRequest parse_renewal_request(std::string_view payload) {
+    const auto message = parse_message("renew", payload, body_limit);
+    const Fields fields{message, "renew"};
+    return {.certificate = fields.text("certificate", pem_limit),
+            .request = fields.text("request", pem_limit)};
+}
+
 }  // namespace kled::edge

@@ -44,4 +44,13 @@ struct EnrolmentAnswer {
 [[nodiscard]] std::string to_json(const EnrolmentAnswer& answer);
 [[nodiscard]] EnrolmentAnswer parse_enrolment_answer(std::string_view body);
 
+/// The payload of up/renew: a device asks for a new certificate in place of `certificate`, with a
+/// request signed by the key of that one.
+struct RenewalRequest {
+    std::string certificate;  ///< that it has, PEM
+    std::string request;      ///< PKCS#10, PEM
+};
+[[nodiscard]] std::string to_json(const RenewalRequest& request);
+[[nodiscard]] RenewalRequest parse_renewal_request(std::string_view payload);
+
 }  // namespace kled::edge

@@ -5,9 +5,11 @@
 #include "base/file.h"
 #include "base/metrics.h"
 #include "crypto/hash.h"
+#include "crypto/x509.h"
 #include "edge/bundle.h"
 #include "edge/mqtt_session.h"
 #include "edge/names.h"
+#include "edge/runtime/cgroup.h"
 #include "edge/trust.h"
 
 #include <sys/mount.h>
@@ -73,11 +75,17 @@ class Fleet {
     asio::any_io_executor loop_;
 
 public:
-    Fleet(Site& site, asio::any_io_executor loop) : site_{site}, loop_{std::move(loop)} {
-        start_hub();
+    Fleet(Site& site, asio::any_io_executor loop,
+          std::chrono::seconds certificate_lifetime = std::chrono::hours{24})
+        : site_{site}, loop_{std::move(loop)} {
+        start_hub(certificate_lifetime);
     }
 
-    void start_hub() { hub.emplace(loop_, pool, site_.hub_options(), shown); }
+    void start_hub(std::chrono::seconds certificate_lifetime = std::chrono::hours{24}) {
+        auto options = site_.hub_options();
+        options.certificate_lifetime = certificate_lifetime;
+        hub.emplace(loop_, pool, std::move(options), shown);
+    }
     void start_agent() {
         agent.emplace(loop_, pool, load_identity(site_.state("d1")), site_.agent_options("d1"));
     }
@@ -268,6 +276,84 @@ asio::awaitable<void> workloads_that_end_at_once(Site& site) {
 TEST(Fleet, OutlivesWorkloadsThatEndAtOnce) {
     Site site;
     run_to_end(workloads_that_end_at_once(site));
+}
+
+asio::awaitable<void> stop_workloads_of(Running<Agent>& agent) {
+    auto stopped = agent->stop_workloads();
+    co_await with_timeout(10s, "the workloads end", std::move(stopped));
+}
+
+/// A Deployment whose process takes a second to end.
+std::string slow_to_end(const std::filesystem::path& out) {
+    return short_lived("slow",
+                       R"([sh, -c, 'trap "sleep 1; exit 0" TERM; echo "$$$$ slow" >> )" +
+                           out.string() + "; while :; do sleep 0.1; done']",
+                       "");
+}
+
+asio::awaitable<void> stopped_while_more_comes(Site& site) {
+    Fleet fleet{site, co_await asio::this_coro::executor};
+    co_await fleet.begin();
+    co_await fleet.deliver("two", slow_to_end(fleet.out));
+    co_await eventually("the slow one runs", [&fleet] {
+        return lines(fleet.out).find(" slow") != std::string::npos &&
+               lines(fleet.out).find(" two ") != std::string::npos;
+    });
+    // While one of them ends, an assignment comes that wants both again.
+    TaskGroup stopping{co_await asio::this_coro::executor};
+    stopping.spawn(stop_workloads_of(*fleet.agent));
+    co_await fleet.deliver("three", slow_to_end(fleet.out));
+    co_await even_if_cancelled;
+    co_await stopping.join();
+    EXPECT_EQ(count(lines(fleet.out), " three "), 0U) << "it was begun while all were stopped";
+    co_await fleet.end();
+}
+
+TEST(Fleet, WorkloadsThatAreStoppedAreNotBegunAgainByWhatComesMeanwhile) {
+    Site site;
+    run_to_end(stopped_while_more_comes(site));
+}
+
+asio::awaitable<void> stopped_at_once(Site& site) {
+    Fleet fleet{site, co_await asio::this_coro::executor};
+    co_await fleet.begin();
+    const auto pid = std::atoi(lines(fleet.out).c_str());
+    co_await fleet.stop_agent();
+    EXPECT_TRUE(lives(pid)) << "the process went with its agent";
+    fleet.start_agent();
+    co_await stop_workloads_of(*fleet.agent);
+    EXPECT_FALSE(lives(pid)) << "what an earlier run left goes on";
+    co_await fleet.end();
+}
+
+TEST(Fleet, AnAgentThatIsStoppedAsItStartsStopsWhatAnEarlierRunLeft) {
+    Site site;
+    run_to_end(stopped_at_once(site));
+}
+
+TEST(Cgroups, OfTwoAgentsOnOneMachineAreApart) {
+    const TemporaryDirectory folder{"kled-cgroups"};
+    const auto& top = folder.path();
+    const Limits limits{.memory_bytes = 0, .cpu_millis = 500};
+    const CgroupName one{.agent = "lab.d1", .container = "deployment_shop_web_main"};
+    const CgroupName other{.agent = "lab.d2", .container = "deployment_shop_web_main"};
+    EXPECT_NE(enter_cgroup(top, one, limits, 1), "") << "no control files in a plain folder";
+    EXPECT_NE(enter_cgroup(top, other, limits, 1), "");
+    EXPECT_TRUE(fs::exists(top / "cpu/kled/lab.d1/deployment_shop_web_main"));
+    EXPECT_TRUE(fs::exists(top / "cpu/kled/lab.d2/deployment_shop_web_main"));
+    remove_cgroup(top, one);
+    EXPECT_FALSE(fs::exists(top / "cpu/kled/lab.d1"));
+    EXPECT_TRUE(fs::exists(top / "cpu/kled/lab.d2/deployment_shop_web_main"));
+    sweep_cgroups(top, "lab.d2");
+    EXPECT_FALSE(fs::exists(top / "cpu/kled")) << "nothing is left of the last";
+}
+
+TEST(Cgroups, OfAnEarlierAgentGoWithTheirProcess) {
+    const TemporaryDirectory folder{"kled-cgroups"};
+    const auto before = folder.path() / "memory/kled/deployment_shop_web_main";
+    make_directories(before);
+    remove_cgroup(folder.path(), {.agent = "lab.d1", .container = "deployment_shop_web_main"});
+    EXPECT_FALSE(fs::exists(before));
 }
 
 asio::awaitable<void> old_backup(Site& site) {
@@ -544,7 +630,8 @@ asio::awaitable<void> strangers(Site& site) {
     const auto state = site.path() / "elsewhere";
     Pki elsewhere{state};
     const auto keys = prepare_keys(state / "d1", "d1");
-    write_file_atomic(state / "d1" / "device.crt", elsewhere.certify_device(keys.request, "d1"));
+    write_file_atomic(state / "d1" / "device.crt",
+                      elsewhere.certify_device(keys.request, "d1", 24h));
     MqttTls other{.ca = site.state("d1") / "broker-ca.crt",
                   .certificate = state / "d1" / "device.crt",
                   .key = state / "d1" / "device.key"};
@@ -581,6 +668,230 @@ TEST(Fleet, ABrokerThatIsNotThereIsNoticedAtOnceAlsoWithTls) {
 TEST(Hostile, ACertificateOfAnotherFleetOpensNothing) {
     Site site;
     run_to_end(strangers(site));
+}
+
+// --- Certificates that end, and devices that leave
+
+crypto::CertificateInfo certificate_of(const Site& site, const std::string& device) {
+    return crypto::read_certificate(read_file(site.state(device) / "device.crt"));
+}
+
+asio::awaitable<void> short_certificates(Site& site) {
+    Fleet fleet{site, co_await asio::this_coro::executor, 8s};
+    co_await fleet.begin();
+    const auto first = certificate_of(site, "d1");
+    co_await eventually("the certificate is renewed",
+                        [&] { return certificate_of(site, "d1").serial_hex != first.serial_hex; });
+    EXPECT_LT(std::chrono::system_clock::now(), first.not_after);
+    EXPECT_EQ(certificate_of(site, "d1").key_id, first.key_id);
+    co_await eventually("the first one has ended",
+                        [&] { return std::chrono::system_clock::now() > first.not_after + 1s; });
+    // Whoever connects now needs one that is valid.
+    site.broker().kill();
+    site.broker().start();
+    co_await fleet.deliver("two");
+    co_await fleet.runs("two");
+    co_await fleet.end();
+}
+
+TEST(Fleet, ADeviceGoesOnBeyondTheEndOfItsFirstCertificate) {
+    Site site;
+    run_to_end(short_certificates(site));
+}
+
+asio::awaitable<void> no_answer(Site& site) {
+    Fleet fleet{site, co_await asio::this_coro::executor, 8s};
+    co_await fleet.begin();
+    const auto first = certificate_of(site, "d1");
+    // Nobody answers when it is time; what runs and the connection go on with the old one.
+    co_await fleet.stop_hub();
+    co_await eventually("two thirds of its life are over", [&] {
+        return std::chrono::system_clock::now() >
+               first.not_before + (first.not_after - first.not_before) * 7 / 10;
+    });
+    EXPECT_EQ(certificate_of(site, "d1").serial_hex, first.serial_hex);
+    fleet.start_hub(8s);
+    co_await eventually("it is renewed when there is a hub again",
+                        [&] { return certificate_of(site, "d1").serial_hex != first.serial_hex; });
+    co_await fleet.runs("one");
+    co_await fleet.end();
+}
+
+TEST(Fleet, ACertificateThatCouldNotBeRenewedIsAskedForAgain) {
+    Site site;
+    run_to_end(no_answer(site));
+}
+
+asio::awaitable<void> forged_renewals(Site& site) {
+    const auto loop = co_await asio::this_coro::executor;
+    Fleet fleet{site, loop};
+    co_await fleet.begin();
+    const auto before = read_file(site.state("d1") / "device.crt");
+    Client broker{loop, fleet.pool, site.broker().port(), "thief", hub_certificate(site)};
+    co_await broker.connect(nothing);
+    // A certificate that the CA did give, but that the hub did not send.
+    const Pki pki{site.hub_options().state};
+    const auto keys = prepare_keys(site.state("d1"), "d1");
+    const auto pem = pki.certify_device(keys.request, "d1", 24h);
+    const auto thief = crypto::SigningKey::generate();
+    const auto certificate =
+        certify_hub(thief, "lab", thief.verifying_key(), std::chrono::system_clock::now() + 24h);
+    const auto answer = down_topic("lab", "d1", "certificate");
+    co_await broker.say(answer, sign_renewal("lab", "d1", pem, thief, certificate));
+    const std::vector<std::string> others{"{", pem, "{}"};
+    for (const auto& payload : others) co_await broker.say(answer, payload);
+    co_await fleet.deliver("two");
+    co_await fleet.runs("two");
+    EXPECT_EQ(read_file(site.state("d1") / "device.crt"), before);
+    co_await broker.stop();
+    co_await fleet.end();
+}
+
+TEST(Hostile, AStolenBrokerCannotReplaceACertificate) {
+    Site site;
+    run_to_end(forged_renewals(site));
+}
+
+TEST(Hostile, ACertificateIsRenewedForItsOwnNameAndKeyOnly) {
+    const Site site;
+    const auto state = site.hub_options().state;
+    const Pki pki{state};
+    const auto d1 = prepare_keys(site.state("d1"), "d1");
+    const auto d2 = prepare_keys(site.state("d2"), "d2");
+    const auto present = pki.certify_device(d1.request, "d1", 1h);
+    const auto renewed = crypto::read_certificate(pki.renew_device(present, d1.request, "d1", 2h));
+    EXPECT_EQ(renewed.common_name, "d1");
+    EXPECT_EQ(renewed.key_id, crypto::read_certificate(present).key_id);
+
+    const auto why = [&](const std::string& shown, const std::string& request,
+                         const std::string& name) -> std::string {
+        try {
+            return pki.renew_device(shown, request, name, 1h);
+        } catch (const Error& error) {
+            return error.what();
+        }
+    };
+    const auto refused = [](const std::string& answer, const std::string& part) {
+        EXPECT_NE(answer.find(part), std::string::npos) << answer;
+    };
+    refused(why(present, d1.request, "d2"), "is of \"d1\"");
+    refused(why(present, d2.request, "d1"), "not signed by the key of the certificate shown");
+    refused(why("nonsense", d1.request, "d1"), "not a PEM certificate");
+    const Pki elsewhere{site.path() / "elsewhere"};
+    refused(why(elsewhere.certify_device(d1.request, "d1", 1h), d1.request, "d1"),
+            "not one of this CA");
+    refused(why(pki.certify_device(d1.request, "d1", 0s), d1.request, "d1"), "expired at");
+    refused(why(pki.device_ca_pem(), d1.request, "d1"), "a CA's");
+    const std::vector<std::string> serials{crypto::read_certificate(present).serial_hex};
+    EXPECT_TRUE(pki.shut_out(serials, {}));
+    refused(why(present, d1.request, "d1"), "is revoked");
+}
+
+asio::awaitable<void> removal(Site& site) {
+    const auto loop = co_await asio::this_coro::executor;
+    Fleet fleet{site, loop};
+    note_broker(site.hub_options().state, site.broker().pid());
+    co_await fleet.begin();
+    const auto tls = load_identity(site.state("d1")).tls;
+    const auto port = site.broker().port();
+    const auto before = co_await refused(fleet, port, tls);
+    EXPECT_EQ(before, "");
+    co_await eventually("it is shown", [&] { return fleet.shown.nodes.contains("d1"); });
+
+    const auto gone = co_await (*fleet.hub)->remove("d1", false);
+    EXPECT_EQ(gone.broker, "");
+    EXPECT_FALSE((*fleet.hub)->devices().contains("d1"));
+    co_await eventually("its connection has ended", [&] {
+        return read_status(site.state("d1")).find("offline") != std::string::npos;
+    });
+    co_await eventually("it is shown no more", [&] { return !fleet.shown.nodes.contains("d1"); });
+    const auto after = co_await refused(fleet, port, tls);
+    EXPECT_NE(after, "") << "its certificate still opens the broker";
+    // Also after a restart of the hub, and of a broker with these files.
+    co_await fleet.stop_hub();
+    site.broker().kill();
+    site.broker().start();
+    fleet.start_hub();
+    EXPECT_FALSE((*fleet.hub)->devices().contains("d1"));
+    const auto later = co_await refused(fleet, port, tls);
+    EXPECT_NE(later, "");
+    note_broker(site.hub_options().state, site.broker().pid());
+
+    // With a new token it is a device again.
+    co_await fleet.stop_agent();
+    Labels labels;
+    co_await enrol(**fleet.hub, site.state("d1"), "d1", std::move(labels));
+    fleet.start_agent();
+    co_await fleet.deliver("two");
+    co_await fleet.runs("two");
+    co_await fleet.end();
+}
+
+TEST(Fleet, ADeviceThatIsRemovedIsShutOutAtOnceUntilItJoinsAgain) {
+    Site site;
+    run_to_end(removal(site));
+}
+
+asio::awaitable<void> removal_offline(Site& site) {
+    const auto loop = co_await asio::this_coro::executor;
+    Fleet fleet{site, loop};
+    co_await fleet.begin();
+    co_await fleet.stop_agent();
+    co_await eventually("it is offline", [&] { return !fleet.device().online; });
+    std::string why;
+    try {
+        (void)co_await (*fleet.hub)->remove("d1", false);
+    } catch (const Error& error) {
+        why = error.what();
+    }
+    EXPECT_NE(why.find("--force"), std::string::npos) << why;
+    EXPECT_TRUE((*fleet.hub)->devices().contains("d1"));
+    const auto gone = co_await (*fleet.hub)->remove("d1", true);
+    EXPECT_NE(gone.broker.find("restart it"), std::string::npos) << "nobody noted the broker";
+    EXPECT_FALSE((*fleet.hub)->devices().contains("d1"));
+    // What ran there is nobody's now.
+    ::kill(std::atoi(lines(fleet.out).c_str()), SIGKILL);
+    co_await fleet.end();
+}
+
+TEST(Fleet, ADeviceThatIsOfflineIsRemovedByForceOnly) {
+    Site site;
+    run_to_end(removal_offline(site));
+}
+
+asio::awaitable<void> deleted_node(Site& site) {
+    Fleet fleet{site, co_await asio::this_coro::executor};
+    co_await fleet.begin();
+    co_await eventually("it is shown", [&] { return fleet.shown.nodes.contains("d1"); });
+    fleet.shown.nodes.clear();
+    (*fleet.hub)->show_again("d1");
+    co_await eventually("it is shown again", [&] { return fleet.shown.nodes.contains("d1"); });
+    (*fleet.hub)->show_again("nobody");
+    co_await fleet.end();
+}
+
+TEST(Fleet, AnEdgeNodeThatSomebodyDeletedIsMadeAgain) {
+    Site site;
+    run_to_end(deleted_node(site));
+}
+
+TEST(Pki, IsNotMadeBesideADatabaseThatIsAHubs) {
+    const TemporaryDirectory folder{"kled-pki"};
+    const auto state = folder.path() / "edge";
+    make_directories(state);
+    write_file_atomic(state / "hub.db", "");
+    EXPECT_THROW(Pki{state}, Error);
+    BrokerOptions options;
+    options.state = state;
+    EXPECT_THROW((void)write_broker_files(options), Error);
+    fs::remove(state / "hub.db");
+    // Somebody gave the agent's state for the hub's.
+    write_file_atomic(folder.path() / "agent.json", "{}");
+    EXPECT_THROW((void)write_broker_files(options), Error);
+    fs::remove(folder.path() / "agent.json");
+    EXPECT_FALSE(Pki::exists(state));
+    EXPECT_TRUE(fs::exists(write_broker_files(options)));
+    EXPECT_TRUE(Pki::exists(state));
 }
 
 /// What a broken or hostile program says.

@@ -111,8 +111,19 @@ struct Hub::Impl {
           devices{store.devices()},
           deployments{store.deployments()} {
         check_name("fleet", options.fleet);
+        // A hub that was killed before it had told the broker tells it now.
+        publish_shut_out();
         show_again();
         remember_documents();
+    }
+
+    /// Who is shut out, to the CA's files and the broker; why the broker does not know. Blocks.
+    std::string publish_shut_out() {
+        std::vector<std::string> names;
+        for (auto& device : store.removed()) names.push_back(std::move(device.name));
+        const auto serials = store.revoked();
+        if (!pki.shut_out(serials, names)) return {};
+        return update_broker_access(options.state);
     }
 
     // --- One change at a time: each holds its turn from reading the state to having stored it.
@@ -163,6 +174,7 @@ struct Hub::Impl {
         std::set<std::string> point{};
         std::set<std::string> assign{};
         std::vector<std::pair<std::string, Get>> gets{};
+        std::map<std::string, RenewalRequest> renewals{};
     };
 
     asio::awaitable<void> listen() {
@@ -220,6 +232,7 @@ struct Hub::Impl {
         for (const auto& name : batch.point) point(devices.at(name));
         for (const auto& name : batch.assign) co_await assign_again(name);
         for (const auto& [name, get] : batch.gets) co_await send_chunks(name, get);
+        for (const auto& [name, request] : batch.renewals) co_await renew(name, request);
     }
 
     Reaction handle(Batch& batch, DeviceRecord& device, std::string_view leaf,
@@ -234,6 +247,8 @@ struct Hub::Impl {
         if (leaf == "state")
             return on_state(device, parse_state(payload), steady_clock::now(), now);
         if (leaf == "get") batch.gets.emplace_back(device.name, parse_get(payload));
+        if (leaf == "renew")
+            batch.renewals.insert_or_assign(device.name, parse_renewal_request(payload));
         return {};
     }
 
@@ -573,7 +588,9 @@ struct Hub::Impl {
         DeviceRecord device{
             .name = request.device, .sealing = request.recipient, .at = {.epoch = epoch, .gen = 0}};
         auto certified = co_await offload(pool, [this, &request, &device, before] {
-            auto pem = pki.certify_device(request.request, request.device);
+            auto pem =
+                pki.certify_device(request.request, request.device, options.certificate_lifetime);
+            const auto given = record_of(pem);
             store.transaction([&] {
                 const auto token =
                     store.use_token(crypto::sha256_hex(request.secret.reveal()), request.device,
@@ -593,7 +610,11 @@ struct Hub::Impl {
                 for (const auto& [label, value] : token.labels)
                     device.labels.insert_or_assign(label, value);
                 store.put_device(device);
+                store.put_certificate(given, system_clock::now());
             });
+            // A name that was removed is let in again, another key of the name is not any more.
+            if (const auto why = publish_shut_out(); !why.empty())
+                log::warn("edge", "the broker was not told who may connect", {{"why", why}});
             return pem;
         });
         const auto name = device.name;
@@ -613,10 +634,121 @@ struct Hub::Impl {
                                   .delivery_key = delivery.verifying_key().raw()};
     }
 
+    static CertificateRecord record_of(const std::string& pem) {
+        const auto info = crypto::read_certificate(pem);
+        return {.serial = info.serial_hex,
+                .device = info.common_name,
+                .key_id = info.key_id,
+                .not_after = info.not_after};
+    }
+
+    /// Holds the turn of its caller.
+    asio::awaitable<void> renew(std::string name, const RenewalRequest& request) {
+        // One that asks all the time costs a signature now and then.
+        const auto now = steady_clock::now();
+        const auto before = renewed.find(name);
+        if (before != renewed.end() && now - before->second < renewal_gap()) co_return;
+        try {
+            const auto pem = co_await offload(pool, [this, &name, &request] {
+                auto made = pki.renew_device(request.certificate, request.request, name,
+                                             options.certificate_lifetime);
+                const auto given = record_of(made);
+                store.transaction([&] { store.put_certificate(given, system_clock::now()); });
+                return made;
+            });
+            renewed.insert_or_assign(name, now);
+            publish({.topic = down_topic(options.fleet, name, "certificate"),
+                     .payload = sign_renewal(options.fleet, name, pem, key, certificate)});
+            log::info("edge", "certificate renewed", {{"device", name}});
+        } catch (const Error& error) {
+            refused.add();
+            log::warn("edge", "certificate not renewed",
+                      {{"device", name}, {"error", error.what()}});
+        }
+    }
+
+    [[nodiscard]] milliseconds renewal_gap() const {
+        return std::min<milliseconds>(std::chrono::seconds{10}, options.certificate_lifetime / 50);
+    }
+
+    // --- Removal
+
+    asio::awaitable<Removal> remove(std::string name, bool force) {
+        std::string session_id;
+        Removal removal;
+        {
+            const auto mine = co_await turn();
+            const auto held = devices.find(name);
+            if (held == devices.end())
+                throw Error{
+                    ErrorKind::not_found,
+                    "edge node \"" + name + "\": no such device; `kled edge get` lists them"};
+            if (!held->second.online && !force) {
+                throw Error{ErrorKind::conflict,
+                            "edge node \"" + name +
+                                "\" is offline, and cannot be told that it was removed: what runs "
+                                "on it goes on. --force removes it all the same"};
+            }
+            held->second.refused = "this device was removed from the fleet";
+            session_id = held->second.session.id;
+            const auto farewell = ack_of(held->second, system_clock::now());
+            publish(
+                {.topic = down_topic(options.fleet, name, "ack"), .payload = to_json(farewell)});
+            // What the broker keeps of it for those who come later.
+            publish({.topic = down_topic(options.fleet, name, "desired"),
+                     .payload = {},
+                     .retain = true});
+            publish(
+                {.topic = up_topic(options.fleet, name, "state"), .payload = {}, .retain = true});
+            removal.broker = co_await offload(pool, [this, &name] {
+                store.transaction([&] { store.remove_device(name); });
+                return publish_shut_out();
+            });
+            mark(devices.at(name), true);
+            devices.erase(name);
+            renewed.erase(name);
+            const auto wanted = wanted_blobs();
+            co_await offload(pool, [this, &wanted] { store.keep_blobs(wanted); });
+        }
+        log::info("edge", "device removed", {{"device", name}});
+        if (!session_id.empty()) co_await end_connection(name + ":" + session_id);
+        co_return removal;
+    }
+
+    /// The broker ends a connection when another comes with its client id, which only the hub and
+    /// the device know.
+    asio::awaitable<void> end_connection(std::string client_id) {
+        MqttOptions mqtt{.host = options.broker_host,
+                         .port = options.broker_port,
+                         .client_id = std::move(client_id),
+                         .tls = {},
+                         .will = {}};
+        mqtt.connect_timeout = std::chrono::seconds{3};
+        if (options.tls) mqtt.tls = own_certificate ? *own_certificate : pki.hub_client();
+        MqttHandlers handlers{.message = [](const std::string&, const std::string&) {},
+                              .acknowledged = [](Outbox::Sequence) {}};
+        try {
+            MqttSession session{executor, pool, std::move(mqtt), std::move(handlers)};
+            co_await session.connect();
+            session.disconnect();
+        } catch (const Error& error) {
+            log::debug("edge", "cannot end a connection", {{"error", error.what()}});
+        }
+    }
+
     // --- The mirror
+
+    void show_again(const std::string& device) {
+        if (!devices.contains(device)) return;
+        shown_nodes.erase(device);
+        dirty_nodes.insert(device);
+        mirror_wake.notify();
+    }
 
     void show_again() {
         for (const auto& [name, device] : devices) dirty_nodes.insert(name);
+        for (const auto& device : store.removed())
+            if (!device.shown) dirty_nodes.insert(device.name);
         for (const auto& [name, deployment] : deployments) dirty_deployments.insert(name);
         mirror_wake.notify();
     }
@@ -648,7 +780,10 @@ struct Hub::Impl {
             // Before it is shown: what changes meanwhile is marked again.
             dirty_nodes.erase(name);
             const auto device = devices.find(name);
-            if (device == devices.end()) continue;
+            if (device == devices.end()) {
+                co_await show_removal(name);
+                continue;
+            }
             const auto status = node_status(device->second, shown_nodes[name], now);
             if (same_but_time(status, shown_nodes[name])) continue;
             const auto copy = device->second;
@@ -679,6 +814,19 @@ struct Hub::Impl {
         }
     }
 
+    asio::awaitable<void> show_removal(std::string name) {
+        try {
+            if (!co_await mirror.removed(name)) co_return;
+        } catch (const Error&) {
+            dirty_nodes.insert(name);
+            throw;
+        }
+        // It may have joined again meanwhile.
+        const auto mine = co_await turn();
+        shown_nodes.erase(name);
+        co_await offload(pool, [this, &name] { store.put_removed_shown(name); });
+    }
+
     // --- The connection
 
     asio::awaitable<void> stay_connected() {
@@ -688,7 +836,13 @@ struct Hub::Impl {
             try {
                 co_await connection(backoff);
             } catch (const Error& error) {
-                log::warn("edge", "no connection to the broker", {{"error", error.what()}});
+                // The same again and again says nothing new.
+                const bool known = connection_error == error.what();
+                log::write(known ? log::Level::debug : log::Level::warn, "edge",
+                           "no connection to the broker (`kled edge broker run` starts one); "
+                           "trying again",
+                           {{"error", error.what()}});
+                connection_error = error.what();
             }
             outbox = Outbox{outbox_limits};
             asio::steady_timer pause{executor, backoff.next()};
@@ -704,7 +858,7 @@ struct Hub::Impl {
             .client_id = std::string{hub_user} + ":" + options.fleet + ":" + crypto::random_hex(8),
             .tls = {},
             .will = {}};
-        if (options.tls) mqtt.tls = pki.hub_client();
+        if (options.tls) mqtt.tls = own_certificate = pki.hub_client();
         MqttHandlers handlers{.message =
                                   [this](std::string topic, std::string payload) {
                                       receive(std::move(topic), std::move(payload));
@@ -728,6 +882,7 @@ struct Hub::Impl {
         std::vector<std::string> filters{"kled/v1/" + options.fleet + "/d/+/up/#"};
         co_await session.subscribe(std::move(filters));
         backoff.reset();
+        connection_error.clear();
         log::info("edge", "connected to the broker",
                   {{"broker", options.broker_host},
                    {"port", options.broker_port},
@@ -769,6 +924,10 @@ struct Hub::Impl {
     std::map<std::string, std::shared_ptr<const std::string>, std::less<>> cache;
     std::size_t cache_size = 0;
 
+    std::map<std::string, SteadyTime> renewed;  // when a device was last given a certificate
+    std::optional<MqttTls> own_certificate;
+    std::string connection_error;  // why the last connection ended or was not made
+
     bool busy = false;
     Signal turn_over{executor};
     std::deque<Incoming> inbox;
@@ -807,6 +966,10 @@ asio::awaitable<void> Hub::nodes(std::vector<NodeSpec> specs) {
     return impl_->nodes(std::move(specs));
 }
 void Hub::show_again() { impl_->show_again(); }
+void Hub::show_again(const std::string& device) { impl_->show_again(device); }
+asio::awaitable<Hub::Removal> Hub::remove(std::string device, bool force) {
+    return impl_->remove(std::move(device), force);
+}
 asio::awaitable<std::string> Hub::create_token(std::string device, Labels labels,
                                                std::chrono::seconds lifetime) {
     return impl_->create_token(std::move(device), std::move(labels), lifetime);

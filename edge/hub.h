@@ -35,6 +35,8 @@ struct HubOptions {
     std::chrono::milliseconds first_reconnect{500};  ///< upper bounds of random pauses
     std::chrono::milliseconds longest_reconnect{30'000};
     std::chrono::hours assignment_lifetime{24 * 7};
+    /// Of devices' certificates, which they renew from half of it on.
+    std::chrono::seconds certificate_lifetime{std::chrono::hours{24 * 365}};
     ProtocolRange protocol = our_protocol;
 };
 
@@ -49,6 +51,8 @@ public:
     /// `status` is what the hub owns of EdgeDeployment.status. False: as above.
     virtual boost::asio::awaitable<bool> deployment(const std::string& ns, const std::string& name,
                                                     const json::object& status) = 0;
+    /// The device was removed: nothing of it is shown any more. False: as above.
+    virtual boost::asio::awaitable<bool> removed(const std::string& device) = 0;
 };
 
 /// All calls on its loop; from another: `on(hub.executor(), hub.deliver(…))`.
@@ -74,6 +78,9 @@ public:
     boost::asio::awaitable<void> nodes(std::vector<NodeSpec> specs);
     /// The mirror may show now what it could not before.
     void show_again();
+    /// Somebody deleted what the mirror shows of a device. One that is still of the fleet is shown
+    /// again: what removes a device is `remove`.
+    void show_again(const std::string& device);
 
     /// A token for one device, valid for `lifetime`; printed once, kept as a hash.
     boost::asio::awaitable<std::string> create_token(std::string device, Labels labels,
@@ -81,6 +88,14 @@ public:
     /// Error(denied) for a bad token, Error(conflict) when the name is taken by another key.
     boost::asio::awaitable<EnrolmentAnswer> enrol(EnrolmentRequest request);
     [[nodiscard]] const std::string& server_ca_pem() const noexcept;
+
+    struct Removal {
+        std::string broker{};  ///< why the broker does not refuse it yet; empty: it does
+    };
+    /// Shuts a device out for good: its certificates and tokens are worth nothing from now on, its
+    /// connection ends, and it is shown nowhere. What runs on it goes on. Error(not_found);
+    /// Error(conflict) for one that cannot be told because it is offline, unless `force`.
+    boost::asio::awaitable<Removal> remove(std::string device, bool force);
 
     [[nodiscard]] const std::map<std::string, DeviceRecord>& devices() const noexcept;
     [[nodiscard]] boost::asio::any_io_executor executor() const;

@@ -39,6 +39,13 @@ store::OpenOptions schema() {
                            {2, R"(
         ALTER TABLE devices ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
         UPDATE devices SET epoch = (SELECT value FROM meta WHERE key = 'epoch');
+    )"},
+                           {3, R"(
+        CREATE TABLE certificates (
+            serial TEXT PRIMARY KEY, device TEXT NOT NULL, key TEXT NOT NULL,
+            not_after INTEGER NOT NULL, revoked INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+        CREATE INDEX certificates_device ON certificates (device);
+        CREATE TABLE removed (name TEXT PRIMARY KEY, shown INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     )"}}};
 }
 
@@ -235,6 +242,46 @@ TokenRecord HubStore::use_token(std::string_view hash, std::string_view device,
     database_.execute("UPDATE tokens SET used_by = ?, used_key = ? WHERE hash = ?",
                       {device, key, hash});
     return *std::move(token);
+}
+
+void HubStore::put_certificate(const CertificateRecord& c, WallTime now) {
+    database_.execute("DELETE FROM certificates WHERE not_after < ?", {seconds_of(now)});
+    database_.execute("UPDATE certificates SET revoked = 1 WHERE device = ? AND key <> ?",
+                      {c.device, c.key_id});
+    database_.execute("INSERT OR REPLACE INTO certificates VALUES (?, ?, ?, ?, 0)",
+                      {c.serial, c.device, c.key_id, seconds_of(c.not_after)});
+    database_.execute("DELETE FROM removed WHERE name = ?", {c.device});
+}
+
+void HubStore::remove_device(std::string_view name) {
+    database_.execute("UPDATE certificates SET revoked = 1 WHERE device = ?", {name});
+    database_.execute("DELETE FROM tokens WHERE device = ? OR used_by = ?", {name, name});
+    database_.execute("DELETE FROM devices WHERE name = ?", {name});
+    database_.execute("INSERT OR REPLACE INTO removed VALUES (?, 0)", {name});
+}
+
+std::vector<HubStore::Removed> HubStore::removed() {
+    std::vector<Removed> all;
+    database_.query(
+        "SELECT name, shown FROM removed ORDER BY name", {}, [&all](const store::Row& row) {
+            all.push_back({.name = std::string{row.text(0)}, .shown = row.integer(1) != 0});
+            return true;
+        });
+    return all;
+}
+
+void HubStore::put_removed_shown(std::string_view name) {
+    database_.execute("UPDATE removed SET shown = 1 WHERE name = ?", {name});
+}
+
+std::vector<std::string> HubStore::revoked() {
+    std::vector<std::string> serials;
+    database_.query("SELECT serial FROM certificates WHERE revoked = 1", {},
+                    [&serials](const store::Row& row) {
+                        serials.emplace_back(row.text(0));
+                        return true;
+                    });
+    return serials;
 }
 
 }  // namespace kled::edge

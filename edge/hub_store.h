@@ -35,6 +35,14 @@ struct TokenRecord {
     WallTime expires{};
 };
 
+/// A certificate that a device was given.
+struct CertificateRecord {
+    std::string serial;  ///< hex
+    std::string device;
+    std::string key_id;
+    WallTime not_after;
+};
+
 class HubStore {
 public:
     explicit HubStore(const std::filesystem::path& path);
@@ -68,6 +76,20 @@ public:
     /// Error(denied) when it is unknown, expired, used, or for another device.
     [[nodiscard]] TokenRecord use_token(std::string_view hash, std::string_view device,
                                         std::string_view key, WallTime now);
+
+    /// What the device was given before for another key is revoked with it. Expired ones go.
+    void put_certificate(const CertificateRecord& certificate, WallTime now);
+    /// Forgets the device, revokes its certificates and the tokens that were for it or used by it.
+    void remove_device(std::string_view name);
+    /// Devices that were removed and have not joined again.
+    struct Removed {
+        std::string name;
+        bool shown = false;  ///< its EdgeNode is gone too
+    };
+    [[nodiscard]] std::vector<Removed> removed();
+    void put_removed_shown(std::string_view name);
+    /// Serials of certificates that have not expired.
+    [[nodiscard]] std::vector<std::string> revoked();
 
 private:
     store::Database database_;

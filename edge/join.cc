@@ -15,6 +15,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <chrono>
+#include <cstdio>
 #include <utility>
 
 namespace kled::edge {
@@ -27,11 +28,12 @@ namespace {
 
 /// The key in `path`, made by `make` when it is not there.
 template <typename Make>
-std::string load_or_create(const fs::path& path, Make make) {
+std::string load_or_create(const fs::path& path, Make make, std::vector<fs::path>& made) {
     if (auto held = read_file_if_exists(path, 64U << 10U)) return *std::move(held);
-    const Secret made = make();
-    write_file_atomic(path, made.reveal(), 0600);
-    return std::string{made.reveal()};
+    const Secret key = make();
+    write_file_atomic(path, key.reveal(), 0600);
+    made.push_back(path);
+    return std::string{key.reveal()};
 }
 
 bool same_fleet(const fs::path& state, const EnrolmentAnswer& answer) {
@@ -58,17 +60,25 @@ bool same_fleet(const fs::path& state, const EnrolmentAnswer& answer) {
 
 JoinKeys prepare_keys(const fs::path& state, const std::string& device) {
     check_name("device", device);
+    std::vector<fs::path> made;
+    if (!fs::exists(state)) made.push_back(state);
     make_directories(state, 0700);
-    auto pem =
-        load_or_create(state / "device.key", [] { return crypto::PrivateKey::generate().pem(); });
-    auto sealing =
-        load_or_create(state / "sealing.key", [] { return crypto::Identity::generate().text(); });
+    auto pem = load_or_create(
+        state / "device.key", [] { return crypto::PrivateKey::generate().pem(); }, made);
+    auto sealing = load_or_create(
+        state / "sealing.key", [] { return crypto::Identity::generate().text(); }, made);
     JoinKeys keys{.request = crypto::PrivateKey::from_pem(pem).request(
                       {.common_name = device, .organizations = {}}),
-                  .recipient = crypto::Identity::parse(sealing).recipient().text()};
+                  .recipient = crypto::Identity::parse(sealing).recipient().text(),
+                  .made = std::move(made)};
     wipe(pem);
     wipe(sealing);
     return keys;
+}
+
+void discard_keys(const JoinKeys& keys) noexcept {
+    // A folder that has something else in it stays.
+    for (auto path = keys.made.rbegin(); path != keys.made.rend(); ++path) ::remove(path->c_str());
 }
 
 void save_identity(const fs::path& state, const EnrolmentAnswer& answer) {
@@ -98,7 +108,7 @@ asio::awaitable<EnrolmentAnswer> join(fs::path state, std::string text, std::str
                                              "joins anew with the same keys"};
     }
     if (server.empty()) server = token.server;
-    const auto keys = prepare_keys(state, device);
+    check_name("device", device);
     const auto loop = co_await asio::this_coro::executor;
     const auto url = net::parse_url(server);
     if (url.scheme != "https")
@@ -120,6 +130,7 @@ asio::awaitable<EnrolmentAnswer> join(fs::path state, std::string text, std::str
     options.tls.insecure = false;
     options.tls.ca_pem = std::move(ca.body);
     net::HttpClient hub{loop, url, options};
+    const auto keys = prepare_keys(state, device);
     const EnrolmentRequest request{.secret = token.secret.clone(),
                                    .device = device,
                                    .request = keys.request,
@@ -129,8 +140,12 @@ asio::awaitable<EnrolmentAnswer> join(fs::path state, std::string text, std::str
     post.target = enrolment_join_path;
     post.headers.set("Content-Type", "application/json");
     post.body = to_json(request).reveal();
+    // Where the answer is lost the keys stay, and it can be asked for again with the same token.
     const auto response = co_await hub.send(std::move(post));
-    if (response.status != 200) refused(response, server);
+    if (response.status != 200) {
+        discard_keys(keys);
+        refused(response, server);
+    }
     auto answer = parse_enrolment_answer(response.body);
     if (answer.device != device)
         throw Error{ErrorKind::denied, server + ": answered for another device"};

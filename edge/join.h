@@ -8,16 +8,21 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace kled::edge {
 
 /// What a device asks with. Keys are made once and kept in `<state>`, so that an answer that was
 /// lost can be asked for again with the same token.
 struct JoinKeys {
-    std::string request;    ///< PKCS#10, PEM
-    std::string recipient;  ///< "age1…"
+    std::string request;                        ///< PKCS#10, PEM
+    std::string recipient;                      ///< "age1…"
+    std::vector<std::filesystem::path> made{};  ///< by this call, in the order of their making
 };
 [[nodiscard]] JoinKeys prepare_keys(const std::filesystem::path& state, const std::string& device);
+
+/// After a refusal: removes what `prepare_keys` made.
+void discard_keys(const JoinKeys& keys) noexcept;
 
 /// Writes `<state>/agent.json`, the certificate and the broker's CA. What another fleet left
 /// (assignments signed by another key) is removed.

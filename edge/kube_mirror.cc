@@ -73,6 +73,17 @@ asio::awaitable<bool> KubeMirror::node(const DeviceRecord& device, const json::o
     co_return true;
 }
 
+asio::awaitable<bool> KubeMirror::removed(const std::string& device) {
+    if (!co_await client_.map(node_kind)) co_return false;
+    const std::string everywhere;
+    const auto object = co_await client_.get(node_kind, everywhere, device);
+    // Of another hub's fleet it is not ours to delete.
+    if (!object || kube::find_string(object->fields(), {"spec", "fleet"}) != fleet_) co_return true;
+    const kube::DeleteOptions options;
+    co_await client_.remove(node_kind, everywhere, device, options);
+    co_return true;
+}
+
 asio::awaitable<bool> KubeMirror::deployment(const std::string& ns, const std::string& name,
                                              const json::object& status) {
     if (!co_await client_.map(deployment_kind)) co_return false;
@@ -136,9 +147,12 @@ asio::awaitable<void> KubeMirror::follow(Hub& hub) {
     const auto loop = co_await asio::this_coro::executor;
     Signal changed{loop};
     kube::Informer informer{loop, client_, node_kind};
-    informer.add_handler([&changed](const kube::Informer::Change& change) {
-        // Status comes from the hub itself.
-        if (change.kind != kube::Informer::Change::Kind::removed) changed.notify();
+    informer.add_handler([&changed, &hub](const kube::Informer::Change& change) {
+        if (change.kind == kube::Informer::Change::Kind::removed) {
+            hub.show_again(std::string{change.object.name()});
+        } else {
+            changed.notify();  // status comes from the hub itself
+        }
     });
     TaskGroup tasks{loop};
     tasks.spawn(informer.run());

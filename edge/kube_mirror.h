@@ -17,8 +17,9 @@ public:
                                       const json::object& status) override;
     boost::asio::awaitable<bool> deployment(const std::string& ns, const std::string& name,
                                             const json::object& status) override;
-    /// Follows EdgeNodes and tells `hub` their labels, and when their definitions come; until
-    /// cancelled. On the hub's loop.
+    boost::asio::awaitable<bool> removed(const std::string& device) override;
+    /// Follows EdgeNodes and tells `hub` their labels, which of them were deleted, and when their
+    /// definitions come; until cancelled. On the hub's loop.
     boost::asio::awaitable<void> follow(Hub& hub);
 
 private:

@@ -260,6 +260,7 @@ asio::awaitable<void> MqttSession::connect() {
     impl.socket.emplace(impl.executor, duplicate);
     impl.write_wanted.notify();
     co_await with_timeout(impl.options.connect_timeout, impl.where, impl.handshake());
+    if (!impl.connack) throw_cancelled();
     if (*impl.connack != 0) {
         throw Error{*impl.connack == MQTT_RC_NOT_AUTHORIZED ||
                             *impl.connack == MQTT_RC_BAD_USERNAME_OR_PASSWORD

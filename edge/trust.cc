@@ -45,9 +45,47 @@ json::object write(const BlobRef& blob) {
     return {{"digest", blob.digest}, {"size", blob.size}, {"wire", blob.wire}};
 }
 
-[[noreturn]] void deny(const std::string& why) {
-    throw Error{ErrorKind::denied, "assignment refused: " + why};
+[[noreturn]] void deny(std::string_view what, const std::string& why) {
+    throw Error{ErrorKind::denied, std::string{what} + " refused: " + why};
 }
+
+json::object write(const HubCertificate& certificate) {
+    return {{"key", to_base64(certificate.key)},
+            {"not_after", seconds_of(certificate.not_after)},
+            {"sig", to_base64(certificate.signature)}};
+}
+
+/// Signs all that is in `message`, which names `certificate` as its hub.
+std::string sign(std::string_view kind, json::object message, const crypto::SigningKey& hub,
+                 const HubCertificate& certificate) {
+    message["hub"] = write(certificate);
+    message["sig"] = to_base64(hub.sign(statement(kind, message)));
+    return kube::to_canonical_json(json::value(std::move(message)));
+}
+
+/// When the hub's key expires; denied unless it is certified and has signed all of `message`, also
+/// the fields that a newer hub adds.
+WallTime check_signed(std::string_view what, std::string_view kind, const json::object& message,
+                      const Fields& fields, const Trust& trust) {
+    const auto hub = fields.object("hub");
+    const auto hub_key = hub.bytes("key", key_bytes);
+    const auto hub_not_after = read_time(hub, "not_after");
+    if (!trust.delivery.verify(hub_statement(trust.fleet, hub_key, hub_not_after),
+                               hub.bytes("sig", signature_bytes)))
+        deny(what, "the hub's key is not certified by delivery key " + trust.delivery.id() +
+                       " for fleet " + trust.fleet);
+    const auto signature = fields.bytes("sig", signature_bytes);
+    auto signed_part = message;
+    signed_part.erase("sig");
+    const auto key = crypto::VerifyingKey::from_raw(hub_key);
+    if (!key.verify(statement(kind, std::move(signed_part)), signature))
+        deny(what, "its signature is not by the hub's key " + key.id());
+    return hub_not_after;
+}
+
+constexpr std::string_view assignment_kind = "kled assignment v1";
+constexpr std::string_view renewal_kind = "kled device certificate v1";
+constexpr std::size_t renewal_limit = 16U << 10U;
 
 }  // namespace
 
@@ -75,38 +113,19 @@ std::string sign_assignment(const Assignment& assignment, const crypto::SigningK
         {"chunks", assignment.document.chunks()},
         {"not_before", seconds_of(assignment.not_before)},
         {"exp", seconds_of(assignment.expires)},
-        {"hub",
-         {{"key", to_base64(certificate.key)},
-          {"not_after", seconds_of(certificate.not_after)},
-          {"sig", to_base64(certificate.signature)}}},
     };
     for (auto& field : write(assignment.document)) message[field.key()] = field.value();
     if (assignment.secrets) message["secrets"] = write(*assignment.secrets);
-    message["sig"] = to_base64(hub.sign(statement("kled assignment v1", message)));
-    auto payload = kube::to_canonical_json(json::value(std::move(message)));
+    auto payload = sign(assignment_kind, std::move(message), hub, certificate);
     assert(payload.size() <= pointer_limit);
     return payload;
 }
 
 Assignment verify_assignment(std::string_view payload, const Trust& trust,
                              std::optional<WallTime> now) {
-    auto message = parse_message("desired", payload, pointer_limit);
+    const auto message = parse_message("desired", payload, pointer_limit);
     const Fields fields{message, "desired"};
-    const auto hub = fields.object("hub");
-    const auto hub_key = hub.bytes("key", key_bytes);
-    const auto hub_not_after = read_time(hub, "not_after");
-    if (!trust.delivery.verify(hub_statement(trust.fleet, hub_key, hub_not_after),
-                               hub.bytes("sig", signature_bytes)))
-        deny("the hub's key is not certified by delivery key " + trust.delivery.id() +
-             " for fleet " + trust.fleet);
-
-    // The signature covers all other fields, also those a newer hub adds.
-    const auto signature = fields.bytes("sig", signature_bytes);
-    auto signed_part = message;
-    signed_part.erase("sig");
-    const auto key = crypto::VerifyingKey::from_raw(hub_key);
-    if (!key.verify(statement("kled assignment v1", std::move(signed_part)), signature))
-        deny("its signature is not by the hub's key " + key.id());
+    const auto hub_not_after = check_signed("assignment", assignment_kind, message, fields, trust);
 
     Assignment assignment{
         .fleet = fields.text("fleet", 64),
@@ -121,12 +140,34 @@ Assignment verify_assignment(std::string_view payload, const Trust& trust,
     if (fields.number("chunk_size") != chunk_bytes)
         fields.fail("chunk_size", "must be " + std::to_string(chunk_bytes));
     if (assignment.fleet != trust.fleet || assignment.device != trust.device)
-        deny("it is for device " + assignment.device + " of fleet " + assignment.fleet);
-    if (now && *now > hub_not_after) deny("the hub's key expired at " + to_rfc3339(hub_not_after));
+        deny("assignment",
+             "it is for device " + assignment.device + " of fleet " + assignment.fleet);
+    if (now && *now > hub_not_after)
+        deny("assignment", "the hub's key expired at " + to_rfc3339(hub_not_after));
     if (now && *now < assignment.not_before)
-        deny("it is not valid before " + to_rfc3339(assignment.not_before));
-    if (now && *now > assignment.expires) deny("it expired at " + to_rfc3339(assignment.expires));
+        deny("assignment", "it is not valid before " + to_rfc3339(assignment.not_before));
+    if (now && *now > assignment.expires)
+        deny("assignment", "it expired at " + to_rfc3339(assignment.expires));
     return assignment;
+}
+
+std::string sign_renewal(std::string_view fleet, std::string_view device,
+                         std::string_view certificate_pem, const crypto::SigningKey& hub,
+                         const HubCertificate& certificate) {
+    return sign(renewal_kind,
+                {{"fleet", fleet}, {"device", device}, {"certificate", certificate_pem}}, hub,
+                certificate);
+}
+
+std::string verify_renewal(std::string_view payload, const Trust& trust) {
+    const auto message = parse_message("certificate", payload, renewal_limit);
+    const Fields fields{message, "certificate"};
+    static_cast<void>(check_signed("certificate", renewal_kind, message, fields, trust));
+    const auto fleet = fields.text("fleet", 64);
+    const auto device = fields.text("device", 64);
+    if (fleet != trust.fleet || device != trust.device)
+        deny("certificate", "it is for device " + device + " of fleet " + fleet);
+    return fields.text("certificate", renewal_limit);
 }
 
 std::string sign_bundle(const crypto::SigningKey& delivery, std::string_view fleet,

@@ -61,6 +61,16 @@ struct Assignment {
                                  std::string_view deployment, std::string_view revision,
                                  std::string_view digest, std::string_view signature) noexcept;
 
+/// The payload of dn/certificate: "this is the certificate of device D in fleet F", by the hub's
+/// key. It opens nothing without the device's own key; signed, so that nobody on the way can put a
+/// useless one in its place.
+[[nodiscard]] std::string sign_renewal(std::string_view fleet, std::string_view device,
+                                       std::string_view certificate_pem,
+                                       const crypto::SigningKey& hub,
+                                       const HubCertificate& certificate);
+/// The PEM in it. Error(invalid|denied) as `verify_assignment`; the device's clock is not asked.
+[[nodiscard]] std::string verify_renewal(std::string_view payload, const Trust& trust);
+
 /// From {digest, size, wire}.
 [[nodiscard]] BlobRef read_blob_ref(const Fields& fields);
 

@@ -54,6 +54,27 @@ TEST(Assignment, OfTheHubIsAcceptedAndReadBack) {
     EXPECT_EQ(read.secrets, given.secrets);
 }
 
+TEST(RenewalAnswer, IsTheHubsForThisDeviceOrRefused) {
+    const Fleet fleet;
+    const auto payload = sign_renewal("lab", "d1", "PEM", fleet.hub, fleet.certificate);
+    EXPECT_EQ(verify_renewal(payload, fleet.trust), "PEM");
+    const auto refused = [&fleet](const std::string& text) {
+        return why([&] { (void)verify_renewal(text, fleet.trust); });
+    };
+    EXPECT_NE(refused(sign_renewal("lab", "d2", "PEM", fleet.hub, fleet.certificate))
+                  .find("for device d2"),
+              std::string::npos);
+    const auto thief = crypto::SigningKey::generate();
+    EXPECT_NE(refused(sign_renewal("lab", "d1", "PEM", thief, fleet.certificate))
+                  .find("not by the hub's key"),
+              std::string::npos);
+    // What the hub signs for one purpose serves no other.
+    EXPECT_NE(refused(fleet.payload()), "accepted");
+    auto other = payload;
+    other.replace(other.find("PEM"), 3, "MEP");
+    EXPECT_NE(refused(other), "accepted");
+}
+
 TEST(Assignment, WithAnyByteChangedIsRefused) {
     const Fleet fleet;
     const auto payload = fleet.payload();

@@ -50,8 +50,6 @@ std::vector<std::string> environment(const Container& container) {
     return env;
 }
 
-std::string cgroup_name(const ProcessKey& key) { return key.first + "_" + key.second; }
-
 }  // namespace
 
 /// One container of a workload, and the process that is it.
@@ -106,6 +104,10 @@ struct ProcessRuntime::Impl {
             unit->poke();
         }
         entry.changed.notify();
+    }
+
+    [[nodiscard]] CgroupName cgroup_name(const ProcessKey& key) const {
+        return {.agent = options.agent, .container = key.first + "_" + key.second};
     }
 
     // --- One workload
@@ -415,6 +417,7 @@ struct ProcessRuntime::Impl {
         records.erase(key);
         strangers.erase(key);
         stranger_gone.cancel();
+        gone.notify();
     }
 
     /// A workload that comes back while the last of it goes begins when it is gone.
@@ -476,6 +479,7 @@ struct ProcessRuntime::Impl {
     std::set<ProcessKey> strangers;                                 // being stopped
     asio::steady_timer stranger_gone{executor, SteadyTime::max()};  // never fires; is cancelled
     Signal gone{executor};
+    bool stopping = false;
     TaskGroup tasks;
 };
 
@@ -484,6 +488,7 @@ ProcessRuntime::ProcessRuntime(asio::any_io_executor executor, ThreadPool& pool,
     : impl_{std::make_unique<Impl>(std::move(executor), pool, store, std::move(options),
                                    std::move(changed))} {
     impl_->records = store.processes();
+    sweep_cgroups(impl_->options.cgroups, impl_->options.agent);
 }
 
 ProcessRuntime::~ProcessRuntime() = default;
@@ -495,6 +500,7 @@ asio::awaitable<void> ProcessRuntime::run() {
 }
 
 void ProcessRuntime::apply(Workload workload) {
+    if (impl_->stopping) return;
     const auto id = workload.id;
     const auto [held, fresh] = impl_->entries.try_emplace(id, impl_->executor);
     auto& entry = held->second;
@@ -534,11 +540,17 @@ void ProcessRuntime::settled() {
 }
 
 asio::awaitable<void> ProcessRuntime::stop_all() {
+    impl_->stopping = true;
     for (auto& [id, entry] : impl_->entries) {
         entry.target.reset();
         impl_->retarget(entry);
     }
-    while (!impl_->entries.empty()) co_await impl_->gone.wait();
+    for (;;) {
+        // What an earlier run left, and what was stopped before it was found again.
+        settled();
+        if (impl_->entries.empty() && impl_->strangers.empty()) break;
+        co_await impl_->gone.wait();
+    }
 }
 
 std::vector<WorkloadId> ProcessRuntime::known() const {

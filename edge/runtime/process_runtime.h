@@ -24,6 +24,7 @@ public:
             secrets;                 ///< where secret volumes are kept; a tmpfs where there is one
         std::filesystem::path logs;  ///< <folder>/<container>.log
         std::filesystem::path cgroups = "/sys/fs/cgroup";
+        std::string agent;  ///< "<fleet>.<device>": its control groups stand below this name
         std::string boot_id;
         std::size_t log_bytes = 1U << 20U;  ///< of one container; the older half goes first
     };
@@ -41,7 +42,8 @@ public:
     [[nodiscard]] std::vector<Condition> conditions() const override;
     [[nodiscard]] std::string logs(const WorkloadId& id, std::string_view container,
                                    std::size_t bytes) const override;
-    /// Stops all workloads and waits for them; `run` has to be running.
+    /// Stops all workloads, also those that an earlier run left, and waits for them; what is
+    /// applied from then on is not begun. `run` has to be running.
     boost::asio::awaitable<void> stop_all();
 
 private:

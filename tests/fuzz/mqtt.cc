@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "edge/bundle.h"
 #include "edge/device.h"
+#include "edge/enrolment.h"
 #include "edge/names.h"
 #include "edge/protocol.h"
 #include "edge/trust.h"
@@ -56,6 +57,15 @@ bool read_message(std::string_view leaf, std::string_view payload) {
     if (leaf == "state") return read(payload, parse_state);
     if (leaf == "ack") return read(payload, parse_ack);
     if (leaf == "hub") return read(payload, parse_hub_notice);
+    if (leaf == "renew") return read(payload, parse_renewal_request);
+    if (leaf == "certificate") {
+        try {
+            static_cast<void>(verify_renewal(payload, trust()));
+            return true;
+        } catch (const Error&) {
+            return false;
+        }
+    }
     return false;
 }
 

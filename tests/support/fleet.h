@@ -50,6 +50,10 @@ public:
         deployments[ns + "/" + name] = status;
         co_return true;
     }
+    asio::awaitable<bool> removed(const std::string& device) override {
+        nodes.erase(device);
+        co_return true;
+    }
     std::map<std::string, json::object> nodes;
     std::map<std::string, json::object> deployments;
     std::chrono::milliseconds delay{0};  ///< of the API's answer, after it has taken a node

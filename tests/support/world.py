@@ -1,8 +1,10 @@
 """The whole of kled on one machine: kledd, a broker, a Git repository with the hook, devices."""
+import contextlib
 import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import urllib.request
 
@@ -47,18 +49,47 @@ class Device:
             return answer.read().decode()
 
     def stop(self):
+        """Nothing of it is left, also where the agent was killed before it could stop its workloads."""
         self.agent.stop()
-        for group in self.cgroup:
-            try:
-                group.rmdir()
-            except OSError:
-                pass  # a workload is still ending; the group goes with the machine
+        clear_groups(agent_groups(self.name), of=self.state)
+        clear_groups(self.cgroup)
+
+
+def agent_groups(name, fleet="default"):
+    """Where the agent puts its workloads' groups."""
+    top = pathlib.Path("/sys/fs/cgroup")
+    return [top / place / "kled" / f"{fleet}.{name}" for place in ("", "memory", "cpu")]
+
+
+def clear_groups(groups, of=None):
+    """Kills what runs in these groups and those below, and removes them; a Failure when one stays. With `of`, a folder:
+    only what has its KLED_ROOT below it, and a group in which others run is left to them."""
+    for top in groups:
+        below = sorted((p for p in top.glob("**/") if p != top), reverse=True) if top.exists() else []
+        for group in [*below, top]:
+            wait_for(f"the control group {group} is empty and removed", lambda g=group: remove_group(g, of), 10)
+
+
+def remove_group(group, of):
+    others = False
+    with contextlib.suppress(FileNotFoundError):
+        others = of is not None and any(p.is_dir() for p in group.iterdir())
+        for pid in (group / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                if of and f"\0KLED_ROOT={of}/".encode() not in b"\0" + pathlib.Path(f"/proc/{pid}/environ").read_bytes():
+                    others = True
+                    continue
+                os.kill(int(pid), signal.SIGKILL)
+        if not others:
+            group.rmdir()
+    return others or not group.exists()
 
 
 def limit_group(name, cpu_share=0.5, memory_mib=256):
     """A cgroup (v2, or v1's cpu and memory) with a device's limits; nothing where we may not."""
     top = pathlib.Path("/sys/fs/cgroup")
     group = f"kled-demo-{os.getpid()}-{name}"
+    made = [top / group] if (top / "cgroup.controllers").exists() else [top / "cpu" / group, top / "memory" / group]
     try:
         if (top / "cgroup.controllers").exists():
             path = top / group
@@ -73,6 +104,7 @@ def limit_group(name, cpu_share=0.5, memory_mib=256):
         (memory / "memory.limit_in_bytes").write_text(str(memory_mib << 20))
         return [cpu, memory]
     except OSError:
+        clear_groups(made)
         return []
 
 
@@ -161,10 +193,12 @@ class World:
                               + "".join(f"- {name}\n" for name in names))
 
     def stop(self):
-        for device in self.devices:
-            device.stop()
-        for child in (self.kledd, self.broker):
-            child.stop()
+        try:
+            for device in self.devices:
+                device.stop()
+        finally:
+            for child in (self.kledd, self.broker):
+                child.stop()
 
     def logs(self):
         for child in (self.kledd, self.broker, *[d.agent for d in self.devices]):
