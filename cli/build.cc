@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/flag_values.h"
 #include "cli/helm.h"
 #include "cli/output.h"
 #include "cli/watch.h"
@@ -234,16 +235,18 @@ void add_build(CLI::App& app, Globals&) {
         "  kled build 'https://github.com/org/repo//overlays/dev?ref=v1'");
     build->add_option("directory", flags->directory, "Where kustomization.yaml is")
         ->capture_default_str();
-    build
-        ->add_option("--reorder", flags->reorder,
-                     "Order of the objects: legacy (namespaces first) or none")
-        ->check(CLI::IsMember({"legacy", "none"}))
-        ->capture_default_str();
-    build
-        ->add_option("--load-restrictor", flags->load_restrictor,
-                     "Whether files outside a kustomization's directory may be read")
-        ->check(CLI::IsMember({"LoadRestrictionsRootOnly", "LoadRestrictionsNone"}))
-        ->capture_default_str();
+    const auto one_of = [build](const std::string& flag, std::string& value, const char* says,
+                                const std::vector<std::string>& values) {
+        complete_flag(*build->add_option(flag, value, says)
+                           ->check(CLI::IsMember(values))
+                           ->capture_default_str(),
+                      values);
+    };
+    one_of("--reorder", flags->reorder, "Order of the objects: legacy (namespaces first) or none",
+           {"legacy", "none"});
+    one_of("--load-restrictor", flags->load_restrictor,
+           "Whether files outside a kustomization's directory may be read",
+           {"LoadRestrictionsRootOnly", "LoadRestrictionsNone"});
     build->add_option("--output", flags->output_file,
                       "Write to this file instead of standard output");
     // --output is the file, as in kustomize.

@@ -1,4 +1,5 @@
 #include "cli/command.h"
+#include "cli/flag_values.h"
 
 #include <CLI/CLI.hpp>
 
@@ -39,6 +40,23 @@ std::map<const CLI::App*, Values>& values_of_verbs() {
     return values;
 }
 
+/// Where the word before is a flag with a value, only its values may follow: those that are known,
+/// else whatever the shell finds (files).
+bool print_values_of_flag(const CLI::App& verb, const std::vector<std::string>& words) {
+    if (words.empty()) return false;
+    auto last = words.size() - 1;
+    if (words[last] == "=" && last > 0) --last;  // a shell splits --flag=value
+    if (!words[last].starts_with('-')) return false;
+    for (const auto* app = &verb; app != nullptr; app = app->get_parent()) {
+        const auto* option = app->get_option_no_throw(words[last]);
+        if (option == nullptr) continue;
+        if (option->get_items_expected_max() == 0) return false;
+        for (const auto& value : values_of_flag(*option)) std::cout << value << '\n';
+        return true;
+    }
+    return false;
+}
+
 }  // namespace
 
 void add_completion(CLI::App& app, Globals&) {
@@ -62,10 +80,12 @@ void print_candidates(CLI::App* app, Globals& globals, const std::vector<std::st
     const auto flag = std::ranges::find(words, "--state");
     if (flag != words.end() && flag + 1 != words.end()) globals.state = *(flag + 1);
     for (const auto& word : words) {
+        if (word.starts_with('-')) continue;
         for (auto* verb : app->get_subcommands({})) {
             if (verb->check_name(word)) app = verb;
         }
     }
+    if (print_values_of_flag(*app, words)) return;
     for (const auto* verb :
          app->get_subcommands([](const CLI::App* v) { return !v->get_group().empty(); }))
         std::cout << verb->get_name() << '\n';

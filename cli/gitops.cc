@@ -89,6 +89,13 @@ asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
     print(flags.output, table, objects, !flags.name.empty());
 }
 
+asio::awaitable<void> list_names(const Globals& globals, std::vector<std::string>& names) {
+    auto client = connect(co_await asio::this_coro::executor, globals);
+    const std::string everywhere;
+    const auto found = co_await gitops::find_objects(client, everywhere);
+    for (const auto& one : found) names.emplace_back(one.object.name());
+}
+
 // ---- reconcile, suspend, resume
 // ---------------------------------------------------------------------
 
@@ -157,33 +164,44 @@ net::HttpClient socket_client(asio::any_io_executor loop, const Globals& globals
     options.connect_timeout = timeout;
     options.timeout = timeout;
     options.gap_timeout = std::chrono::hours{24};
-    return {std::move(loop),
-            net::parse_url("unix:" + std::filesystem::absolute(globals.socket()).string()),
+    return {std::move(loop), net::parse_url("unix:" + globals.socket().string()),
             std::move(options)};
 }
 
-void print_event(const Flags& flags, std::string_view line) {
+/// False: not one that was asked for.
+bool print_event(const Flags& flags, std::string_view line) {
     const auto event = kube::parse_json(line);
     const auto text = [&](std::string_view key) {
         const auto* value = kube::find(event, {key});
         return value != nullptr && value->is_string() ? std::string{value->get_string()}
                                                       : std::string{};
     };
-    if (!flags.ns.empty() && text("namespace") != flags.ns) return;
-    if (!flags.name.empty() && text("name") != flags.name.substr(flags.name.rfind('/') + 1)) return;
+    if (!flags.ns.empty() && text("namespace") != flags.ns) return false;
+    if (!flags.name.empty() && text("name") != flags.name.substr(flags.name.rfind('/') + 1))
+        return false;
     if (flags.output == Output::json) {
         std::cout << line << '\n' << std::flush;
-        return;
+        return true;
     }
     std::cout << text("time") << "  " << text("type") << "  " << text("kind") << '/'
               << text("namespace") << '/' << text("name") << "  " << text("reason") << "  "
               << text("message") << '\n'
               << std::flush;
+    return true;
+}
+
+/// Error(not_found) for a name that nothing has.
+asio::awaitable<void> check_name(const Globals& globals, const Flags& flags) {
+    auto client = connect(co_await asio::this_coro::executor, globals);
+    const auto all = co_await gitops::find_objects(client, flags.ns);
+    static_cast<void>(gitops::select(all, flags.name));
 }
 
 asio::awaitable<void> logs(const Globals& globals, const Flags& flags) {
+    if (flags.follow && !flags.name.empty()) co_await check_name(globals, flags);
     auto client = socket_client(co_await asio::this_coro::executor, globals, 5s);
     net::Request request;
+    bool said = false;
     request.target = flags.follow ? "/v1/gitops/events?follow" : "/v1/gitops/events";
     auto response = co_await client.open(std::move(request));
     std::string pending;
@@ -191,11 +209,15 @@ asio::awaitable<void> logs(const Globals& globals, const Flags& flags) {
         pending += *piece;
         for (auto end = pending.find('\n'); end != std::string::npos; end = pending.find('\n')) {
             if (response.status == 200)
-                print_event(flags, std::string_view{pending}.substr(0, end));
+                said |= print_event(flags, std::string_view{pending}.substr(0, end));
             if (response.status != 200) throw Error{ErrorKind::unavailable, pending.substr(0, end)};
             pending.erase(0, end + 1);
         }
     }
+    // Nothing is known of it: because nothing happened, or because there is no such thing.
+    if (said || flags.name.empty()) co_return;
+    co_await check_name(globals, flags);
+    std::cerr << "nothing happened to " << flags.name << " since kledd started\n";
 }
 
 asio::awaitable<void> notify(const Globals& globals, const Flags& flags) {
@@ -248,9 +270,15 @@ void add_gitops(CLI::App& app, Globals& globals) {
     auto* group = app.add_subcommand("gitops", "Deployments from Git");
     group->require_subcommand(1);
     const auto flags = std::make_shared<Flags>();
+    const auto names = [&globals] {
+        std::vector<std::string> found;
+        run([&] { return list_names(globals, found); });
+        return found;
+    };
     const auto named = [&](CLI::App* verb, bool required) {
         auto* name = verb->add_option("name", flags->name, "NAME or KIND/NAME");
         if (required) name->required();
+        complete_with(*verb, names);
         verb->add_option("-n,--namespace", flags->ns, "Only of this namespace");
     };
 
@@ -292,7 +320,7 @@ void add_gitops(CLI::App& app, Globals& globals) {
         "What the kledd on this machine did\n\nExample:\n  kled gitops logs -f kustomization/apps");
     named(logs_verb, false);
     logs_verb->add_flag("-f,--follow", flags->follow, "And what it does from now on");
-    add_output_flag(*logs_verb, flags->output);
+    add_output_flag(*logs_verb, flags->output, "-o,--output", {Output::table, Output::json});
     logs_verb->callback([&globals, flags] { run([&] { return logs(globals, *flags); }); });
 
     auto* run_verb = group->add_subcommand(

@@ -1,6 +1,7 @@
 #include "cli/output.h"
 
 #include "base/clock.h"
+#include "cli/flag_values.h"
 #include "kube/yaml.h"
 
 #include <CLI/CLI.hpp>
@@ -74,7 +75,10 @@ void add_output_flag(CLI::App& verb, Output& output, const std::string& flag,
             throw CLI::ValidationError{"-o", "'" + text + "' is not one of " + all};
         output = *found;
     };
-    verb.add_option_function<std::string>(flag, choose, all)->option_text("FORMAT");
+    std::vector<std::string> words;
+    for (const auto form : forms) words.push_back(names.at(form));
+    complete_flag(*verb.add_option_function<std::string>(flag, choose, all)->option_text("FORMAT"),
+                  std::move(words));
 }
 
 void print(Output output, const Table& table, const std::vector<kube::Object>& objects,

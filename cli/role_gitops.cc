@@ -168,7 +168,7 @@ private:
     }
 
     static std::shared_ptr<const Secret> webhook_secret(const std::string& file) {
-        auto text = read_file(file, 4096);
+        std::string text{read_private_file(file).reveal()};
         while (text.ends_with('\n')) text.pop_back();
         if (text.empty()) throw Error{ErrorKind::invalid, file + " is empty"};
         return std::make_shared<const Secret>(std::move(text));

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/metrics.h"
+#include "cli/command.h"
 #include "cli/version.h"
 #include "net/http_server.h"
 
@@ -42,7 +43,7 @@ struct ControlSocket::Impl {
 
     static net::ServerOptions options(const Daemon& daemon) {
         net::ServerOptions options;
-        options.unix_socket = daemon.state / "kledd.sock";
+        options.unix_socket = socket_in(daemon.state);
         options.unix_mode = 0660;
         options.body_limit = 1U << 20U;
         return options;

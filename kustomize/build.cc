@@ -144,8 +144,12 @@ BuildResult build(const Files& files, const std::string& directory, const BuildO
     Stopwatch time{result};
     Context context{.files = files, .options = options};
     const auto entry = files.find(directory);
-    if (!entry || entry->kind != Files::Kind::directory) {
-        throw Error{ErrorKind::not_found, files.display(directory) + ": no such directory"};
+    if (!entry) throw Error{ErrorKind::not_found, files.display(directory) + ": no such directory"};
+    if (entry->kind != Files::Kind::directory) {
+        const auto above = files.display(std::string{parent_of(directory)});
+        throw Error{ErrorKind::not_found,
+                    files.display(directory) +
+                        ": a file; name the directory it is in: " + (above.empty() ? "." : above)};
     }
     const auto target = load_target(Root{context, entry->path}, true);
     stop_on(context.problems);

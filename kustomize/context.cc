@@ -190,8 +190,10 @@ std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::
         resource->origin = std::move(document.origin);
         resource->quoted = std::move(document.quoted);
         resource->refresh();
-        if (resource->id.name.empty() && !kind_name.ends_with("List"))
-            fail(kind_name + " has no `metadata.name`");
+        if (resource->id.name.empty() && !kind_name.ends_with("List")) {
+            throw Error{ErrorKind::invalid,
+                        resource->origin.at("") + ": " + kind_name + " has no `metadata.name`"};
+        }
         take_previous_ids(*resource);
         resources.push_back(std::move(resource));
     }

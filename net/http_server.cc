@@ -182,16 +182,25 @@ Stream::Endpoint tcp_endpoint(const ServerOptions& options, asio::any_io_executo
     return found.begin()->endpoint();
 }
 
+ErrorKind kind_of_bind(const error_code& code) {
+    namespace errc = boost::system::errc;
+    if (code == errc::address_in_use) return ErrorKind::conflict;
+    if (code == errc::permission_denied) return ErrorKind::denied;
+    if (code == errc::filename_too_long || code == errc::address_not_available)
+        return ErrorKind::invalid;
+    return ErrorKind::unavailable;
+}
+
 /// A socket file that nobody listens on is what a crash left; any other file is not ours.
 void remove_stale_socket(const std::filesystem::path& path, const Stream::Endpoint& endpoint,
                          asio::any_io_executor executor) {
     struct stat status{};
     if (::lstat(path.c_str(), &status) != 0) return;
-    if (!S_ISSOCK(status.st_mode)) throw Error{ErrorKind::unavailable, "exists and is no socket"};
+    if (!S_ISSOCK(status.st_mode)) throw Error{ErrorKind::conflict, "exists and is no socket"};
     Stream::Socket probe{std::move(executor)};
     error_code error;
     probe.connect(endpoint, error);
-    if (!error) throw Error{ErrorKind::unavailable, "another process listens there"};
+    if (!error) throw Error{ErrorKind::conflict, "another process listens there"};
     ::unlink(path.c_str());
 }
 
@@ -211,7 +220,7 @@ struct HttpServer::Impl {
         } catch (const Error& error) {
             throw error.within("listen on " + name);
         } catch (const boost::system::system_error& error) {
-            throw Error{ErrorKind::unavailable,
+            throw Error{kind_of_bind(error.code()),
                         "listen on " + name + ": " + error.code().message()};
         }
     }

@@ -5,14 +5,18 @@ how they end.
     commands.py --bin build/release/bin
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from support.judge import judge  # noqa: E402
@@ -60,7 +64,7 @@ class Commands:
             self.run("edge", *verb.split(), state=nothing, status=NO_ANSWER, says="is a kledd with the role edge running here?")
         for verb in ("", "get", "describe", "token", "token create", "broker", "broker run"):
             self.run("edge", *verb.split(), "--help", says="Usage:" if verb else "SUBCOMMAND")
-        for verb in ("get", "describe", "token create", "broker run"):
+        for verb in ("get", "describe", "remove", "token create", "broker run"):
             self.run("edge", *verb.split(), "--help", says="Example")
         self.run("edge", "join", "--help", says=["Usage: kled-agent join", "--token-file"])
         self.run("edge", status=WRONG)
@@ -75,6 +79,43 @@ class Commands:
         self.run("run", "--state", nothing, program="kled-agent", status=ABSENT, says=["has not joined a fleet", "kled edge token create"])
         self.run("status", "--state", nothing, program="kled-agent", status=ABSENT, says="has not joined a fleet")
 
+    # ---- who asks for what cannot be
+
+    def mistakes(self):
+        folder = self.world.folder
+        taken = socket.socket()
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        self.run("--roles", "api", "--api", "embedded", "--state", folder / "second", "--api-port", port, program="kledd",
+                 status=CONFLICT, says=f"{port}: Address already in use")
+        taken.close()
+        deep = folder / ("x" * 100)
+        self.run("--roles", "api", "--api", "embedded", "--state", deep, program="kledd", status=WRONG, says=["at most 107", "--state"])
+        if deep.exists():
+            raise Failure("a state directory that cannot be used was made")
+        self.run("edge", "get", state=deep, status=WRONG, says="at most 107")
+        config = folder / "kledd.yaml"
+        config.write_text("roles: [api]\ngitops:\n  path: .\n  pathh: .\n")
+        self.run("--config", config, program="kledd", status=WRONG, says=f"{config}:4: there is no flag --gitops-pathh", not_says=["INI"])
+        secret = folder / "secret"
+        secret.write_text("open sesame\n")
+        secret.chmod(0o644)
+        self.run("--roles", "api,gitops", "--api", "embedded", "--state", folder / "second", "--api-port", "0", "--gitops-repo", folder,
+                 "--gitops-webhook-listen", "127.0.0.1:0", "--gitops-webhook-secret-file", secret, program="kledd", status=DENIED,
+                 says=str(secret))
+        (folder / "top").mkdir()
+        (folder / "top/kustomization.yaml").write_text("resources: []\n")
+        self.run("build", folder / "top/kustomization.yaml", status=ABSENT, says=["a file; name the directory", str(folder / "top")])
+        agent = folder / "agent"
+        agent.mkdir()
+        (agent / "agent.json").write_text("{}")
+        self.run("edge", "broker", "run", "--print-config", state=agent, status=CONFLICT, says=["kled-agent", "--state"])
+        if (agent / "edge/pki").exists():
+            raise Failure("certificate authorities were made in an agent's state")
+        self.run("edge", "broker", "run", "--print-config", state=folder / "fresh", says=["made new ones", str(folder / "fresh/edge/pki")])
+        self.run("edge", "broker", "run", "--print-config", state=folder / "fresh", not_says=["made new ones"])
+
     # ---- tokens and joining
 
     def tokens(self):
@@ -87,6 +128,7 @@ class Commands:
         self.run("edge", "token", "create", "--label", "a b=c", status=WRONG, says="a b")
         self.run("edge", "token", "create", "--label", "a=" + "x" * 64, status=WRONG, says="63")
         self.run("edge", "token", "create", "--ttl", "soon", status=WRONG, says="soon")
+        self.run("edge", "token", "create", "--ttl", "0", status=WRONG, says="--ttl 0")
         token = self.run("edge", "token", "create", "--device", "press-4", "--label", "site=hall-2").strip()
         if len(token.split()) != 1:
             raise Failure(f"a token is one word, not: {token}")
@@ -103,7 +145,8 @@ class Commands:
         self.run("join", "--state", press, "--token-file", world.folder / "absent", program="kled-agent", status=ABSENT, says="absent")
         self.run("join", "--state", press, "--name", "press-5", "--token-file", file, program="kled-agent", status=DENIED,
                  says="is for device press-4")
-        shutil.rmtree(press)
+        if press.exists():
+            raise Failure(f"a join that was refused left {sorted(press.iterdir())}")
         # As a user of kled does it: all that follows `join` is kled-agent's.
         self.run("edge", "join", "--state", press, "--token-file", file, says="joined fleet default as press-4")
         self.run("join", "--state", press, "--token-file", file, program="kled-agent", status=CONFLICT, says=["has joined", "--again"])
@@ -114,6 +157,8 @@ class Commands:
                  says="https://")
         self.run("join", "--state", other, "--token-file", file, "--server", "https://127.0.0.1:1", program="kled-agent",
                  status=NO_ANSWER, says="127.0.0.1:1")
+        if other.exists():
+            raise Failure(f"a join that was refused left {sorted(other.iterdir())}")
         if any(p.stat().st_mode & 0o077 for p in press.glob("*.key")):
             raise Failure("keys that others can read")
         self.run("status", "--state", press, program="kled-agent", says=["device:   press-4", "not running"])
@@ -148,6 +193,72 @@ class Commands:
             agent.stop()
         wait_for("the device is offline", lambda: " no " in self.run("edge", "get", "press-4"))
         self.run("edge", "describe", "press-4", says=["Online:      no", "Offline"])
+        self.stop_in_time(press)
+
+    # ---- an agent that is told to end while it starts
+
+    def stop_in_time(self, press):
+        def agent():
+            return Child("kled-agent", [self.world.bin / "kled-agent", "run", "--state", press, "--stop-workloads"],
+                         self.world.folder / "agent.log", env=self.world.environment())
+
+        def has_begun(child):
+            return str(press / "agent.db") in [os.path.realpath(f) for f in pathlib.Path(f"/proc/{child.pid}/fd").iterdir()]
+        # Its database is held, so that it cannot get on with its start.
+        with contextlib.closing(sqlite3.connect(press / "agent.db", isolation_level=None)) as holder:
+            holder.execute("BEGIN EXCLUSIVE")
+            child = agent().start()
+            wait_for("the agent opens its database", lambda: has_begun(child))
+            child.process.send_signal(signal.SIGTERM)
+            time.sleep(0.05)
+            holder.execute("ROLLBACK")
+        self.ended_well(child)
+        for pause in [n / 100 for n in range(12)]:
+            child = agent().start()
+            wait_for("the agent opens its database", lambda c=child: has_begun(c) or not c.alive())
+            time.sleep(pause)
+            child.process.send_signal(signal.SIGTERM)
+            self.ended_well(child)
+
+    def ended_well(self, child):
+        try:
+            status = child.process.wait(10)
+        except subprocess.TimeoutExpired as late:
+            child.process.kill()
+            raise Failure(f"kled-agent does not end after SIGTERM:\n{child.tail()}") from late
+        if status != 0:
+            raise Failure(f"kled-agent ends with status {status} after SIGTERM:\n{child.tail()}")
+        self.checked += 1
+
+    # ---- a device that goes
+
+    def remove(self, press):
+        world = self.world
+        self.run("edge", "remove", status=WRONG, says="name")
+        self.run("edge", "remove", "nobody", status=ABSENT, says=["nobody", "kled edge get"])
+        wait_for("the device is offline", lambda: " no " in self.run("edge", "get", "press-4"))
+        self.run("edge", "remove", "press-4", status=CONFLICT, says=["offline", "--force"])
+        agent = Child("kled-agent", [world.bin / "kled-agent", "run", "--state", press], world.folder / "agent.log",
+                      env=world.environment()).start()
+        try:
+            wait_for("the device is online", lambda: "yes" in self.run("edge", "get", "press-4"))
+            if self.run("edge", "remove", "press-4", not_says=["warning"]) != "removed press-4\n":
+                raise Failure("kled edge remove")
+            self.run("edge", "get", says="no devices yet")
+            self.run("edge", "remove", "press-4", status=ABSENT)
+            wait_for("the connection has ended, and why is said",
+                     lambda: "error:    broker" in self.run("status", "--state", press, program="kled-agent", says="offline"))
+        finally:
+            agent.stop()
+        file = world.folder / "token"
+        self.run("join", "--state", press, "--token-file", file, "--again", program="kled-agent", status=DENIED, says="not known here")
+        file.write_text(self.run("edge", "token", "create", "--device", "press-4"))
+        self.run("join", "--state", press, "--token-file", file, "--again", program="kled-agent", says="press-4")
+        agent.start()
+        try:
+            wait_for("it is a device again", lambda: "yes" in self.run("edge", "get", "press-4"))
+        finally:
+            agent.stop()
 
     # ---- the broker
 
@@ -165,15 +276,22 @@ class Commands:
         script = self.world.folder / "completion.bash"
         script.write_text(self.run("completion", "bash"))
         cases = {"ed": "edge", "edge ": "token", "edge token ": "create", "edge token create --l": "--label",
-                 "edge get --out": "--output", "edge describe pr": "press-4", "edge broker run --print": "--print-config"}
-        for typed, wanted in cases.items():
+                 "edge get --out": "--output", "edge describe pr": "press-4", "edge broker run --print": "--print-config",
+                 "edge get -o ": "wide", "edge remove ": "press-4", "build --reorder ": "legacy", "build -o ": "name"}
+        # Where the value of a flag belongs, no flag is offered.
+        never = {"edge get -o ": "--output", "build --reorder ": "--offline", "edge token create --ttl ": "--device",
+                 "gitops logs -o ": "wide"}
+        for typed, wanted in [*cases.items(), *[(t, None) for t in never if t not in cases]]:
             words = ["kled", *typed.split(), *([""] if typed.endswith(" ") else [])]
             program = (f'source "{script}"; COMP_WORDS=({" ".join(repr(w) for w in words)}); COMP_CWORD={len(words) - 1}; _kled; '
                        'printf "%s\\n" "${COMPREPLY[@]}"')
             result = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=30,
                                     env={**self.world.environment(), "KLED_STATE": str(self.world.state)})
-            if wanted not in result.stdout.split():
-                raise Failure(f"bash completes {typed!r} to {result.stdout.split()}, without {wanted}: {result.stderr}")
+            offered = result.stdout.split()
+            if wanted and wanted not in offered:
+                raise Failure(f"bash completes {typed!r} to {offered}, without {wanted}: {result.stderr}")
+            if never.get(typed) in offered:
+                raise Failure(f"bash completes {typed!r} to {offered}, with {never[typed]}")
             self.checked += 1
         for shell in ("zsh", "fish"):
             file = self.world.folder / f"completion.{shell}"
@@ -211,7 +329,10 @@ class Commands:
         wait_for("kledd's socket", lambda: world.kledd.check() or (world.state / "kledd.sock").exists())
         self.broker()
         world.broker.start()
-        self.look(self.join(self.tokens()))
+        press = self.join(self.tokens())
+        self.look(press)
+        self.remove(press)
+        self.mistakes()
         self.shipped()
 
 
