@@ -13,8 +13,8 @@ namespace json = boost::json;
 namespace {
 
 /// "./clusters/dev/" → "clusters/dev". Error(invalid) when it climbs.
-std::string clean_path(const Reader& spec) {
-    const auto given = spec.text("path");
+std::string clean_path(const Reader& spec, std::string_view field) {
+    const auto given = spec.text(field);
     std::string result;
     std::string_view rest = given;
     while (!rest.empty()) {
@@ -22,7 +22,7 @@ std::string clean_path(const Reader& spec) {
         const auto part = rest.substr(0, slash);
         rest.remove_prefix(slash == std::string_view::npos ? rest.size() : slash + 1);
         if (part.empty() || part == ".") continue;
-        if (part == "..") throw spec.bad("path", "'" + given + "' leads out of the repository");
+        if (part == "..") throw spec.bad(field, "'" + given + "' leads out of the repository");
         if (!result.empty()) result += '/';
         result += part;
     }
@@ -82,8 +82,19 @@ GitRepository GitRepository::from_object(kube::Object object) {
     if (result.interval <= Duration{}) throw spec.bad("interval", "is required, and more than 0");
     result.timeout = spec.duration("timeout", Duration{60'000});
     result.suspend = spec.flag("suspend");
-    result.unsupported =
-        spec.unsupported({"verify", "include", "recurseSubmodules", "serviceAccountName"});
+    for (const auto& item : spec.objects("include")) {
+        GitRepository::Include include{.name = item.object("repository").required("name"),
+                                       .from = clean_path(item, "fromPath"),
+                                       .to = clean_path(item, "toPath")};
+        if (include.to.empty()) {
+            if (!item.text("toPath").empty())
+                throw item.bad("toPath", "is the root of the repository, which is there already");
+            include.to = include.name;
+        }
+        result.include.push_back(std::move(include));
+    }
+    result.submodules = spec.flag("recurseSubmodules");
+    result.unsupported = spec.unsupported({"verify", "serviceAccountName"});
     if (const auto provider = spec.text("provider"); !provider.empty() && provider != "generic")
         result.unsupported.push_back({"spec.provider: " + provider});
     result.object = std::move(object);
@@ -102,7 +113,7 @@ Deployment Deployment::from_object(kube::Object object) {
     if (result.source.ns.empty()) result.source.ns = own_ns;
     if (result.source.kind != "GitRepository")
         result.unsupported.push_back({"spec.sourceRef.kind: " + result.source.kind});
-    result.path = clean_path(spec);
+    result.path = clean_path(spec, "path");
     result.interval = spec.duration("interval", kustomization ? Duration{} : Duration{600'000});
     if (result.interval <= Duration{}) throw spec.bad("interval", "is required, and more than 0");
     result.retry_interval = spec.duration("retryInterval", result.interval);
@@ -156,11 +167,13 @@ Deployment Deployment::from_object(kube::Object object) {
                         (!result.prune && policy != "Delete" && policy != "WaitForTermination");
         if (spec.field("kubeConfig") != nullptr) {
             const auto from = spec.object("kubeConfig");
-            append(result.unsupported, from.unsupported({"configMapRef"}));
             const auto secret = from.object("secretRef");
-            if (result.unsupported.empty())
+            if (from.field("configMapRef") != nullptr) {
+                append(result.unsupported, from.unsupported({"configMapRef"}));
+            } else {
                 result.kube_config = {.secret_name = secret.required("name"),
                                       .key = secret.text("key")};
+            }
         }
         result.service_account = spec.text("serviceAccountName");
         if (!result.service_account.empty() &&
@@ -187,6 +200,10 @@ SourceStatus SourceStatus::from_object(const kube::Object& object) {
         object.status() == nullptr ? nullptr : kube::find(*object.status(), {"artifact", "size"});
     if (size != nullptr && size->is_int64() && size->get_int64() > 0)
         artifact.size = static_cast<std::uint64_t>(size->get_int64());
+    const auto* included = object.status() == nullptr
+                               ? nullptr
+                               : object.status()->if_contains("includedArtifacts");
+    if (included != nullptr && included->is_array()) result.included = included->get_array();
     return result;
 }
 
@@ -195,7 +212,15 @@ void SourceStatus::write_to(kube::Object& object) const {
     status["conditions"] = conditions.to_json();
     status["observedGeneration"] = observed_generation;
     set_or_erase(status, "lastHandledReconcileAt", handled_request);
-    if (artifact_revision.empty()) return;
+    if (!included.empty()) {
+        status["includedArtifacts"] = included;
+    } else if (auto* before = status.find("includedArtifacts"); before != status.end()) {
+        status.stable_erase(before);
+    }
+    if (!artifact_revision.empty()) status["artifact"] = artifact_json();
+}
+
+kube::json::object SourceStatus::artifact_json() const {
     // Flux's schema requires path and url, also where no archive is served.
     kube::json::object fields;
     fields["digest"] = artifact.digest;
@@ -204,7 +229,7 @@ void SourceStatus::write_to(kube::Object& object) const {
     fields["revision"] = artifact_revision;
     if (artifact.size > 0) fields["size"] = static_cast<std::int64_t>(artifact.size);
     fields["url"] = artifact.url;
-    status["artifact"] = std::move(fields);
+    return fields;
 }
 
 DeploymentStatus DeploymentStatus::from_object(const kube::Object& object) {

@@ -47,6 +47,13 @@ struct GitRepository {
     git::Reference reference;
     std::string ignore;               ///< patterns of files that are no part of it
     std::vector<std::string> sparse;  ///< sparseCheckout: only these folders are
+    struct Include {
+        std::string name;  ///< of a GitRepository of the same namespace
+        std::string from;  ///< a path in it; "" is the root
+        std::string to;    ///< where that goes
+    };
+    std::vector<Include> include;
+    bool submodules = false;  ///< recurseSubmodules
     std::string secret_name;          ///< empty: none
     std::string proxy_secret_name;
     Duration interval{};
@@ -131,6 +138,10 @@ struct SourceStatus {
     std::string artifact_revision;  ///< artifact.revision
     std::string artifact_time;      ///< artifact.lastUpdateTime
     Artifact artifact;  ///< not served: only the digest, "sha1:<tree>", the content's own name
+    kube::json::array included;  ///< includedArtifacts: of `spec.include`, in its order
+
+    /// `artifact` as the API has it.
+    [[nodiscard]] kube::json::object artifact_json() const;
 
     static SourceStatus from_object(const kube::Object& object);
     void write_to(kube::Object& object) const;

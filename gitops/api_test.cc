@@ -52,6 +52,30 @@ TEST(GitRepositoryObject, NamesWhatItCannotDo) {
     EXPECT_EQ(r.reference.semver, "1.x");
 }
 
+TEST(GitRepositoryObject, IncludesOthersInsideTheTree) {
+    const auto r = GitRepository::from_object(object(
+        repository + "spec: {url: x, interval: 1m, recurseSubmodules: true, include: [{repository: "
+                     "{name: lib}}, {repository: {name: b}, fromPath: ./k/, toPath: a//b}]}"));
+    EXPECT_TRUE(r.submodules);
+    EXPECT_TRUE(r.unsupported.empty());
+    ASSERT_EQ(r.include.size(), 2U);
+    EXPECT_EQ(r.include[0].to, "lib");
+    EXPECT_EQ(r.include[0].from, "");
+    EXPECT_EQ(r.include[1].from, "k");
+    EXPECT_EQ(r.include[1].to, "a/b");
+    const auto read = [](const std::string& include) {
+        return refused([&] {
+            GitRepository::from_object(
+                object(repository + "spec: {url: x, interval: 1m, include: [" + include + "]}"));
+        });
+    };
+    EXPECT_EQ(read("{}"), "spec.include[0].repository.name: is required");
+    EXPECT_TRUE(read("{repository: {name: a}, toPath: ../x}").starts_with("spec.include[0].toPath"));
+    EXPECT_TRUE(
+        read("{repository: {name: a}, fromPath: a/../..}").starts_with("spec.include[0].fromPath"));
+    EXPECT_TRUE(read("{repository: {name: a}, toPath: ./}").starts_with("spec.include[0].toPath"));
+}
+
 TEST(GitRepositoryObject, SaysWhichFieldIsWrong) {
     const auto read = [](const std::string& spec) {
         return refused([&] { GitRepository::from_object(object(repository + "spec: " + spec)); });
@@ -61,6 +85,22 @@ TEST(GitRepositoryObject, SaysWhichFieldIsWrong) {
     EXPECT_EQ(read("{url: x}"), "spec.interval: is required, and more than 0");
     EXPECT_TRUE(read("{url: x, interval: soon}").starts_with("spec.interval: "));
     EXPECT_EQ(read("7"), "spec.url: is required");
+}
+
+TEST(DeploymentObject, KubeConfigIsReadBesideWhatIsUnsupported) {
+    const auto read = [](const std::string& from) {
+        return Deployment::from_object(
+            object(kustomization + "spec: {interval: 10m, prune: true, sourceRef: {kind: Bucket, "
+                                   "name: a}, kubeConfig: " +
+                   from + "}"));
+    };
+    const auto by_secret = read("{secretRef: {name: far}}");
+    ASSERT_TRUE(by_secret.kube_config);
+    EXPECT_EQ(by_secret.kube_config->secret_name, "far");
+    EXPECT_EQ(by_secret.unsupported.size(), 1U);
+    const auto by_map = read("{configMapRef: {name: far}}");
+    EXPECT_FALSE(by_map.kube_config);
+    EXPECT_EQ(by_map.unsupported.size(), 2U);
 }
 
 TEST(DeploymentObject, FillsInWhatFluxFillsIn) {

@@ -63,7 +63,7 @@ private:
 /// The fields of a status that are ours; what is not set is taken away.
 json::object status_patch(const kube::Object& object) {
     static constexpr std::array source{"conditions", "observedGeneration", "lastHandledReconcileAt",
-                                       "artifact"};
+                                       "artifact", "includedArtifacts"};
     static constexpr std::array work{"conditions",
                                      "observedGeneration",
                                      "lastHandledReconcileAt",

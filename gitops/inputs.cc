@@ -1,8 +1,8 @@
 #include "gitops/inputs.h"
 
-#include "base/encoding.h"
 #include "base/error.h"
 #include "crypto/hash.h"
+#include "gitops/secret_data.h"
 
 #include <algorithm>
 
@@ -17,22 +17,39 @@ std::string without_line_breaks(std::string value) {
     return value;
 }
 
-void take(Variables& variables, const kube::Object& object, bool secret) {
-    const auto* data = kube::find(object.fields(), {"data"});
+void put(Variables& variables, std::string name, std::string value) {
+    variables.values.insert_or_assign(std::move(name), without_line_breaks(std::move(value)));
+}
+
+void take(Variables& variables, const kube::Object& config_map) {
+    const auto* data = kube::find(config_map.fields(), {"data"});
     if (data == nullptr || !data->is_object()) return;
     for (const auto& item : data->get_object()) {
-        if (!item.value().is_string()) continue;
-        std::optional<std::string> value{item.value().get_string()};
-        if (secret) value = from_base64(*value);
-        if (!value) {
-            throw Error{ErrorKind::invalid, "Secret " + std::string{object.ns()} + "/" +
-                                                std::string{object.name()} + ": data." +
-                                                std::string{item.key()} + " is not base64"};
-        }
-        variables.values.insert_or_assign(std::string{item.key()},
-                                          without_line_breaks(std::move(*value)));
+        if (item.value().is_string())
+            put(variables, std::string{item.key()}, std::string{item.value().get_string()});
     }
-    variables.secret = variables.secret || secret;
+}
+
+void take(Variables& variables, const SecretData& secret) {
+    for (auto& key : secret.keys()) {
+        auto value = secret.text({key});
+        put(variables, std::move(key), std::move(value));
+    }
+    variables.secret = true;
+}
+
+/// False: there is no such object.
+asio::awaitable<bool> take(kube::Client& client, Variables& variables, const PostBuild::From& from,
+                           const std::string& ns) {
+    if (from.kind == "Secret") {
+        const auto secret = co_await find_secret(client, ns, from.name);
+        if (secret) take(variables, *secret);
+        co_return secret.has_value();
+    }
+    const kube::GroupVersionKind gvk{.group = "", .version = "v1", .kind = from.kind};
+    const auto object = co_await client.get(gvk, ns, from.name);
+    if (object) take(variables, *object);
+    co_return object.has_value();
 }
 
 asio::awaitable<std::optional<Variables>> read_variables(kube::Client& client,
@@ -41,17 +58,13 @@ asio::awaitable<std::optional<Variables>> read_variables(kube::Client& client,
     Variables variables;
     const std::string ns{deployment.object.ns()};
     for (const auto& from : deployment.post_build->substitute_from) {
-        const kube::GroupVersionKind gvk{.group = "", .version = "v1", .kind = from.kind};
-        const auto object = co_await client.get(gvk, ns, from.name);
-        if (object) {
-            take(variables, *object, from.kind == "Secret");
-        } else if (!from.optional) {
+        const bool there = co_await take(client, variables, from, ns);
+        if (!there && !from.optional) {
             throw Error{ErrorKind::not_found, "spec.postBuild.substituteFrom: " + from.kind + " " +
                                                   ns + "/" + from.name + " does not exist"};
         }
     }
-    for (const auto& [name, value] : deployment.post_build->substitute)
-        variables.values.insert_or_assign(name, without_line_breaks(value));
+    for (const auto& [name, value] : deployment.post_build->substitute) put(variables, name, value);
     // Without any variable Flux leaves the text as it is, unless it is told otherwise.
     if (variables.values.empty() && !deployment.post_build->always) co_return std::nullopt;
     co_return variables;
@@ -65,24 +78,18 @@ asio::awaitable<std::shared_ptr<const SopsKeys>> read_keys(kube::Client& client,
     const auto& name = deployment.decryption->secret_name;
     if (name.empty()) co_return keys;
     const std::string ns{deployment.object.ns()};
-    const kube::GroupVersionKind gvk{.group = "", .version = "v1", .kind = "Secret"};
-    const auto secret = co_await client.get(gvk, ns, name);
+    const auto secret = co_await find_secret(client, ns, name);
     if (!secret) {
         throw Error{ErrorKind::not_found,
                     "spec.decryption.secretRef: Secret " + ns + "/" + name + " does not exist"};
     }
-    const auto* data = kube::find(secret->fields(), {"data"});
-    if (data == nullptr || !data->is_object()) co_return keys;
-    for (const auto& item : data->get_object()) {
-        if (!item.key().ends_with(".agekey") || !item.value().is_string()) continue;
-        const auto text = from_base64(item.value().get_string());
-        const auto where = "Secret " + ns + "/" + name + ": data." + std::string{item.key()};
-        if (!text) throw Error{ErrorKind::invalid, where + " is not base64"};
-        const Secret plain{std::string{*text}};
+    for (const auto& key : secret->keys()) {
+        if (!key.ends_with(".agekey")) continue;
+        const auto plain = secret->secret({key});
         try {
-            keys->add_age(plain.reveal());
+            keys->add_age(plain ? plain->reveal() : std::string_view{});
         } catch (const Error& error) {
-            throw error.within(where);
+            throw error.within("Secret " + secret->name() + ": data." + key);
         }
     }
     co_return keys;

@@ -4,11 +4,36 @@
 
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <set>
 
 namespace kled::gitops {
 
 namespace asio = boost::asio;
+
+namespace {
+
+std::vector<std::string> included_names(const kube::Object& object) {
+    std::vector<std::string> names;
+    const auto* list =
+        object.spec() == nullptr ? nullptr : kube::find(*object.spec(), {"include"});
+    if (list == nullptr || !list->is_array()) return names;
+    for (const auto& item : list->get_array()) {
+        if (item.is_object())
+            names.emplace_back(kube::find_string(item.get_object(), {"repository", "name"}));
+    }
+    return names;
+}
+
+}  // namespace
+
+std::filesystem::path Reconciler::Impl::cache_of(const Key& key) const {
+    return options.cache / (key.ns + "_" + key.name);
+}
+
+std::filesystem::path Reconciler::Impl::modules_of(const Key& key) const {
+    return options.cache / (key.ns + "_" + key.name + "+modules");
+}
 
 asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
     Key key, std::shared_ptr<Source> source) {
@@ -24,7 +49,14 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
     } catch (const Error& error) {
         bad = Outcome{.reason = "InvalidSpec", .message = error.what(), .stalled = true};
     }
-    if (!bad && repository.suspend) co_return std::nullopt;
+    if (!bad && repository.suspend) {  // what was fetched before goes on
+        auto included = includes_of(key, repository);
+        if (auto* all = std::get_if<Included>(&included); all != nullptr && !source->revision) {
+            auto assembly = assembly_of(key, *source, repository, std::move(all->parts));
+            co_await recall(key, *source, std::move(assembly));
+        }
+        co_return std::nullopt;
+    }
     if (!bad && !repository.unsupported.empty()) {
         bad = Outcome{.reason = "UnsupportedField",
                       .message = unsupported_text(repository.unsupported),
@@ -34,30 +66,37 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
         co_await conclude(*source, *bad);
         co_return std::nullopt;
     }
-    if (!source->mirror || source->mirror->url() != repository.url) {
-        source->mirror = std::make_shared<git::Mirror>(options.cache / (key.ns + "_" + key.name),
-                                                       repository.url);
+    auto included = includes_of(key, repository);
+    if (auto* wrong = std::get_if<Outcome>(&included)) {
+        source->status.conditions.set("IncludeUnavailable", "True", wrong->reason, wrong->message,
+                                      source->object.generation(), wall_now());
+        co_await conclude(*source, *wrong);
+        co_return after_failure(*source, repository.interval);
     }
+    auto& own = std::get<Included>(included);
+    auto assembly = assembly_of(key, *source, repository, std::move(own.parts));
     std::optional<git::Revision> fetched;
     try {
-        auto access = co_await read_access(client, repository);
-        access.local_repositories = options.local_repositories;
-        access.own_ssh_configuration = !options.local_repositories || access.ssh_identity;
-        auto fetch = [mirror = source->mirror, access = std::move(access),
-                      reference = repository.reference](const std::stop_token& stop) {
-            return mirror->fetch(reference, access, stop);
-        };
-        fetched = co_await offload_stoppable(pool, std::move(fetch));
-        fetched->ignore = repository.ignore;
-        fetched->sparse = repository.sparse;
+        assembly.access = co_await access_of(repository);
+        auto fetch = [assembly](const std::stop_token& stop) { return assembly.fetch(stop); };
+        auto assembled = co_await offload_stoppable(pool, std::move(fetch));
+        if (assembled.failure.empty()) {
+            fetched = std::move(assembled.revision);
+        } else {
+            bad = Outcome{.reason = "CopyFailure", .message = std::move(assembled.failure)};
+            source->status.conditions.set("IncludeUnavailable", "True", bad->reason, bad->message,
+                                          source->object.generation(), wall_now());
+        }
     } catch (const Error& error) {
         bad = Outcome{.reason = error.kind() == ErrorKind::denied ? "AuthenticationFailed"
                                                                   : "GitOperationFailed",
                       .message = error.what()};
     }
+    if (!bad || bad->reason != "CopyFailure")
+        source->status.conditions.remove("IncludeUnavailable");
     if (bad) {
         // The last good revision goes on: it is in the mirror, also after a restart.
-        if (!source->revision) co_await recall(key, *source, repository);
+        if (!source->revision) co_await recall(key, *source, std::move(assembly));
         co_await conclude(*source, *bad);
         co_return after_failure(*source, repository.interval);
     }
@@ -65,6 +104,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
     source->revision = fetched;
     auto& status = source->status;
     if (fresh) touch_dependents_of_source(key);
+    const auto artifact_before = status.artifact_json();
     try {
         co_await archive(key, *source);
     } catch (const Error& error) {
@@ -75,6 +115,8 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
         co_return after_failure(*source, repository.interval);
     }
     source->backoff.reset();
+    status.included = std::move(own.artifacts);
+    if (fresh || status.artifact_json() != artifact_before) touch_includers(key);
     const auto message = "stored artifact for revision '" + fetched->name + "'";
     if (fresh) events.record(source->object, false, "NewArtifact", message);
     status.conditions.ready("Succeeded", message, source->object.generation(), wall_now());
@@ -84,22 +126,111 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
     co_return after(repository.interval);
 }
 
-asio::awaitable<void> Reconciler::Impl::recall(const Key& key, Source& source,
-                                               const GitRepository& repository) {
+asio::awaitable<git::Access> Reconciler::Impl::access_of(const GitRepository& repository) {
+    auto access = co_await read_access(client, repository);
+    access.local_repositories = options.local_repositories;
+    access.own_ssh_configuration = !options.local_repositories || access.ssh_identity;
+    co_return access;
+}
+
+Assembly Reconciler::Impl::assembly_of(const Key& key, Source& source,
+                                       const GitRepository& repository,
+                                       std::vector<git::Include> includes) const {
+    if (!source.mirror || source.mirror->url() != repository.url) {
+        source.mirror = std::make_shared<git::Mirror>(cache_of(key), repository.url);
+        source.submodules = nullptr;
+    }
+    if (!repository.submodules) {
+        source.submodules = nullptr;
+    } else if (!source.submodules) {
+        source.submodules = std::make_shared<git::Submodules>(modules_of(key));
+    }
+    return {.mirror = source.mirror,
+            .submodules = source.submodules,
+            .reference = repository.reference,
+            .access = {},
+            .ignore = repository.ignore,
+            .sparse = repository.sparse,
+            .includes = std::move(includes),
+            .memory = source.assembled};
+}
+
+bool Reconciler::Impl::leads_to(const Key& from, const Key& wanted) const {
+    std::set<Key> seen;
+    std::vector<Key> next{from};
+    while (!next.empty()) {
+        const auto key = std::move(next.back());
+        next.pop_back();
+        if (key == wanted) return true;
+        const auto found = sources.find(key);
+        if (found == sources.end() || !seen.insert(key).second) continue;
+        for (auto& name : included_names(found->second->object))
+            next.push_back({.kind = key.kind, .ns = key.ns, .name = std::move(name)});
+    }
+    return false;
+}
+
+Reconciler::Impl::Includes Reconciler::Impl::includes_of(const Key& key,
+                                                         const GitRepository& repository) const {
+    Included result;
+    for (const auto& include : repository.include) {
+        const Key other{.kind = key.kind, .ns = key.ns, .name = include.name};
+        if (leads_to(other, key)) {
+            return Outcome{.reason = "IncludeCycle",
+                           .message = "include '" + include.name + "' includes this one in turn"};
+        }
+        const auto found = sources.find(other);
+        if (found == sources.end()) {
+            return Outcome{.reason = "NotFound",
+                           .message = "could not get resource for include '" + include.name +
+                                      "': " + key.kind + " " + key.ns + "/" + include.name +
+                                      " does not exist"};
+        }
+        const auto& source = *found->second;
+        if (!source.revision) {
+            return Outcome{.reason = "NoArtifact",
+                           .message = "no artifact available for include '" + include.name + "'",
+                           .retry = false};
+        }
+        result.parts.push_back({.name = include.name,
+                                .mirror = source.mirror,
+                                .revision = *source.revision,
+                                .from = include.from,
+                                .to = include.to});
+        result.artifacts.push_back(source.status.artifact_json());
+    }
+    return result;
+}
+
+void Reconciler::Impl::touch_includers(const Key& included) {
+    for (const auto& [key, source] : sources) {
+        if (key.ns == included.ns &&
+            std::ranges::count(included_names(source->object), included.name) != 0)
+            touch(key);
+    }
+}
+
+asio::awaitable<void> Reconciler::Impl::recall(const Key& key, Source& source, Assembly assembly) {
     const auto name = source.status.artifact_revision;
     const auto at = name.rfind("sha1:");
     if (at == std::string::npos) co_return;
     const auto commit = git::Oid::parse(std::string_view{name}.substr(at + 5));
     if (!commit) co_return;
-    auto find = [mirror = source.mirror, commit = *commit, name, at] {
-        return mirror->find(commit, at == 0 ? "" : name.substr(0, at - 1));
+    auto find = [assembly = std::move(assembly), commit = *commit,
+                 branch = at == 0 ? "" : name.substr(0, at - 1)](const std::stop_token& stop)
+        -> std::optional<git::Revision> {
+        try {
+            auto found = assembly.find(commit, branch, stop);
+            if (found && found->failure.empty()) return std::move(found->revision);
+        } catch (const Error&) {  // it cannot be put together without a server
+        }
+        return std::nullopt;
     };
-    auto found = co_await offload(pool, std::move(find));
+    auto found = co_await offload_stoppable(pool, std::move(find));
     if (!found) co_return;
-    found->ignore = repository.ignore;
-    found->sparse = repository.sparse;
     source.revision = std::move(found);
     touch_dependents_of_source(key);
+    touch_includers(key);
 }
 
 asio::awaitable<void> Reconciler::Impl::archive(const Key& key, Source& source) {
@@ -123,10 +254,11 @@ asio::awaitable<void> Reconciler::Impl::archive(const Key& key, Source& source) 
 }
 
 asio::awaitable<void> Reconciler::Impl::discard(Key key) {
-    auto remove = [path = options.cache / (key.ns + "_" + key.name), artifacts = options.artifacts,
+    auto remove = [path = cache_of(key), modules = modules_of(key), artifacts = options.artifacts,
                    name = Artifacts::Name{key.ns, key.name}] {
         std::error_code ignored;
         std::filesystem::remove_all(path, ignored);
+        std::filesystem::remove_all(modules, ignored);
         if (artifacts) artifacts->remove(name);
     };
     co_await offload(pool, std::move(remove));

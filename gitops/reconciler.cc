@@ -205,6 +205,7 @@ void Reconciler::removed(const Key& key) {
     impl_->sources.erase(source);
     impl_->tasks.spawn(impl_->discard(key));
     impl_->touch_dependents_of_source(key);
+    impl_->touch_includers(key);
 }
 
 }  // namespace kled::gitops

@@ -4,6 +4,7 @@
 
 #include "base/retry.h"
 #include "base/task_group.h"
+#include "gitops/assembly.h"
 #include "gitops/build.h"
 #include "gitops/destinations.h"
 #include "gitops/git/mirror.h"
@@ -20,6 +21,7 @@
 #include <random>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace kled::gitops {
@@ -49,6 +51,8 @@ struct Source : Node {
     SourceStatus status;
     SourceStatus stored;  ///< as last written
     std::shared_ptr<git::Mirror> mirror;
+    std::shared_ptr<git::Submodules> submodules;
+    std::shared_ptr<AssemblyMemory> assembled = std::make_shared<AssemblyMemory>();
     std::optional<git::Revision> revision;
     std::optional<git::Revision> archived;  ///< what `status.artifact` is of
 };
@@ -147,9 +151,26 @@ struct Reconciler::Impl {
     // reconcile_source.cc
     boost::asio::awaitable<std::optional<SteadyTime>> reconcile_source(
         Key key, std::shared_ptr<Source> source);
+    /// What it has of others. An Outcome: one of them is not there or not ready, or they go round
+    /// in a circle.
+    struct Included {
+        std::vector<git::Include> parts;
+        kube::json::array artifacts;  ///< theirs, as status.includedArtifacts has them
+    };
+    using Includes = std::variant<Included, Outcome>;
+    [[nodiscard]] Includes includes_of(const Key& key, const GitRepository& repository) const;
+    /// Whether `from` is `wanted`, or includes it in any number of steps.
+    [[nodiscard]] bool leads_to(const Key& from, const Key& wanted) const;
+    void touch_includers(const Key& included);
+    boost::asio::awaitable<git::Access> access_of(const GitRepository& repository);
+    /// How its files come together; makes the mirror when there is none of this URL.
+    [[nodiscard]] Assembly assembly_of(const Key& key, Source& source,
+                                       const GitRepository& repository,
+                                       std::vector<git::Include> includes) const;
+    [[nodiscard]] std::filesystem::path cache_of(const Key& key) const;
+    [[nodiscard]] std::filesystem::path modules_of(const Key& key) const;
     /// What the status says was fetched last, if it still is in the mirror.
-    boost::asio::awaitable<void> recall(const Key& key, Source& source,
-                                        const GitRepository& repository);
+    boost::asio::awaitable<void> recall(const Key& key, Source& source, Assembly assembly);
     /// The archive of what was fetched, where others want one.
     boost::asio::awaitable<void> archive(const Key& key, Source& source);
     boost::asio::awaitable<void> discard(Key key);

@@ -3,8 +3,6 @@
 #include "base/encoding.h"
 #include "base/error.h"
 
-#include <optional>
-
 namespace kled::gitops {
 
 namespace asio = boost::asio;
@@ -29,11 +27,26 @@ std::shared_ptr<const Secret> SecretData::secret(
     return value.empty() ? nullptr : std::make_shared<const Secret>(std::move(value));
 }
 
-asio::awaitable<SecretData> read_secret(kube::Client& client, std::string ns, std::string name) {
+std::vector<std::string> SecretData::keys() const {
+    std::vector<std::string> result;
+    const auto* data = kube::find(secret_.fields(), {"data"});
+    if (data == nullptr || !data->is_object()) return result;
+    for (const auto& item : data->get_object()) result.emplace_back(item.key());
+    return result;
+}
+
+asio::awaitable<std::optional<SecretData>> find_secret(kube::Client& client, std::string ns,
+                                                       std::string name) {
     const kube::GroupVersionKind gvk{.group = "", .version = "v1", .kind = "Secret"};
     auto secret = co_await client.get(gvk, ns, name);
-    if (!secret) throw Error{ErrorKind::not_found, "Secret " + ns + "/" + name + " does not exist"};
+    if (!secret) co_return std::nullopt;
     co_return SecretData{std::move(*secret), ns + "/" + name};
+}
+
+asio::awaitable<SecretData> read_secret(kube::Client& client, std::string ns, std::string name) {
+    auto secret = co_await find_secret(client, ns, name);
+    if (!secret) throw Error{ErrorKind::not_found, "Secret " + ns + "/" + name + " does not exist"};
+    co_return std::move(*secret);
 }
 
 }  // namespace kled::gitops

@@ -8,9 +8,11 @@
 
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace kled::gitops {
 
@@ -24,12 +26,19 @@ public:
     [[nodiscard]] std::string text(std::initializer_list<std::string_view> keys) const;
     [[nodiscard]] std::shared_ptr<const Secret> secret(
         std::initializer_list<std::string_view> keys) const;
+    /// Of what it holds, in its own order.
+    [[nodiscard]] std::vector<std::string> keys() const;
+    /// "namespace/name": for messages.
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
 private:
     kube::Object secret_;
     std::string name_;
 };
 
+/// nullopt: it is not there.
+boost::asio::awaitable<std::optional<SecretData>> find_secret(kube::Client& client, std::string ns,
+                                                              std::string name);
 /// Error(not_found) when it is not there.
 boost::asio::awaitable<SecretData> read_secret(kube::Client& client, std::string ns,
                                                std::string name);

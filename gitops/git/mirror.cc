@@ -361,6 +361,44 @@ void Mirror::Impl::sweep() {
     }
 }
 
+void Mirror::Impl::trim_composed() {
+    constexpr std::size_t limit = 20'000;
+    std::error_code ignored;
+    std::vector<fs::path> folders;
+    std::size_t count = 0;
+    for (const auto& entry : fs::directory_iterator{directory / "objects", ignored}) {
+        if (entry.path().filename().native().size() != 2) continue;  // "pack", "info"
+        folders.push_back(entry.path());
+        for ([[maybe_unused]] const auto& object : fs::directory_iterator{entry.path(), ignored})
+            ++count;
+    }
+    // After a power cut one may be empty, and would be taken for good.
+    if (trimmed && count <= limit) return;
+    const std::unique_lock alone{packs, std::try_to_lock};
+    if (!alone.owns_lock()) return;  // the next time
+    trimmed = true;
+    for (const auto& folder : folders) fs::remove_all(folder, ignored);
+}
+
+Opened::Opened(Mirror& mirror, const std::vector<std::shared_ptr<Mirror>>& parts) {
+    reading.emplace_back(mirror.impl_->packs);
+    repository = mirror.impl_->open();
+    if (!repository) return;
+    git_odb* raw = nullptr;
+    check(git_repository_odb(&raw, repository.get()), "git cache");
+    odb.reset(raw);
+    for (const auto& part : parts) {
+        if (part.get() == &mirror) continue;
+        reading.emplace_back(part->impl_->packs);
+        if (!part->impl_->open()) {
+            throw Error{ErrorKind::unavailable,
+                        "the cache of " + printable_url(part->url()) + " is not there"};
+        }
+        const auto objects = part->impl_->directory / "objects";
+        check(git_odb_add_disk_alternate(raw, objects.c_str()), "git cache");
+    }
+}
+
 RepositoryPtr Mirror::Impl::open_or_make() {
     sweep();
     {

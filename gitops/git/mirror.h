@@ -36,6 +36,8 @@ public:
 
 private:
     friend class Tree;
+    friend class Composer;
+    friend struct Opened;
     struct Impl;
     std::string url_;
     std::unique_ptr<Impl> impl_;

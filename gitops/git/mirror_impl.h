@@ -5,10 +5,12 @@
 #include "gitops/git/mirror.h"
 
 #include <filesystem>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <shared_mutex>
 #include <string>
+#include <vector>
 
 namespace kled::gitops::git {
 
@@ -22,6 +24,12 @@ struct Mirror::Impl {
     std::mutex clean_mutex;
     std::set<Oid> clean_trees;
 
+    /// What the server sends is in packs; loose are the trees that were put together here.
+    /// Removes those of an earlier process, and all when they are too many: who needs one makes it
+    /// again. Before a tree is put together.
+    void trim_composed();
+    bool trimmed = false;
+
     /// What a process that was killed left behind stands in the way of the next; done at the first
     /// fetch, which nobody else makes at that time.
     void sweep();
@@ -30,6 +38,16 @@ struct Mirror::Impl {
     /// Null when it is absent, damaged, or of another URL.
     [[nodiscard]] RepositoryPtr open() const;
     [[nodiscard]] RepositoryPtr open_or_make();
+};
+
+/// The objects of a mirror, and with them those of `parts`; none of them goes while this is there.
+struct Opened {
+    /// Without a repository when the mirror's is not there; Error(unavailable) when a part's is not.
+    Opened(Mirror& mirror, const std::vector<std::shared_ptr<Mirror>>& parts);
+
+    std::vector<std::shared_lock<std::shared_mutex>> reading;
+    RepositoryPtr repository;
+    OdbPtr odb;
 };
 
 }  // namespace kled::gitops::git

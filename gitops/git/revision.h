@@ -4,6 +4,7 @@
 #include <array>
 #include <compare>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,12 +38,16 @@ struct Reference {
     [[nodiscard]] std::string to_string() const;
 };
 
+class Mirror;
+
 struct Revision {
     std::string name;  ///< as Flux writes it: "main@sha1:<hex>", "v1.2@sha1:<hex>", "sha1:<hex>"
     Oid commit;
-    Oid tree;
+    Oid tree;           ///< the commit's, or what was put together from it (git/compose.h)
     std::string ignore{};               ///< `spec.ignore`, in place of what is left out by default
     std::vector<std::string> sparse{};  ///< `spec.sparseCheckout`: nothing but these folders
+    /// Beside the mirror itself, where the objects of `tree` are; each once.
+    std::vector<std::shared_ptr<Mirror>> parts{};
 
     bool operator==(const Revision&) const = default;
 };

@@ -22,9 +22,9 @@ struct File {
         file.mode = GIT_FILEMODE_LINK;
         return file;
     }
-    /// A submodule at some commit.
-    static File submodule() {
-        File file{""};
+    /// A submodule at `commit`; empty: at some commit.
+    static File submodule(std::string commit = "") {
+        File file{std::move(commit)};
         file.mode = GIT_FILEMODE_COMMIT;
         return file;
     }
@@ -123,6 +123,7 @@ private:
             entry.mode = file.mode;
             if (file.mode == GIT_FILEMODE_COMMIT) {
                 entry.id.id[0] = 1;
+                if (!file.content.empty()) entry.id = to_git(*Oid::parse(file.content));
             } else {
                 check(git_blob_create_from_buffer(&entry.id, repository_.get(), file.content.data(),
                                                   file.content.size()),

@@ -47,12 +47,12 @@ std::string join(const std::string& directory, const std::string& name) {
 
 /// Walks two trees side by side.
 struct Changes {
-    RepositoryPtr repository;
+    git_repository* repository;
     std::vector<std::string> paths = {};
 
     [[nodiscard]] TreePtr tree(const git_oid& oid) const {
         git_tree* raw = nullptr;
-        return TreePtr{git_tree_lookup(&raw, repository.get(), &oid) < 0 ? nullptr : raw};
+        return TreePtr{git_tree_lookup(&raw, repository, &oid) < 0 ? nullptr : raw};
     }
 
     static bool is_folder(const git_tree_entry* entry) {
@@ -101,9 +101,9 @@ struct Tree::Impl {
         git_oid oid{};
     };
 
-    std::shared_lock<std::shared_mutex> reading;
-    RepositoryPtr repository;
-    OdbPtr odb;
+    explicit Impl(Opened o) : opened{std::move(o)} {}
+
+    Opened opened;
     git_oid root{};
     std::size_t limit = 0;
     IgnoreRules rules;
@@ -118,7 +118,7 @@ struct Tree::Impl {
         auto& tree = trees[path];
         if (!tree) {
             git_tree* raw = nullptr;
-            check(git_tree_lookup(&raw, repository.get(), &oid), path.empty() ? "/" : path);
+            check(git_tree_lookup(&raw, opened.repository.get(), &oid), path.empty() ? "/" : path);
             tree.reset(raw);
         }
         return tree.get();
@@ -132,14 +132,14 @@ struct Tree::Impl {
         // The header first: a blob that is too large is never inflated.
         std::size_t size = 0;
         git_object_t type = GIT_OBJECT_INVALID;
-        check(git_odb_read_header(&size, &type, odb.get(), &oid), path);
+        check(git_odb_read_header(&size, &type, opened.odb.get(), &oid), path);
         if (size > bytes) {
             throw Error{ErrorKind::exhausted, path + ": " + std::to_string(size) +
                                                   " bytes; a file kled reads has at most " +
                                                   std::to_string(bytes)};
         }
         git_blob* raw = nullptr;
-        check(git_blob_lookup(&raw, repository.get(), &oid), path);
+        check(git_blob_lookup(&raw, opened.repository.get(), &oid), path);
         const BlobPtr blob{raw};
         return {static_cast<const char*>(git_blob_rawcontent(raw)),
                 static_cast<std::size_t>(git_blob_rawsize(raw))};
@@ -186,7 +186,7 @@ struct Tree::Impl {
                     break;
                 }
                 case GIT_FILEMODE_COMMIT:
-                    remark(here + " is a submodule, which kled does not read");
+                    remark(here + " is a submodule; its files are read with spec.recurseSubmodules");
                     return {};
                 default:
                     if (!parts.empty()) return {};  // a file has nothing below it
@@ -233,7 +233,7 @@ struct Tree::Impl {
         if (domain.size() > depth_limit)
             throw Error{ErrorKind::exhausted, "folders are nested too deep"};
         git_tree* raw = nullptr;
-        check(git_tree_lookup(&raw, repository.get(), &oid), "tree");
+        check(git_tree_lookup(&raw, opened.repository.get(), &oid), "tree");
         const TreePtr tree{raw};
         bool any = false;
         if (const auto* file = git_tree_entry_byname(raw, ".sourceignore");
@@ -328,6 +328,32 @@ struct Tree::Impl {
         }
     }
 
+    /// nullopt: nothing is left of an ignored folder.
+    std::optional<Oid> copy(const Found& directory,
+                            const std::function<Oid(const std::vector<TreeEntry>&)>& write) {
+        auto parts = path_parts(directory.path);
+        if (parts.size() > depth_limit)
+            throw Error{ErrorKind::exhausted, directory.path + ": folders are nested too deep"};
+        std::vector<TreeEntry> entries;
+        for (const auto& name : names(directory)) {
+            const auto* entry =
+                git_tree_entry_byname(tree_at(directory.path, directory.oid), name.c_str());
+            const auto& oid = *git_tree_entry_id(entry);
+            const auto mode = git_tree_entry_filemode(entry);
+            if (mode == GIT_FILEMODE_TREE) {
+                const auto path = join(directory.path, name);
+                const auto inner =
+                    copy({.what = Seen::What::directory, .path = path, .oid = oid}, write);
+                trees.erase(path);
+                if (inner) entries.push_back({.name = name, .mode = mode, .oid = *inner});
+            } else if (mode != GIT_FILEMODE_LINK && mode != GIT_FILEMODE_COMMIT) {
+                entries.push_back({.name = name, .mode = mode, .oid = from_git(oid)});
+            }
+        }
+        if (entries.empty() && !parts.empty() && rules.ignores(parts, true)) return std::nullopt;
+        return write(entries);
+    }
+
     Seen as_seen(const Found& found) {
         Seen result{.what = found.what, .path = found.path, .oid = {}};
         if (found.what == Seen::What::file) result.oid = from_git(found.oid);
@@ -344,19 +370,12 @@ struct Tree::Impl {
     }
 };
 
-Tree::Tree(Mirror& mirror, const Revision& revision, std::size_t file_limit_bytes)
-    : impl_{std::make_unique<Impl>()} {
+Tree::Tree(Mirror& mirror, const Revision& revision, std::size_t file_limit_bytes) {
     initialise();
-    impl_->reading = std::shared_lock{mirror.impl_->packs};
-    impl_->repository = mirror.impl_->open();
+    impl_ = std::make_unique<Impl>(Opened{mirror, revision.parts});
     impl_->root = to_git(revision.tree);
     impl_->limit = file_limit_bytes;
-    if (impl_->repository) {
-        git_odb* odb = nullptr;
-        check(git_repository_odb(&odb, impl_->repository.get()), "git cache");
-        impl_->odb.reset(odb);
-    }
-    if (!impl_->odb || git_odb_exists(impl_->odb.get(), &impl_->root) == 0) {
+    if (!impl_->opened.odb || git_odb_exists(impl_->opened.odb.get(), &impl_->root) == 0) {
         throw Error{ErrorKind::unavailable,
                     revision.name + " is not in the cache of " + printable_url(mirror.url())};
     }
@@ -392,13 +411,12 @@ std::vector<std::string> Tree::list(const std::string& directory) const {
 }
 
 std::optional<std::vector<std::string>> Tree::changes(Mirror& mirror, const Oid& from,
-                                                      const Oid& to) {
-    Changes changes;
-    if (from == to) return changes.paths;
-    const std::shared_lock reading{mirror.impl_->packs};
-    changes.repository = mirror.impl_->open();
-    if (!changes.repository) return std::nullopt;
-    if (!changes.find(to_git(from), to_git(to), "", 0)) return std::nullopt;
+                                                      const Revision& to) {
+    if (from == to.tree) return std::vector<std::string>{};
+    const Opened opened{mirror, to.parts};
+    if (!opened.repository) return std::nullopt;
+    Changes changes{.repository = opened.repository.get()};
+    if (!changes.find(to_git(from), to_git(to.tree), "", 0)) return std::nullopt;
     return std::move(changes.paths);
 }
 
@@ -406,6 +424,20 @@ bool Tree::plain() const { return impl_->plain; }
 
 void Tree::visit(const std::function<void(const Item&)>& each) const {
     impl_->visit({.what = Seen::What::directory, .path = "", .oid = impl_->root}, each);
+}
+
+std::optional<TreeEntry> Tree::copy(
+    const std::string& path,
+    const std::function<Oid(const std::vector<TreeEntry>&)>& write) const {
+    const auto found = impl_->look(path);
+    if (found.what == Seen::What::file) {
+        return TreeEntry{
+            .name = {}, .mode = GIT_FILEMODE_BLOB, .oid = from_git(found.oid)};
+    }
+    if (found.what != Seen::What::directory) return std::nullopt;
+    const auto oid = impl_->copy(found, write);
+    if (!oid) return std::nullopt;
+    return TreeEntry{.name = {}, .mode = GIT_FILEMODE_TREE, .oid = *oid};
 }
 
 const ReadSet& Tree::read_set() const { return impl_->seen; }

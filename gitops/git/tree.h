@@ -27,8 +27,15 @@ struct Seen {
 };
 using ReadSet = std::map<std::string, Seen>;
 
+/// An entry of a folder, in Git's own terms.
+struct TreeEntry {
+    std::string name;
+    unsigned mode = 0;  ///< 040000: a folder, 0100644 and 0100755: a file
+    Oid oid;
+};
+
 /// Read straight from the mirror's objects: no checkout. Symbolic links are followed inside the
-/// tree only; a link that leaves it and a submodule are nothing, and leave a remark; so is what
+/// tree only; a link that leaves it and a submodule (git/submodules.h brings its files) are nothing, and leave a remark; so is what
 /// `.sourceignore` files or the revision's `ignore` leave out. Where neither says anything, `list`
 /// leaves out what Flux does, which `find` still finds. Safe against any tree a server may send.
 /// The mirror outlives it.
@@ -45,12 +52,12 @@ public:
     [[nodiscard]] std::string read(const std::string& path) const override;
     [[nodiscard]] std::vector<std::string> list(const std::string& directory) const override;
 
-    /// What stands at another place in two trees, or differs: a folder that is in one of them only
-    /// is one path. Folders that are the same in both are not looked into. nullopt: one of the
-    /// trees is not (or no longer) in the mirror.
+    /// What stands at another place in the tree `from` and that of `to`, or differs: a folder that
+    /// is in one of them only is one path. Folders that are the same in both are not looked into.
+    /// nullopt: one of the trees is not (or no longer) in the mirror.
     [[nodiscard]] static std::optional<std::vector<std::string>> changes(Mirror& mirror,
                                                                          const Oid& from,
-                                                                         const Oid& to);
+                                                                         const Revision& to);
 
     /// So far, what a path shows hangs on nothing but the entries on its way and the revision: no
     /// link was followed, and no `.sourceignore` says anything.
@@ -65,6 +72,12 @@ public:
     /// Every folder and file that is not left out, a folder before what is in it, names in order.
     /// Links and submodules are passed over, and read_set() stays as it was.
     void visit(const std::function<void(const Item&)>& each) const;
+
+    /// The folder or file at `path` with what visit() passes by left out, as Git's objects: `write`
+    /// gets the entries of each folder, the inner first, and says its name. nullopt: nothing there.
+    [[nodiscard]] std::optional<TreeEntry> copy(
+        const std::string& path,
+        const std::function<Oid(const std::vector<TreeEntry>&)>& write) const;
 
     /// Everything asked for so far.
     [[nodiscard]] const ReadSet& read_set() const;

@@ -119,7 +119,7 @@ TEST_F(TreeTest, EndsACircleOfLinks) {
 TEST_F(TreeTest, SeesNothingInASubmodule) {
     const auto t = tree({{"a", File::submodule()}});
     EXPECT_FALSE(t.find("a/x"));
-    EXPECT_THAT(t.remarks(), ElementsAre("a is a submodule, which kled does not read"));
+    EXPECT_THAT(t.remarks(), ElementsAre("a is a submodule; its files are read with spec.recurseSubmodules"));
 }
 
 TEST_F(TreeTest, RefusesAFileOverTheLimitWithoutReadingIt) {
@@ -176,12 +176,12 @@ TEST_F(TreeTest, SaysWhatChangedBetweenTwoTrees) {
                            {"new/x/y", "1"},
                            {"to-link", File::link("same")},
                            {"same/x", "1"}});
-    const auto changes = Tree::changes(mirror, from.tree, to.tree);
+    const auto changes = Tree::changes(mirror, from.tree, to);
     ASSERT_TRUE(changes);
     EXPECT_THAT(*changes,
                 UnorderedElementsAre("a/b/text", "a/mode", "a/file", "gone", "new", "to-link"));
-    EXPECT_THAT(*Tree::changes(mirror, to.tree, to.tree), IsEmpty());
-    EXPECT_FALSE(Tree::changes(mirror, *Oid::parse(std::string(40, '1')), to.tree));
+    EXPECT_THAT(*Tree::changes(mirror, to.tree, to), IsEmpty());
+    EXPECT_FALSE(Tree::changes(mirror, *Oid::parse(std::string(40, '1')), to));
 }
 
 TEST_F(TreeTest, IsPlainUntilALinkOrAnIgnoreFileSpeaks) {
