@@ -9,6 +9,7 @@
 #include "gitops/cluster_store.h"
 #include "gitops/events.h"
 #include "gitops/file_store.h"
+#include "gitops/notify/notifier.h"
 #include "gitops/receiver.h"
 #include "gitops/receiver_objects.h"
 #include "gitops/reconciler.h"
@@ -94,6 +95,8 @@ public:
           recorder_{loop, client_},
           in_cluster_{flags.repository.empty()},
           events_{[this](const gitops::Event& event) { publish(event); }},
+          notifier_{loop, client_, events_,
+                    {.no_cross_namespace_refs = flags.no_cross_namespace_refs}},
           store_{make_store(daemon, flags)},
           reconciler_{loop, daemon.pool, client_, *store_, events_, options(daemon, flags)} {
         const gitops::Nudge nudge = [this](std::string url) {
@@ -117,6 +120,7 @@ public:
     asio::awaitable<void> run() override {
         TaskGroup tasks{loop_};
         tasks.spawn(recorder_.run());
+        tasks.spawn(notifier_.run());
         // Whoever a webhook reaches asks the objects to be looked at; that needs no lead.
         if (webhooks_) tasks.spawn(webhooks_->run());
         if (receivers_) tasks.spawn(receivers_->run());
@@ -231,6 +235,7 @@ private:
 
     void publish(const gitops::Event& event) {
         news_.cancel();
+        notifier_.take(event);
         if (!in_cluster_) return;  // there is no object that it could be about
         recorder_.record(
             event.about,
@@ -280,6 +285,7 @@ private:
     kube::EventRecorder recorder_;
     bool in_cluster_;
     gitops::Events events_;
+    gitops::Notifier notifier_;
     std::unique_ptr<gitops::ObjectStore> store_;
     std::optional<net::HttpServer> artifact_server_;
     gitops::Reconciler reconciler_;

@@ -101,7 +101,8 @@ void Reconciler::Impl::tell(const Work& work, const std::vector<Change>& changes
             .add();
     }
     if (!lines.empty())
-        events.record(work.object, false, "Progressing", join(lines, listed_changes));
+        events.record(work.object, false, "Progressing", join(lines, listed_changes),
+                      revision_in(work.status));
 }
 
 asio::awaitable<std::vector<Change>> Reconciler::Impl::prune(const Key& key, Work& work,

@@ -19,7 +19,7 @@ kube::json::object Event::to_json() const {
 
 namespace {
 
-/// Enough to find it again.
+/// Enough to find it again, and to choose by.
 kube::Object reference_to(const kube::Object& object) {
     kube::json::object fields;
     fields["apiVersion"] = object.api_version();
@@ -28,13 +28,24 @@ kube::Object reference_to(const kube::Object& object) {
     result.set_name(object.name());
     result.set_namespace(object.ns());
     result.metadata()["uid"] = object.uid();
+    const auto* labels = kube::find(object.fields(), {"metadata", "labels"});
+    if (labels != nullptr && labels->is_object() && !labels->get_object().empty())
+        result.metadata()["labels"] = *labels;
+    const auto* annotations = kube::find(object.fields(), {"metadata", "annotations"});
+    if (annotations != nullptr && annotations->is_object()) {
+        for (const auto& item : annotations->get_object()) {
+            const std::string_view key{item.key()};
+            if (item.value().is_string() && key.starts_with(event_annotations))
+                result.set_annotation(key, std::string_view{item.value().get_string()});
+        }
+    }
     return result;
 }
 
 }  // namespace
 
 void Events::record(const kube::Object& about, bool warning, std::string reason,
-                    std::string message) {
+                    std::string message, std::string revision) {
     const auto key = key_of(about);
     auto now = reason + '\n' + message;
     auto& latest = latest_[key];
@@ -47,7 +58,8 @@ void Events::record(const kube::Object& about, bool warning, std::string reason,
                      .about = reference_to(about),
                      .warning = warning,
                      .reason = std::move(reason),
-                     .message = std::move(message)});
+                     .message = std::move(message),
+                     .revision = std::move(revision)});
     if (kept_.size() > limit) kept_.pop_front();
     if (sink_) sink_(kept_.back());
 }

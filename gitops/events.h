@@ -10,17 +10,23 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kled::gitops {
 
+/// Annotations of an object that go along with what is told of it.
+inline constexpr std::string_view event_annotations = "event.toolkit.fluxcd.io/";
+
 struct Event {
     std::uint64_t number = 0;  ///< 1, 2, 3, …
     WallTime time;
-    kube::Object about;  ///< apiVersion, kind, namespace, name and uid
+    /// apiVersion, kind, namespace, name, uid, labels, and annotations `event_annotations`…
+    kube::Object about;
     bool warning = false;
     std::string reason;
     std::string message;
+    std::string revision{};  ///< of the source that it is about; empty: of none
 
     [[nodiscard]] kube::json::object to_json() const;
 };
@@ -32,7 +38,8 @@ public:
     explicit Events(std::function<void(const Event&)> sink = {}) : sink_{std::move(sink)} {}
 
     /// The same again for the same object (a failure at each retry) is told once.
-    void record(const kube::Object& about, bool warning, std::string reason, std::string message);
+    void record(const kube::Object& about, bool warning, std::string reason, std::string message,
+                std::string revision = {});
     /// It is gone; the same name is another object from now on.
     void forget(const Key& object) { latest_.erase(object); }
     /// Those after `number`, oldest first.

@@ -118,7 +118,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
     status.included = std::move(own.artifacts);
     if (fresh || status.artifact_json() != artifact_before) touch_includers(key);
     const auto message = "stored artifact for revision '" + fetched->name + "'";
-    if (fresh) events.record(source->object, false, "NewArtifact", message);
+    if (fresh) events.record(source->object, false, "NewArtifact", message, fetched->name);
     status.conditions.ready("Succeeded", message, source->object.generation(), wall_now());
     status.observed_generation = source->object.generation();
     status.handled_request = reconcile_request(source->object);

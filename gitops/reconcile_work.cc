@@ -188,7 +188,7 @@ asio::awaitable<void> Reconciler::Impl::succeed(Work& work, const git::Revision&
     const auto message =
         (delivered ? "Delivered revision: " : "Applied revision: ") + revision.name;
     if (work.status.last_applied_revision != revision.name)
-        events.record(work.object, false, "ReconciliationSucceeded", message);
+        events.record(work.object, false, "ReconciliationSucceeded", message, revision.name);
     work.status.last_applied_revision = revision.name;
     work.status.conditions.ready("ReconciliationSucceeded", message, seen.generation, wall_now());
     work.status.observed_generation = seen.generation;

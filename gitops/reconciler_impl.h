@@ -71,6 +71,13 @@ struct Work : Node {
     SteadyTime next_full{};                ///< when drift is looked for again
 };
 
+inline const std::string& revision_in(const SourceStatus& status) {
+    return status.artifact_revision;
+}
+inline const std::string& revision_in(const DeploymentStatus& status) {
+    return status.last_attempted_revision;
+}
+
 /// Raised where a reconciliation ends early with a condition.
 struct Outcome {
     std::string reason;
@@ -144,7 +151,8 @@ struct Reconciler::Impl {
         node.status.observed_generation = generation;
         node.status.handled_request = reconcile_request(node.object);
         // What something else will end by itself is no reason to worry.
-        events.record(node.object, outcome.retry, outcome.reason, outcome.message);
+        events.record(node.object, outcome.retry, outcome.reason, outcome.message,
+                      revision_in(node.status));
         co_await save(node);
     }
 

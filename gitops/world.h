@@ -121,6 +121,7 @@ public:
         return sync(other_client_->get(gvk, ns, name));
     }
 
+    std::function<void(const Event&)> on_event;  ///< called on the loop
     TemporaryDirectory directory{"kled-gitops"};
     git::testing::Repository repository;
 
@@ -142,7 +143,9 @@ private:
     asio::awaitable<void> begin(std::function<std::unique_ptr<ObjectStore>(kube::Client&)> make,
                                 Reconciler::Options options) {
         tasks_.emplace(loop_.get_executor());
-        events_.emplace();
+        events_.emplace([this](const Event& event) {
+            if (on_event) on_event(event);
+        });
         store_ = make(*client_);
         reconciler_ = std::make_unique<Reconciler>(loop_.get_executor(), pool_, *client_, *store_,
                                                    *events_, std::move(options));
