@@ -94,7 +94,18 @@ GitRepository GitRepository::from_object(kube::Object object) {
         result.include.push_back(std::move(include));
     }
     result.submodules = spec.flag("recurseSubmodules");
-    result.unsupported = spec.unsupported({"verify", "serviceAccountName"});
+    if (spec.field("verify") != nullptr) {
+        const auto verify = spec.object("verify");
+        GitRepository::Verify wanted{.mode = verify.text("mode"),
+                                     .secret_name = verify.object("secretRef").required("name")};
+        if (wanted.mode.empty()) wanted.mode = "HEAD";
+        if (wanted.mode != "HEAD" && wanted.mode != "head" && wanted.mode != "Tag" &&
+            wanted.mode != "TagAndHEAD") {
+            throw verify.bad("mode", "'" + wanted.mode + "' is none of HEAD, Tag and TagAndHEAD");
+        }
+        result.verify = std::move(wanted);
+    }
+    result.unsupported = spec.unsupported({"serviceAccountName"});
     if (const auto provider = spec.text("provider"); !provider.empty() && provider != "generic")
         result.unsupported.push_back({"spec.provider: " + provider});
     result.object = std::move(object);
@@ -204,6 +215,7 @@ SourceStatus SourceStatus::from_object(const kube::Object& object) {
                                ? nullptr
                                : object.status()->if_contains("includedArtifacts");
     if (included != nullptr && included->is_array()) result.included = included->get_array();
+    result.verification_mode = text_in(object, {"sourceVerificationMode"});
     return result;
 }
 
@@ -212,6 +224,7 @@ void SourceStatus::write_to(kube::Object& object) const {
     status["conditions"] = conditions.to_json();
     status["observedGeneration"] = observed_generation;
     set_or_erase(status, "lastHandledReconcileAt", handled_request);
+    set_or_erase(status, "sourceVerificationMode", verification_mode);
     if (!included.empty()) {
         status["includedArtifacts"] = included;
     } else if (auto* before = status.find("includedArtifacts"); before != status.end()) {

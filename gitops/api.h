@@ -54,6 +54,13 @@ struct GitRepository {
     };
     std::vector<Include> include;
     bool submodules = false;  ///< recurseSubmodules
+    struct Verify {
+        std::string mode;  ///< "HEAD", "Tag", "TagAndHEAD", or the older "head"
+        std::string secret_name;
+        [[nodiscard]] bool head() const { return mode != "Tag"; }
+        [[nodiscard]] bool tag() const { return mode.starts_with("Tag"); }
+    };
+    std::optional<Verify> verify;
     std::string secret_name;          ///< empty: none
     std::string proxy_secret_name;
     Duration interval{};
@@ -139,6 +146,7 @@ struct SourceStatus {
     std::string artifact_time;      ///< artifact.lastUpdateTime
     Artifact artifact;  ///< not served: only the digest, "sha1:<tree>", the content's own name
     kube::json::array included;  ///< includedArtifacts: of `spec.include`, in its order
+    std::string verification_mode;  ///< sourceVerificationMode: of what was verified last
 
     /// `artifact` as the API has it.
     [[nodiscard]] kube::json::object artifact_json() const;

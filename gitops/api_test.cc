@@ -45,11 +45,29 @@ TEST(GitRepositoryObject, IsReadAsFluxWritesIt) {
 TEST(GitRepositoryObject, NamesWhatItCannotDo) {
     const auto r =
         GitRepository::from_object(object(
-            repository + "spec: {url: 'https://host/x', interval: 1m, verify: {mode: HEAD}, ref: "
+            repository + "spec: {url: 'https://host/x', interval: 1m, serviceAccountName: me, ref: "
                          "{semver: '1.x'}}"));
     ASSERT_EQ(r.unsupported.size(), 1U);
-    EXPECT_EQ(r.unsupported[0].field, "spec.verify");
+    EXPECT_EQ(r.unsupported[0].field, "spec.serviceAccountName");
     EXPECT_EQ(r.reference.semver, "1.x");
+}
+
+TEST(GitRepositoryObject, SaysWhatIsToBeVerified) {
+    const auto read = [](const std::string& verify) {
+        return GitRepository::from_object(
+            object(repository + "spec: {url: x, interval: 1m, verify: " + verify + "}"));
+    };
+    const auto head = read("{secretRef: {name: keys}}");
+    EXPECT_TRUE(head.unsupported.empty());
+    EXPECT_TRUE(head.verify->head());
+    EXPECT_FALSE(head.verify->tag());
+    EXPECT_TRUE(read("{mode: head, secretRef: {name: keys}}").verify->head());
+    EXPECT_FALSE(read("{mode: Tag, secretRef: {name: keys}}").verify->head());
+    const auto both = read("{mode: TagAndHEAD, secretRef: {name: keys}}");
+    EXPECT_TRUE(both.verify->head() && both.verify->tag());
+    EXPECT_EQ(refused([&] { read("{mode: HEAD}"); }), "spec.verify.secretRef.name: is required");
+    EXPECT_TRUE(refused([&] { read("{mode: tag, secretRef: {name: keys}}"); })
+                    .starts_with("spec.verify.mode: 'tag'"));
 }
 
 TEST(GitRepositoryObject, IncludesOthersInsideTheTree) {

@@ -1,10 +1,12 @@
-/// From a source's repository, its submodules and what it includes to one revision.
+/// From a source's repository, its submodules and what it includes to one revision, which someone
+/// trusted has signed where that is asked for.
 #pragma once
 
 #include "gitops/git/access.h"
 #include "gitops/git/compose.h"
 #include "gitops/git/mirror.h"
 #include "gitops/git/submodules.h"
+#include "gitops/verification.h"
 
 #include <memory>
 #include <optional>
@@ -15,8 +17,9 @@
 namespace kled::gitops {
 
 struct Assembled {
-    git::Revision revision;
-    std::string failure;  ///< of what: then the revision is not to be used; empty: all is there
+    git::Revision revision{};
+    std::string failure{};  ///< of what: then the revision is not to be used; empty: all is there
+    std::optional<Verified> verified{};  ///< not good: then neither
 };
 
 /// What was last put together, and of what.
@@ -36,6 +39,7 @@ struct Assembly {
     std::string ignore;
     std::vector<std::string> sparse;
     std::vector<git::Include> includes;
+    std::shared_ptr<const Verification> verification;  ///< null: anybody's revision is taken
     std::shared_ptr<AssemblyMemory> memory;
 
     /// Errors as those of Mirror::fetch and Submodules::fill.
@@ -46,6 +50,7 @@ struct Assembly {
                                                 const std::stop_token& stop) const;
 
 private:
+    [[nodiscard]] Assembled verified(git::Revision plain, const std::stop_token& stop) const;
     [[nodiscard]] Assembled compose(git::Revision plain, const std::stop_token& stop) const;
 };
 

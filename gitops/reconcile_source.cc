@@ -1,6 +1,7 @@
 // A source: fetched, and what was fetched last kept.
 #include "gitops/credentials.h"
 #include "gitops/reconciler_impl.h"
+#include "gitops/secret_data.h"
 
 #include <boost/asio/use_awaitable.hpp>
 
@@ -53,6 +54,11 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
         auto included = includes_of(key, repository);
         if (auto* all = std::get_if<Included>(&included); all != nullptr && !source->revision) {
             auto assembly = assembly_of(key, *source, repository, std::move(all->parts));
+            try {
+                assembly.verification = co_await verification_of(repository);
+            } catch (const Error&) {  // whom to trust is not known
+                co_return std::nullopt;
+            }
             co_await recall(key, *source, std::move(assembly));
         }
         co_return std::nullopt;
@@ -75,13 +81,34 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
     }
     auto& own = std::get<Included>(included);
     auto assembly = assembly_of(key, *source, repository, std::move(own.parts));
+    if (!repository.verify) {
+        source->status.conditions.remove("SourceVerified");
+        source->status.verification_mode.clear();
+    }
+    try {
+        assembly.verification = co_await verification_of(repository);
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::unavailable) throw;
+        bad = Outcome{.reason = "VerificationError", .message = error.what()};
+    }
+    if (bad) {  // whom to trust is not known: not even what was fetched before
+        const Verified unknown{.reason = bad->reason, .message = bad->message};
+        note_verified(*source, unknown);
+        co_await conclude(*source, *bad);
+        co_return after_failure(*source, repository.interval);
+    }
     std::optional<git::Revision> fetched;
     try {
         assembly.access = co_await access_of(repository);
         auto fetch = [assembly](const std::stop_token& stop) { return assembly.fetch(stop); };
         auto assembled = co_await offload_stoppable(pool, std::move(fetch));
+        note_verified(*source, assembled.verified);
         if (assembled.failure.empty()) {
             fetched = std::move(assembled.revision);
+            if (repository.verify) source->status.verification_mode = repository.verify->mode;
+        } else if (assembled.verified && !assembled.verified->good) {
+            bad = Outcome{.reason = assembled.verified->reason,
+                          .message = std::move(assembled.failure)};
         } else {
             bad = Outcome{.reason = "CopyFailure", .message = std::move(assembled.failure)};
             source->status.conditions.set("IncludeUnavailable", "True", bad->reason, bad->message,
@@ -133,6 +160,39 @@ asio::awaitable<git::Access> Reconciler::Impl::access_of(const GitRepository& re
     co_return access;
 }
 
+asio::awaitable<std::shared_ptr<const Verification>> Reconciler::Impl::verification_of(
+    const GitRepository& repository) {
+    if (!repository.verify) co_return nullptr;
+    auto result = std::make_shared<Verification>();
+    result->head = repository.verify->head();
+    result->tag = repository.verify->tag();
+    const std::string ns{repository.object.ns()};
+    const auto secret = co_await read_secret(client, ns, repository.verify->secret_name);
+    bool pgp = false;
+    for (const auto& key : secret.keys()) {
+        const auto text = secret.text({key});
+        pgp = pgp || text.find("BEGIN PGP PUBLIC KEY") != std::string::npos;
+        try {
+            result->keys.add(text);
+        } catch (const Error& error) {
+            throw error.within("Secret " + secret.name() + ": data." + key);
+        }
+    }
+    if (result->keys.empty()) {
+        throw Error{ErrorKind::invalid,
+                    "Secret " + secret.name() + " has no SSH public key" +
+                        (pgp ? "; PGP keys are not supported yet" : " (ssh-ed25519 AAAA…)")};
+    }
+    co_return result;
+}
+
+void Reconciler::Impl::note_verified(Source& source, const std::optional<Verified>& verified) {
+    if (!verified) return;
+    source.status.conditions.set("SourceVerified", verified->good ? "True" : "False",
+                                 verified->reason, verified->message, source.object.generation(),
+                                 wall_now());
+}
+
 Assembly Reconciler::Impl::assembly_of(const Key& key, Source& source,
                                        const GitRepository& repository,
                                        std::vector<git::Include> includes) const {
@@ -152,6 +212,7 @@ Assembly Reconciler::Impl::assembly_of(const Key& key, Source& source,
             .ignore = repository.ignore,
             .sparse = repository.sparse,
             .includes = std::move(includes),
+            .verification = nullptr,
             .memory = source.assembled};
 }
 

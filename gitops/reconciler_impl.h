@@ -171,6 +171,11 @@ struct Reconciler::Impl {
     [[nodiscard]] bool leads_to(const Key& from, const Key& wanted) const;
     void touch_includers(const Key& included);
     boost::asio::awaitable<git::Access> access_of(const GitRepository& repository);
+    /// Whose signatures count; null: nobody's are asked for. Error(not_found|invalid).
+    boost::asio::awaitable<std::shared_ptr<const Verification>> verification_of(
+        const GitRepository& repository);
+    /// What is said of the revision that was looked at, in the conditions.
+    static void note_verified(Source& source, const std::optional<Verified>& verified);
     /// How its files come together; makes the mirror when there is none of this URL.
     [[nodiscard]] Assembly assembly_of(const Key& key, Source& source,
                                        const GitRepository& repository,

@@ -5,6 +5,7 @@
 #include "gitops/git/libgit2.h"
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -78,6 +79,41 @@ public:
         check(
             git_tag_create(&made, repository_.get(), name.c_str(), target, who.get(), "release", 1),
             "test");
+    }
+
+    using Sign = std::function<std::string(const std::string& payload)>;
+    /// As `commit`, with what `sign` makes of it.
+    std::string signed_commit(const Files& files, const Sign& sign,
+                              const std::string& branch = "main") {
+        const auto plain = to_git(*Oid::parse(commit(files, branch)));
+        git_odb* odb = nullptr;
+        check(git_repository_odb(&odb, repository_.get()), "test");
+        const OdbPtr keeper{odb};
+        git_odb_object* raw = nullptr;
+        check(git_odb_read(&raw, odb, &plain), "test");
+        const std::string payload{static_cast<const char*>(git_odb_object_data(raw)),
+                                  git_odb_object_size(raw)};
+        git_odb_object_free(raw);
+        git_oid made{};
+        check(git_commit_create_with_signature(&made, repository_.get(), payload.c_str(),
+                                               sign(payload).c_str(), nullptr),
+              "test");
+        point(head(branch), made);
+        return from_git(made).hex();
+    }
+    /// An annotated tag that ends with what `sign` makes of it; `inside`: the name that it says.
+    void signed_tag(const std::string& name, const std::string& commit, const Sign& sign,
+                    const std::string& inside = "") {
+        const auto payload = "object " + commit + "\ntype commit\ntag " +
+                             (inside.empty() ? name : inside) +
+                             "\ntagger Test <test@example.org> 1700000000 +0000\n\nrelease\n";
+        const auto whole = payload + sign(payload);
+        git_odb* odb = nullptr;
+        check(git_repository_odb(&odb, repository_.get()), "test");
+        const OdbPtr keeper{odb};
+        git_oid made{};
+        check(git_odb_write(&made, odb, whole.data(), whole.size(), GIT_OBJECT_TAG), "test");
+        point("refs/tags/" + name, made);
     }
 
     /// What the repository calls HEAD.
