@@ -16,6 +16,7 @@
 #include "kube/client.h"
 #include "kube/election.h"
 #include "kube/events.h"
+#include "kube/selector.h"
 #include "net/http_server.h"
 
 #include <CLI/CLI.hpp>
@@ -48,6 +49,7 @@ struct Flags {
     bool local_repositories = false;
     bool no_cross_namespace_refs = false;
     std::string default_service_account;
+    std::string label_selector;
     std::size_t concurrency = 4;
     std::string webhook_listen;
     std::string webhook_secret_file;
@@ -142,6 +144,7 @@ private:
         if (flags.repository.empty()) {
             gitops::ClusterStore::Options options;
             for (const auto& [kind, target] : daemon.targets) options.target_kinds.insert(kind);
+            options.label_selector = flags.label_selector;
             return std::make_unique<gitops::ClusterStore>(client_, std::move(options));
         }
         gitops::FileStore::Options options;
@@ -324,6 +327,8 @@ public:
                         "Sources and dependencies of other namespaces are refused");
         group->add_option("--gitops-default-service-account", flags_.default_service_account,
                           "Account whose rights bound Kustomizations that name none");
+        group->add_option("--gitops-watch-label-selector", flags_.label_selector,
+                          "Only objects with such labels: sharding.fluxcd.io/key=shard1");
         group->add_option("--gitops-concurrency", flags_.concurrency, "Reconciliations at a time")
             ->capture_default_str()
             ->check(CLI::Range(1, 256));
@@ -358,6 +363,18 @@ public:
             throw Error{ErrorKind::invalid,
                         "--gitops-only-sources needs --gitops-artifacts-listen, and its sources in "
                         "the cluster: it goes without --gitops-repo"};
+        }
+        if (!flags_.label_selector.empty()) {
+            if (!flags_.repository.empty()) {
+                throw Error{ErrorKind::invalid,
+                            "--gitops-watch-label-selector chooses among the objects of the "
+                            "cluster: it goes without --gitops-repo"};
+            }
+            try {
+                static_cast<void>(kube::LabelSelector::parse(flags_.label_selector));
+            } catch (const Error& error) {
+                throw error.within("--gitops-watch-label-selector");
+            }
         }
         return std::make_unique<GitopsRole>(daemon, std::move(loop), flags_);
     }

@@ -115,7 +115,8 @@ asio::awaitable<void> ClusterStore::follow(std::string group, std::string kind,
     const kube::GroupVersionKind gvk{
         .group = group, .version = mapping.resource.version, .kind = kind};
     Follower follower{listener};
-    const kube::WatchOptions options;
+    kube::WatchOptions options;
+    options.list.label_selector = options_.label_selector;
     co_await kube::watch(client_, gvk, options, follower);
 }
 

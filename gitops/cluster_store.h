@@ -19,6 +19,8 @@ public:
     struct Options {
         std::set<std::string> target_kinds;         ///< deployment kinds besides Kustomization …
         std::string target_group = "edge.kled.io";  ///< … of this group
+        /// Only objects with such labels ("sharding.fluxcd.io/key=a"); empty: all.
+        std::string label_selector = {};
     };
     ClusterStore(kube::Client& client, Options options)
         : client_{client}, options_{std::move(options)} {}
