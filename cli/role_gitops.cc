@@ -97,8 +97,8 @@ public:
           recorder_{loop, client_},
           in_cluster_{flags.repository.empty()},
           events_{[this](const gitops::Event& event) { publish(event); }},
-          notifier_{loop, client_, events_,
-                    {.no_cross_namespace_refs = flags.no_cross_namespace_refs}},
+          notifier_{
+              loop, client_, events_, {.no_cross_namespace_refs = flags.no_cross_namespace_refs}},
           store_{make_store(daemon, flags)},
           reconciler_{loop, daemon.pool, client_, *store_, events_, options(daemon, flags)} {
         const gitops::Nudge nudge = [this](std::string url) {

@@ -144,8 +144,8 @@ Key ecdsa_key(const Curve& curve, Wire& wire) {
     check(builder != nullptr &&
               OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME,
                                               curve.group.data(), curve.group.size()) == 1 &&
-              OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY,
-                                               point.data(), point.size()) == 1,
+              OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
+                                               point.size()) == 1,
           "SSH key");
     return from_params("EC", builder);
 }
@@ -157,8 +157,8 @@ Key key_of(std::string_view blob) {
     Key key;
     if (type == "ssh-ed25519") {
         const auto raw = wire.text();
-        key.reset(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, bytes_of(raw),
-                                              raw.size()));
+        key.reset(
+            EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, bytes_of(raw), raw.size()));
         if (!key) throw openssl_error(ErrorKind::invalid, "SSH key");
     } else if (type == "ssh-rsa") {
         key = rsa_key(wire);
@@ -193,11 +193,10 @@ bool fits(const Key& key, const char* digest, std::string_view message,
           std::string_view signature) {
     const Digest context{EVP_MD_CTX_new()};
     check(context != nullptr, "signature");
-    const bool good =
-        EVP_DigestVerifyInit_ex(context.get(), nullptr, digest, nullptr, nullptr, key.get(),
-                                nullptr) == 1 &&
-        EVP_DigestVerify(context.get(), bytes_of(signature), signature.size(), bytes_of(message),
-                         message.size()) == 1;
+    const bool good = EVP_DigestVerifyInit_ex(context.get(), nullptr, digest, nullptr, nullptr,
+                                              key.get(), nullptr) == 1 &&
+                      EVP_DigestVerify(context.get(), bytes_of(signature), signature.size(),
+                                       bytes_of(message), message.size()) == 1;
     ERR_clear_error();
     return good;
 }
@@ -272,8 +271,7 @@ void SshKeys::add(std::string_view lines) {
                                                 " is damaged: what follows is not its base64"};
         }
         static_cast<void>(key_of(*blob));
-        if (keys_.size() == limit)
-            throw Error{ErrorKind::exhausted, "more than 1000 SSH keys"};
+        if (keys_.size() == limit) throw Error{ErrorKind::exhausted, "more than 1000 SSH keys"};
         if (!std::ranges::count(keys_, *blob)) keys_.push_back(std::move(*blob));
     }
 }
@@ -301,10 +299,11 @@ std::string SshKeys::verify(std::string_view armored, std::string_view message,
     if (algorithm == "sha256") sum = from_hex(sha256_hex(message));
     if (algorithm == "sha512") sum = from_hex(sha512_hex(message));
     if (!sum) throw malformed("its digest is neither sha256 nor sha512");
-    const auto text = std::string{magic} + on_wire(space) + on_wire(reserved) +
-                      on_wire(algorithm) + on_wire(*sum);
+    const auto text = std::string{magic} + on_wire(space) + on_wire(reserved) + on_wire(algorithm) +
+                      on_wire(*sum);
     if (!verified(*known, signature, text))
-        throw Error{ErrorKind::denied, "the signature by " + fingerprint_of(blob) + " does not fit"};
+        throw Error{ErrorKind::denied,
+                    "the signature by " + fingerprint_of(blob) + " does not fit"};
     return fingerprint_of(blob);
 }
 

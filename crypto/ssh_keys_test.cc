@@ -110,8 +110,8 @@ std::optional<ErrorKind> refused(const SshKeys& keys, const std::string& signatu
 }
 
 TEST(SshKeys, VerifyWhatSshKeygenSigned) {
-    const auto all = keys_of(ed25519_key + " me@example\n" + rsa_key + "\n" + p256_key + "\n" +
-                             p521_key + "\n");
+    const auto all =
+        keys_of(ed25519_key + " me@example\n" + rsa_key + "\n" + p256_key + "\n" + p521_key + "\n");
     EXPECT_EQ(all.verify(ed25519_signature, message, "git"),
               "SHA256:F/9oKSpWXoE8gt7IMP+K8Pl5uEceqH0rqIjSXphbKgw");
     EXPECT_EQ(all.verify(rsa_signature, message, "git"),

@@ -211,9 +211,8 @@ SourceStatus SourceStatus::from_object(const kube::Object& object) {
         object.status() == nullptr ? nullptr : kube::find(*object.status(), {"artifact", "size"});
     if (size != nullptr && size->is_int64() && size->get_int64() > 0)
         artifact.size = static_cast<std::uint64_t>(size->get_int64());
-    const auto* included = object.status() == nullptr
-                               ? nullptr
-                               : object.status()->if_contains("includedArtifacts");
+    const auto* included =
+        object.status() == nullptr ? nullptr : object.status()->if_contains("includedArtifacts");
     if (included != nullptr && included->is_array()) result.included = included->get_array();
     result.verification_mode = text_in(object, {"sourceVerificationMode"});
     return result;

@@ -61,7 +61,7 @@ struct GitRepository {
         [[nodiscard]] bool tag() const { return mode.starts_with("Tag"); }
     };
     std::optional<Verify> verify;
-    std::string secret_name;          ///< empty: none
+    std::string secret_name;  ///< empty: none
     std::string proxy_secret_name;
     Duration interval{};
     Duration timeout{60'000};
@@ -145,7 +145,7 @@ struct SourceStatus {
     std::string artifact_revision;  ///< artifact.revision
     std::string artifact_time;      ///< artifact.lastUpdateTime
     Artifact artifact;  ///< not served: only the digest, "sha1:<tree>", the content's own name
-    kube::json::array included;  ///< includedArtifacts: of `spec.include`, in its order
+    kube::json::array included;     ///< includedArtifacts: of `spec.include`, in its order
     std::string verification_mode;  ///< sourceVerificationMode: of what was verified last
 
     /// `artifact` as the API has it.

@@ -66,14 +66,16 @@ TEST(GitRepositoryObject, SaysWhatIsToBeVerified) {
     const auto both = read("{mode: TagAndHEAD, secretRef: {name: keys}}");
     EXPECT_TRUE(both.verify->head() && both.verify->tag());
     EXPECT_EQ(refused([&] { read("{mode: HEAD}"); }), "spec.verify.secretRef.name: is required");
-    EXPECT_TRUE(refused([&] { read("{mode: tag, secretRef: {name: keys}}"); })
-                    .starts_with("spec.verify.mode: 'tag'"));
+    EXPECT_TRUE(refused([&] {
+                    read("{mode: tag, secretRef: {name: keys}}");
+                }).starts_with("spec.verify.mode: 'tag'"));
 }
 
 TEST(GitRepositoryObject, IncludesOthersInsideTheTree) {
-    const auto r = GitRepository::from_object(object(
-        repository + "spec: {url: x, interval: 1m, recurseSubmodules: true, include: [{repository: "
-                     "{name: lib}}, {repository: {name: b}, fromPath: ./k/, toPath: a//b}]}"));
+    const auto r = GitRepository::from_object(
+        object(repository +
+               "spec: {url: x, interval: 1m, recurseSubmodules: true, include: [{repository: "
+               "{name: lib}}, {repository: {name: b}, fromPath: ./k/, toPath: a//b}]}"));
     EXPECT_TRUE(r.submodules);
     EXPECT_TRUE(r.unsupported.empty());
     ASSERT_EQ(r.include.size(), 2U);
@@ -88,7 +90,8 @@ TEST(GitRepositoryObject, IncludesOthersInsideTheTree) {
         });
     };
     EXPECT_EQ(read("{}"), "spec.include[0].repository.name: is required");
-    EXPECT_TRUE(read("{repository: {name: a}, toPath: ../x}").starts_with("spec.include[0].toPath"));
+    EXPECT_TRUE(
+        read("{repository: {name: a}, toPath: ../x}").starts_with("spec.include[0].toPath"));
     EXPECT_TRUE(
         read("{repository: {name: a}, fromPath: a/../..}").starts_with("spec.include[0].fromPath"));
     EXPECT_TRUE(read("{repository: {name: a}, toPath: ./}").starts_with("spec.include[0].toPath"));
@@ -108,8 +111,9 @@ TEST(GitRepositoryObject, SaysWhichFieldIsWrong) {
 TEST(DeploymentObject, KubeConfigIsReadBesideWhatIsUnsupported) {
     const auto read = [](const std::string& from) {
         return Deployment::from_object(
-            object(kustomization + "spec: {interval: 10m, prune: true, sourceRef: {kind: Bucket, "
-                                   "name: a}, kubeConfig: " +
+            object(kustomization +
+                   "spec: {interval: 10m, prune: true, sourceRef: {kind: Bucket, "
+                   "name: a}, kubeConfig: " +
                    from + "}"));
     };
     const auto by_secret = read("{secretRef: {name: far}}");

@@ -33,7 +33,8 @@ Assembled Assembly::verified(git::Revision plain, const std::stop_token& stop) c
 Assembled Assembly::compose(git::Revision plain, const std::stop_token& stop) const {
     plain.ignore = ignore;
     plain.sparse = sparse;
-    if (!submodules && includes.empty()) return {.revision = std::move(plain), .failure = {}, .verified = {}};
+    if (!submodules && includes.empty())
+        return {.revision = std::move(plain), .failure = {}, .verified = {}};
     const bool known = memory->plain == plain && memory->includes == includes &&
                        memory->submodules == (submodules != nullptr);
     if (known && git::Composer{*mirror, memory->result}.present())

@@ -62,9 +62,9 @@ private:
 
 /// The fields of a status that are ours; what is not set is taken away.
 json::object status_patch(const kube::Object& object) {
-    static constexpr std::array source{"conditions", "observedGeneration", "lastHandledReconcileAt",
-                                       "artifact", "includedArtifacts",
-                                       "sourceVerificationMode"};
+    static constexpr std::array source{
+        "conditions", "observedGeneration", "lastHandledReconcileAt",
+        "artifact",   "includedArtifacts",  "sourceVerificationMode"};
     static constexpr std::array work{"conditions",
                                      "observedGeneration",
                                      "lastHandledReconcileAt",

@@ -28,8 +28,10 @@ protected:
             if (file.path().filename() != "kustomization.yaml") world.apply(read_file(file.path()));
         }
         world.eventually([this] {
-            const kube::ObjectId last{
-                .group = std::string{kustomize_group}, .kind = "Kustomization", .ns = {}, .name = {}};
+            const kube::ObjectId last{.group = std::string{kustomize_group},
+                                      .kind = "Kustomization",
+                                      .ns = {},
+                                      .name = {}};
             return world.sync(world.client().map(last)).has_value();
         });
     }
@@ -42,8 +44,8 @@ protected:
     }
     void apply_source(const std::string& name, const std::string& url,
                       const std::string& more = "") {
-        world.apply("apiVersion: " + source_api + "\nkind: GitRepository\nmetadata: {name: " + name +
-                    ", namespace: default}\nspec:\n  url: " + url +
+        world.apply("apiVersion: " + source_api + "\nkind: GitRepository\nmetadata: {name: " +
+                    name + ", namespace: default}\nspec:\n  url: " + url +
                     "\n  interval: 10m\n  ref: {branch: main}\n" + more);
     }
     void apply_kustomization(const std::string& path) {
@@ -154,10 +156,10 @@ TEST_F(IncludeMode, SaysWhatIsInTheWay) {
 
 TEST_F(IncludeMode, SubmodulesAreReadWhereThatIsAskedFor) {
     const auto commit = other.commit({{"c.yaml", config("shared", "1")}});
-    const Files files{{"apps/own.yaml", config("own", "1")},
-                      {"apps/lib", File::submodule(commit)},
-                      {".gitmodules", "[submodule \"lib\"]\n path = apps/lib\n url = " +
-                                          other.url() + "\n"}};
+    const Files files{
+        {"apps/own.yaml", config("own", "1")},
+        {"apps/lib", File::submodule(commit)},
+        {".gitmodules", "[submodule \"lib\"]\n path = apps/lib\n url = " + other.url() + "\n"}};
     world.repository.commit(files);
     apply_source("fleet", world.repository.url());
     apply_kustomization("apps");

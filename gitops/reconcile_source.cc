@@ -16,8 +16,7 @@ namespace {
 
 std::vector<std::string> included_names(const kube::Object& object) {
     std::vector<std::string> names;
-    const auto* list =
-        object.spec() == nullptr ? nullptr : kube::find(*object.spec(), {"include"});
+    const auto* list = object.spec() == nullptr ? nullptr : kube::find(*object.spec(), {"include"});
     if (list == nullptr || !list->is_array()) return names;
     for (const auto& item : list->get_array()) {
         if (item.is_object())
@@ -278,8 +277,8 @@ asio::awaitable<void> Reconciler::Impl::recall(const Key& key, Source& source, A
     const auto commit = git::Oid::parse(std::string_view{name}.substr(at + 5));
     if (!commit) co_return;
     auto find = [assembly = std::move(assembly), commit = *commit,
-                 branch = at == 0 ? "" : name.substr(0, at - 1)](const std::stop_token& stop)
-        -> std::optional<git::Revision> {
+                 branch = at == 0 ? "" : name.substr(0, at - 1)](
+                    const std::stop_token& stop) -> std::optional<git::Revision> {
         try {
             auto found = assembly.find(commit, branch, stop);
             if (found && found->failure.empty()) return std::move(found->revision);

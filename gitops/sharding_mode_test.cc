@@ -24,8 +24,8 @@ protected:
     ~ShardingMode() override { world.stop_reconciler(); }
 
     void apply_source(const std::string& name, const std::string& shard) {
-        world.apply("apiVersion: " + source_api + "\nkind: GitRepository\nmetadata: {name: " + name +
-                    ", namespace: default, labels: {sharding.fluxcd.io/key: " + shard +
+        world.apply("apiVersion: " + source_api + "\nkind: GitRepository\nmetadata: {name: " +
+                    name + ", namespace: default, labels: {sharding.fluxcd.io/key: " + shard +
                     "}}\nspec:\n  url: " + world.repository.url() +
                     "\n  interval: 10m\n  ref: {branch: main}\n");
     }

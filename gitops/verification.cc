@@ -33,23 +33,24 @@ std::string checked(const std::optional<git::Signed>& it, const Verification& wa
 
 }  // namespace
 
-Verified verify(git::Mirror& mirror, const git::Reference& reference,
-                const git::Revision& revision, const Verification& wanted) {
+Verified verify(git::Mirror& mirror, const git::Reference& reference, const git::Revision& revision,
+                const Verification& wanted) {
     std::string message = "verified signature of";
     if (wanted.tag) {
         const auto tag = tag_of(reference, revision);
         if (tag.empty()) {
             return {.reason = "InvalidVerificationMode",
-                    .message = "cannot verify tag object's signature if a tag reference is not "
-                               "specified"};
+                    .message =
+                        "cannot verify tag object's signature if a tag reference is not "
+                        "specified"};
         }
         try {
             const auto key = checked(git::signed_tag(mirror, tag, revision.commit), wanted);
             message += "\n\t- tag '" + tag + "' with key '" + key + "'";
         } catch (const Error& error) {
-            return {.reason = "InvalidGitTagSignature",
-                    .message =
-                        "signature verification of tag '" + tag + "' failed: " + error.what()};
+            return {
+                .reason = "InvalidGitTagSignature",
+                .message = "signature verification of tag '" + tag + "' failed: " + error.what()};
         }
     }
     if (wanted.head) {

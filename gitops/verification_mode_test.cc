@@ -16,7 +16,8 @@ const std::string source_api = "source.toolkit.fluxcd.io/v1";
 const std::string kustomize_api = "kustomize.toolkit.fluxcd.io/v1";
 
 std::string config(const std::string& value) {
-    return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app, namespace: default}\ndata: {k: '" +
+    return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app, namespace: default}\ndata: {k: "
+           "'" +
            value + "'}\n";
 }
 
@@ -28,8 +29,10 @@ protected:
             if (file.path().filename() != "kustomization.yaml") world.apply(read_file(file.path()));
         }
         world.eventually([this] {
-            const kube::ObjectId last{
-                .group = std::string{kustomize_group}, .kind = "Kustomization", .ns = {}, .name = {}};
+            const kube::ObjectId last{.group = std::string{kustomize_group},
+                                      .kind = "Kustomization",
+                                      .ns = {},
+                                      .name = {}};
             return world.sync(world.client().map(last)).has_value();
         });
         world.apply("apiVersion: " + kustomize_api +

@@ -83,8 +83,7 @@ std::optional<Oid> Composer::submodule(const std::string& path) const {
 
 std::optional<std::string> Composer::file(const std::string& path, std::size_t limit_bytes) const {
     const auto entry = find(path);
-    if (!entry ||
-        (entry->mode != GIT_FILEMODE_BLOB && entry->mode != GIT_FILEMODE_BLOB_EXECUTABLE))
+    if (!entry || (entry->mode != GIT_FILEMODE_BLOB && entry->mode != GIT_FILEMODE_BLOB_EXECUTABLE))
         return std::nullopt;
     const Opened opened{mirror_, revision_.parts};
     const auto oid = to_git(entry->oid);

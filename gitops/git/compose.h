@@ -32,8 +32,7 @@ struct Include {
 /// composes in it or fetches meanwhile.
 class Composer {
 public:
-    Composer(Mirror& mirror, Revision revision)
-        : mirror_{mirror}, revision_{std::move(revision)} {}
+    Composer(Mirror& mirror, Revision revision) : mirror_{mirror}, revision_{std::move(revision)} {}
 
     /// Before anything is put together in it for a new revision: what was for earlier ones is
     /// removed when it is too much, and what another process left.

@@ -34,8 +34,7 @@ protected:
         Source plain{directory.path() / "plain"};
         return plain.fetch(files).tree;
     }
-    static Include part(const Source& source, Revision revision, std::string from,
-                        std::string to) {
+    static Include part(const Source& source, Revision revision, std::string from, std::string to) {
         return {.name = "other",
                 .mirror = source.mirror,
                 .revision = std::move(revision),
@@ -96,8 +95,7 @@ TEST_F(ComposeTest, TakesWhatTheOthersArchiveHas) {
     more.sparse = {"kept", "secret"};
     Composer composer{*ours.mirror, base};
     composer.include(part(other, more, "", "lib"));
-    EXPECT_EQ(composer.revision().tree,
-              tree_of({{"a", "1"}, {"lib/kept/y", "3"}}));
+    EXPECT_EQ(composer.revision().tree, tree_of({{"a", "1"}, {"lib/kept/y", "3"}}));
 }
 
 TEST_F(ComposeTest, WhatIsThinnedOutKeepsWhatIsIncluded) {

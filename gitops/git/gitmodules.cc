@@ -56,7 +56,8 @@ private:
         while (!done() && is_blank(peek())) next();
     }
     void skip_line() {
-        while (!done() && next() != '\n') {}
+        while (!done() && next() != '\n') {
+        }
     }
     /// Past blanks, empty lines and comments; false at the end.
     bool skip_to_something() {

@@ -42,7 +42,8 @@ struct Mirror::Impl {
 
 /// The objects of a mirror, and with them those of `parts`; none of them goes while this is there.
 struct Opened {
-    /// Without a repository when the mirror's is not there; Error(unavailable) when a part's is not.
+    /// Without a repository when the mirror's is not there; Error(unavailable) when a part's is
+    /// not.
     Opened(Mirror& mirror, const std::vector<std::shared_ptr<Mirror>>& parts);
 
     std::vector<std::shared_lock<std::shared_mutex>> reading;

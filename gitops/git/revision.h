@@ -43,8 +43,8 @@ class Mirror;
 struct Revision {
     std::string name;  ///< as Flux writes it: "main@sha1:<hex>", "v1.2@sha1:<hex>", "sha1:<hex>"
     Oid commit;
-    Oid tree;           ///< the commit's, or what was put together from it (git/compose.h)
-    std::string ignore{};               ///< `spec.ignore`, in place of what is left out by default
+    Oid tree;              ///< the commit's, or what was put together from it (git/compose.h)
+    std::string ignore{};  ///< `spec.ignore`, in place of what is left out by default
     std::vector<std::string> sparse{};  ///< `spec.sparseCheckout`: nothing but these folders
     /// Beside the mirror itself, where the objects of `tree` are; each once.
     std::vector<std::shared_ptr<Mirror>> parts{};

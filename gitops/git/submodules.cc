@@ -77,7 +77,8 @@ std::string relative_to(std::string_view parent, std::string_view url) {
         }
     }
     const auto whole = "/" + std::string{rest} + "/";
-    if (rest.empty() || rest == "." || whole.find("/../") != std::string::npos) throw bad(url, "names no repository");
+    if (rest.empty() || rest == "." || whole.find("/../") != std::string::npos)
+        throw bad(url, "names no repository");
     return place->server + path + (path.empty() ? "" : "/") + std::string{rest};
 }
 

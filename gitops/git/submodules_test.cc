@@ -49,8 +49,8 @@ TEST(SubmoduleUrl, AbsoluteIsOfAKindThatKledReads) {
         EXPECT_EQ(submodule_url(https, url), url);
     for (const std::string url :
          {"", "git://other.example/lib", "ext::sh -c id", "ext::id", "-oProxyCommand=id",
-          "ftp://other.example/lib", "https://", "https:///x", "lib", "javascript:",
-          "https://a.example/b\nc", "fd::17", "file://host/x"})
+          "ftp://other.example/lib", "https://", "https:///x", "lib",
+          "javascript:", "https://a.example/b\nc", "fd::17", "file://host/x"})
         EXPECT_NE(refused(https, url), std::nullopt) << url;
     EXPECT_EQ(refused(https, "/etc"), ErrorKind::denied);
     EXPECT_EQ(refused(https, "file:///etc"), ErrorKind::denied);
@@ -146,20 +146,19 @@ TEST_F(SubmodulesTest, AreReadInTheirPlaces) {
 TEST_F(SubmodulesTest, RelativeUrlsAreOfTheirOwnRepository) {
     const auto commit = lib.commit({{"y", "2"}});
     const auto up = lib.path().parent_path().filename().string();
-    const auto revision =
-        filled({{"lib", File::submodule(commit)},
-                {".gitmodules", line("lib", "../../" + up + "/repository.git")}});
+    const auto revision = filled({{"lib", File::submodule(commit)},
+                                  {".gitmodules", line("lib", "../../" + up + "/repository.git")}});
     EXPECT_EQ((Tree{mirror, revision}.read("lib/y")), "2");
 }
 
 TEST_F(SubmodulesTest, FailureSaysWhichAndWhy) {
     const auto commit = lib.commit({{"y", "2"}});
-    const auto absent = failure({{"lib", File::submodule(std::string(40, 'a'))},
-                                 {".gitmodules", line("lib", lib.url())}});
+    const auto absent = failure(
+        {{"lib", File::submodule(std::string(40, 'a'))}, {".gitmodules", line("lib", lib.url())}});
     EXPECT_EQ(absent.first, ErrorKind::not_found);
     EXPECT_THAT(absent.second, HasSubstr("submodule 'lib': "));
-    const auto hostile = failure({{"lib", File::submodule(commit)},
-                                  {".gitmodules", line("lib", "ext::sh")}});
+    const auto hostile =
+        failure({{"lib", File::submodule(commit)}, {".gitmodules", line("lib", "ext::sh")}});
     EXPECT_EQ(hostile.first, ErrorKind::invalid);
     EXPECT_EQ(failure({{".gitmodules", line("../lib", lib.url())}}).first, ErrorKind::invalid);
     EXPECT_EQ(failure({{".gitmodules", std::string(300'000, '#')}}).first, ErrorKind::exhausted);
@@ -169,7 +168,8 @@ TEST_F(SubmodulesTest, AreLimitedInDepthAndNumber) {
     // Each commit of `lib` has the one before as its submodule.
     auto commit = lib.commit({{"y", "0"}});
     for (std::size_t i = 0; i < Submodules::depth_limit; ++i)
-        commit = lib.commit({{"m", File::submodule(commit)}, {".gitmodules", line("m", lib.url())}});
+        commit =
+            lib.commit({{"m", File::submodule(commit)}, {".gitmodules", line("m", lib.url())}});
     const auto deep =
         failure({{"lib", File::submodule(commit)}, {".gitmodules", line("lib", lib.url())}});
     EXPECT_EQ(deep.first, ErrorKind::exhausted);

@@ -18,7 +18,8 @@ public:
                                    const std::string& name_space = "git") const {
         const auto digest = *from_hex(crypto::sha512_hex(payload));
         const auto fields = text(name_space) + text("") + text("sha512");
-        const auto signature = text("ssh-ed25519") + text(key_.sign("SSHSIG" + fields + text(digest)));
+        const auto signature =
+            text("ssh-ed25519") + text(key_.sign("SSHSIG" + fields + text(digest)));
         const std::string version{"\0\0\0\1", 4};
         auto body = to_base64("SSHSIG" + version + text(blob()) + fields + text(signature));
         for (std::size_t at = 70; at < body.size(); at += 71) body.insert(at, "\n");

@@ -186,7 +186,8 @@ struct Tree::Impl {
                     break;
                 }
                 case GIT_FILEMODE_COMMIT:
-                    remark(here + " is a submodule; its files are read with spec.recurseSubmodules");
+                    remark(here +
+                           " is a submodule; its files are read with spec.recurseSubmodules");
                     return {};
                 default:
                     if (!parts.empty()) return {};  // a file has nothing below it
@@ -427,12 +428,10 @@ void Tree::visit(const std::function<void(const Item&)>& each) const {
 }
 
 std::optional<TreeEntry> Tree::copy(
-    const std::string& path,
-    const std::function<Oid(const std::vector<TreeEntry>&)>& write) const {
+    const std::string& path, const std::function<Oid(const std::vector<TreeEntry>&)>& write) const {
     const auto found = impl_->look(path);
     if (found.what == Seen::What::file) {
-        return TreeEntry{
-            .name = {}, .mode = GIT_FILEMODE_BLOB, .oid = from_git(found.oid)};
+        return TreeEntry{.name = {}, .mode = GIT_FILEMODE_BLOB, .oid = from_git(found.oid)};
     }
     if (found.what != Seen::What::directory) return std::nullopt;
     const auto oid = impl_->copy(found, write);

@@ -35,7 +35,8 @@ struct TreeEntry {
 };
 
 /// Read straight from the mirror's objects: no checkout. Symbolic links are followed inside the
-/// tree only; a link that leaves it and a submodule (git/submodules.h brings its files) are nothing, and leave a remark; so is what
+/// tree only; a link that leaves it and a submodule (git/submodules.h brings its files) are
+/// nothing, and leave a remark; so is what
 /// `.sourceignore` files or the revision's `ignore` leave out. Where neither says anything, `list`
 /// leaves out what Flux does, which `find` still finds. Safe against any tree a server may send.
 /// The mirror outlives it.

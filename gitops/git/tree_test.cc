@@ -119,7 +119,8 @@ TEST_F(TreeTest, EndsACircleOfLinks) {
 TEST_F(TreeTest, SeesNothingInASubmodule) {
     const auto t = tree({{"a", File::submodule()}});
     EXPECT_FALSE(t.find("a/x"));
-    EXPECT_THAT(t.remarks(), ElementsAre("a is a submodule; its files are read with spec.recurseSubmodules"));
+    EXPECT_THAT(t.remarks(),
+                ElementsAre("a is a submodule; its files are read with spec.recurseSubmodules"));
 }
 
 TEST_F(TreeTest, RefusesAFileOverTheLimitWithoutReadingIt) {

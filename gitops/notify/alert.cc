@@ -156,9 +156,8 @@ Notification Alert::notification(const Event& event) const {
         for (const auto& item : annotations->get_object()) {
             const std::string_view key{item.key()};
             if (key.starts_with(event_annotations) && item.value().is_string()) {
-                result.metadata.insert_or_assign(
-                    std::string{key.substr(event_annotations.size())},
-                    std::string{item.value().get_string()});
+                result.metadata.insert_or_assign(std::string{key.substr(event_annotations.size())},
+                                                 std::string{item.value().get_string()});
             }
         }
     }

@@ -30,15 +30,16 @@ std::string refused(const std::string& more) {
 
 Event event(const std::string& name, const std::string& message, bool warning = false,
             const std::string& metadata = "") {
-    return {.number = 1,
-            .time = {},
-            .about = kube::Object::from(kube::parse_yaml(
-                "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: " +
-                name + ", namespace: team, uid: u-1" + metadata + "}\n")),
-            .warning = warning,
-            .reason = "ReconciliationSucceeded",
-            .message = message,
-            .revision = "main@sha1:1"};
+    return {
+        .number = 1,
+        .time = {},
+        .about = kube::Object::from(kube::parse_yaml(
+            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: " +
+            name + ", namespace: team, uid: u-1" + metadata + "}\n")),
+        .warning = warning,
+        .reason = "ReconciliationSucceeded",
+        .message = message,
+        .revision = "main@sha1:1"};
 }
 
 const std::string all = "  eventSources: [{kind: Kustomization, name: '*'}]\n";
@@ -52,7 +53,8 @@ TEST(Alert, WantsWhatItsSourcesName) {
     EXPECT_TRUE(alert(all).wants(event("infra", "m"), true));
     const auto labelled = alert(
         "  eventSources: [{kind: Kustomization, name: '*', matchLabels: {tier: web, env: x}}]\n");
-    EXPECT_TRUE(labelled.wants(event("a", "m", false, ", labels: {tier: web, env: x, y: z}"), true));
+    EXPECT_TRUE(
+        labelled.wants(event("a", "m", false, ", labels: {tier: web, env: x, y: z}"), true));
     EXPECT_FALSE(labelled.wants(event("a", "m", false, ", labels: {tier: web}"), true));
     EXPECT_FALSE(labelled.wants(event("a", "m"), true));
     EXPECT_FALSE(alert(all + "  suspend: true\n").wants(event("a", "m"), true));
@@ -60,11 +62,10 @@ TEST(Alert, WantsWhatItsSourcesName) {
 
 TEST(Alert, OtherNamespacesCountWhereTheyMay) {
     auto here = event("apps", "m");
-    const auto other =
-        Alert::from_object(kube::Object::from(kube::parse_yaml(
-            "apiVersion: notification.toolkit.fluxcd.io/v1beta3\nkind: Alert\n"
-            "metadata: {name: a, namespace: ops}\nspec:\n  providerRef: {name: chat}\n"
-            "  eventSources: [{kind: Kustomization, name: '*', namespace: team}]\n")));
+    const auto other = Alert::from_object(kube::Object::from(
+        kube::parse_yaml("apiVersion: notification.toolkit.fluxcd.io/v1beta3\nkind: Alert\n"
+                         "metadata: {name: a, namespace: ops}\nspec:\n  providerRef: {name: chat}\n"
+                         "  eventSources: [{kind: Kustomization, name: '*', namespace: team}]\n")));
     EXPECT_TRUE(other.wants(here, false));
     EXPECT_FALSE(other.wants(here, true));
 }
@@ -73,8 +74,8 @@ TEST(Alert, SeverityAndPatternsNarrow) {
     EXPECT_FALSE(alert(all + "  eventSeverity: error\n").wants(event("a", "m"), true));
     EXPECT_TRUE(alert(all + "  eventSeverity: error\n").wants(event("a", "m", true), true));
     EXPECT_TRUE(alert(all + "  eventSeverity: info\n").wants(event("a", "m", true), true));
-    const auto some =
-        alert(all + "  inclusionList: ['^Applied', 'failed$']\n  exclusionList: ['waiting.*socket']\n");
+    const auto some = alert(
+        all + "  inclusionList: ['^Applied', 'failed$']\n  exclusionList: ['waiting.*socket']\n");
     EXPECT_TRUE(some.wants(event("a", "Applied revision: x"), true));
     EXPECT_TRUE(some.wants(event("a", "it failed"), true));
     EXPECT_FALSE(some.wants(event("a", "something else"), true));
@@ -93,17 +94,17 @@ TEST(Alert, IsRefusedWhenItCannotBeMeant) {
 
 TEST(Alert, MetadataOfTheReconcilerIsTheStrongest) {
     const auto told =
-        alert(all + "  summary: from the alert\n  eventMetadata: {env: prod, summary: x, revision: "
-                    "forged, both: alert}\n")
+        alert(all +
+              "  summary: from the alert\n  eventMetadata: {env: prod, summary: x, revision: "
+              "forged, both: alert}\n")
             .notification(event("apps", "m", true,
                                 ", annotations: {event.toolkit.fluxcd.io/image: nginx, "
                                 "event.toolkit.fluxcd.io/both: object, other: y}"));
-    EXPECT_EQ(told.metadata,
-              (std::map<std::string, std::string>{{"both", "alert"},
-                                                  {"env", "prod"},
-                                                  {"image", "nginx"},
-                                                  {"revision", "main@sha1:1"},
-                                                  {"summary", "from the alert"}}));
+    EXPECT_EQ(told.metadata, (std::map<std::string, std::string>{{"both", "alert"},
+                                                                 {"env", "prod"},
+                                                                 {"image", "nginx"},
+                                                                 {"revision", "main@sha1:1"},
+                                                                 {"summary", "from the alert"}}));
     EXPECT_EQ(told.title(), "kustomization/apps.team");
     EXPECT_EQ(kube::to_json(kube::json::value(told.to_json())),
               R"({"involvedObject":{"kind":"Kustomization","namespace":"team","name":"apps",)"

@@ -173,9 +173,8 @@ bool has_status(const Provider& provider, const CommitStatus& status, std::strin
             if (!item.is_object()) continue;
             const auto& fields = item.get_object();
             if (kube::find_string(fields, {name}) != status.id) continue;
-            const bool same =
-                kube::find_string(fields, {state}) == status.state &&
-                kube::find_string(fields, {"description"}) == status.description;
+            const bool same = kube::find_string(fields, {state}) == status.state &&
+                              kube::find_string(fields, {"description"}) == status.description;
             // The latest comes first, and it alone counts; GitLab gives the latest of each name.
             return same;
         }

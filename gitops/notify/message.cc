@@ -171,8 +171,10 @@ std::string_view token_of(const ProviderAccess& access) {
 std::string ProviderAccess::redacted(std::string text) const {
     const auto hide = [&](std::string_view secret) {
         if (secret.size() < 4) return;  // it would tear words apart
-        for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at))
-            text.replace(at, secret.size(), "*****");
+        constexpr std::string_view stars = "*****";
+        for (auto at = text.find(secret); at != std::string::npos;
+             at = text.find(secret, at + stars.size()))
+            text.replace(at, secret.size(), stars);
     };
     hide(address);
     hide(proxy);
@@ -211,9 +213,9 @@ Message message_for(const Provider& provider, const ProviderAccess& access,
     } else if (provider.type == "alertmanager") {
         body = alertmanager(notification);
         if (!access.user.empty() && access.password) {
-            headers.set("Authorization",
-                        "Basic " + to_base64(access.user + ":" +
-                                             std::string{access.password->reveal()}));
+            headers.set(
+                "Authorization",
+                "Basic " + to_base64(access.user + ":" + std::string{access.password->reveal()}));
         } else if (!token.empty()) {
             headers.set("Authorization", "Bearer " + std::string{token});
         }

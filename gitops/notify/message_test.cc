@@ -60,20 +60,21 @@ TEST(Message, HmacSignsTheBody) {
     const auto signature = message.request.headers.get("X-Signature");
     EXPECT_TRUE(signature.starts_with("sha256="));
     EXPECT_EQ(signature.size(), 7U + 64U);
-    EXPECT_THROW(static_cast<void>(
-                     message_for(provider("generic-hmac"), access(hook, ""), notification())),
-                 Error);
+    EXPECT_THROW(
+        static_cast<void>(message_for(provider("generic-hmac"), access(hook, ""), notification())),
+        Error);
 }
 
 TEST(Message, SlackHasOneAttachment) {
     const auto message = message_for(provider("slack"), access(hook), notification(true));
     EXPECT_EQ(message.request.headers.get("Authorization"), "Bearer s3cret");
-    EXPECT_EQ(message.request.body,
-              R"({"channel":"#ops","username":"kustomize-controller","icon_url":"","icon_emoji":"",)"
-              R"("attachments":[{"color":"danger","author_name":"kustomization/apps.team",)"
-              R"("text":"it is so","mrkdwn_in":["text"],"fields":[{"title":"revision","value":)"
-              R"("main@sha1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","short":false},)"
-              R"({"title":"summary","value":"prod","short":false}]}]})");
+    EXPECT_EQ(
+        message.request.body,
+        R"({"channel":"#ops","username":"kustomize-controller","icon_url":"","icon_emoji":"",)"
+        R"("attachments":[{"color":"danger","author_name":"kustomization/apps.team",)"
+        R"("text":"it is so","mrkdwn_in":["text"],"fields":[{"title":"revision","value":)"
+        R"("main@sha1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","short":false},)"
+        R"({"title":"summary","value":"prod","short":false}]}]})");
     const auto anonymous = message_for(provider("slack"), access(hook, ""), notification());
     EXPECT_FALSE(anonymous.request.headers.has("Authorization"));
     EXPECT_THAT(anonymous.request.body, HasSubstr(R"("color":"good")"));
@@ -98,12 +99,13 @@ TEST(Message, TeamsHasACardAndAnOlderOne) {
     EXPECT_FALSE(card.request.headers.has("Authorization"));
     EXPECT_THAT(
         card.request.body,
-        HasSubstr(R"("items":[{"type":"TextBlock","text":"kustomization/apps.team","size":"large",)"
-                  R"("weight":"bolder","wrap":true},{"type":"TextBlock","text":"it is so",)"
-                  R"("color":"attention","wrap":true},{"type":"FactSet","facts":[{"title":"summary",)"
-                  R"("value":"prod"},{"title":"revision",)"));
-    const auto older = message_for(
-        provider("msteams"), access("https://x.webhook.office.com/y"), notification());
+        HasSubstr(
+            R"("items":[{"type":"TextBlock","text":"kustomization/apps.team","size":"large",)"
+            R"("weight":"bolder","wrap":true},{"type":"TextBlock","text":"it is so",)"
+            R"("color":"attention","wrap":true},{"type":"FactSet","facts":[{"title":"summary",)"
+            R"("value":"prod"},{"title":"revision",)"));
+    const auto older =
+        message_for(provider("msteams"), access("https://x.webhook.office.com/y"), notification());
     EXPECT_THAT(older.request.body, HasSubstr(R"({"@type":"MessageCard")"));
     EXPECT_THAT(older.request.body, HasSubstr(R"("themeColor":"0076D7")"));
 }
@@ -177,8 +179,8 @@ TEST(CommitStatus, IsAskedForAndSetInTheHostsWords) {
     EXPECT_EQ(gitlab->create.request.headers.get("PRIVATE-TOKEN"), "s3cret");
     EXPECT_THAT(gitlab->create.request.body, HasSubstr(R"("state":"failed","name":)"));
 
-    const auto gitea = commit_status_for(
-        provider("gitea"), access("http://git.example:3000/org/app"), notification());
+    const auto gitea = commit_status_for(provider("gitea"),
+                                         access("http://git.example:3000/org/app"), notification());
     EXPECT_EQ(gitea->create.url.port, "3000");
     EXPECT_EQ(gitea->create.request.target, "/api/v1/repos/org/app/statuses/" + commit);
     EXPECT_EQ(gitea->create.request.headers.get("Authorization"), "token s3cret");

@@ -200,8 +200,7 @@ asio::awaitable<void> Notifier::drain(Key key) {
         if (provider->suspend) continue;
         const auto wrong = co_await tell(provider, std::move(item.notification));
         count(wrong.empty() ? "sent" : "failed");
-        if (!wrong.empty())
-            events_.record(provider->object, true, "NotificationFailed", wrong);
+        if (!wrong.empty()) events_.record(provider->object, true, "NotificationFailed", wrong);
     }
     lanes_.erase(key);
 }
@@ -287,8 +286,8 @@ asio::awaitable<net::Response> Notifier::exchange(const Provider& provider,
         }
         if (response && response->status / 100 == 2) co_return std::move(*response);
         if (response && (attempt >= options_.attempts || !may_succeed_later(response->status))) {
-            throw Error{ErrorKind::invalid, message.url.host + ": the server says " +
-                                                std::to_string(response->status)};
+            throw Error{ErrorKind::invalid,
+                        message.url.host + ": the server says " + std::to_string(response->status)};
         }
         timer.expires_after(backoff.next());
         co_await timer.async_wait(asio::use_awaitable);

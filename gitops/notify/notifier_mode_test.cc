@@ -1,8 +1,7 @@
 // Alerts and Providers in a cluster: from what happens to what a real server is told.
-#include "gitops/notify/notifier.h"
-
 #include "crypto/hash.h"
 #include "gitops/cluster_store.h"
+#include "gitops/notify/notifier.h"
 #include "gitops/world.h"
 #include "net/http_server.h"
 
@@ -48,8 +47,8 @@ protected:
         world.start([](kube::Client& client) {
             return std::make_unique<ClusterStore>(client, ClusterStore::Options{});
         });
-        notifier = std::make_unique<Notifier>(world.executor(), world.client(), world.recorded(),
-                                              options);
+        notifier =
+            std::make_unique<Notifier>(world.executor(), world.client(), world.recorded(), options);
         world.on_event = [this](const Event& event) {
             if (notifier) notifier->take(event);
         };
@@ -79,10 +78,10 @@ protected:
     std::string url() { return "http://127.0.0.1:" + std::to_string(server->port()); }
 
     void apply_source(const std::string& name, const std::string& branch = "main") {
-        world.apply("apiVersion: " + source_api +
-                    "\nkind: GitRepository\nmetadata: {name: " + name +
-                    ", namespace: default, labels: {of: " + name + "}}\nspec:\n  url: " +
-                    world.repository.url() + "\n  interval: 10m\n  ref: {branch: " + branch + "}\n");
+        world.apply("apiVersion: " + source_api + "\nkind: GitRepository\nmetadata: {name: " +
+                    name + ", namespace: default, labels: {of: " + name +
+                    "}}\nspec:\n  url: " + world.repository.url() +
+                    "\n  interval: 10m\n  ref: {branch: " + branch + "}\n");
     }
     void apply_provider(const std::string& more) {
         world.apply("apiVersion: " + notification_api +
@@ -137,10 +136,12 @@ protected:
 TEST_F(NotifierMode, ANewRevisionIsToldOnce) {
     start();
     apply_secret("  address: " + url() + "/hook\n  token: s3cret\n  headers: 'X-Cluster: one'\n");
-    apply_provider("  type: generic-hmac\n  address: http://127.0.0.1:1\n"
-                   "  secretRef: {name: chat}\n");
-    apply_alert("  eventSources: [{kind: GitRepository, name: '*', matchLabels: {of: fleet}}]\n"
-                "  summary: the fleet\n  eventMetadata: {env: test}\n");
+    apply_provider(
+        "  type: generic-hmac\n  address: http://127.0.0.1:1\n"
+        "  secretRef: {name: chat}\n");
+    apply_alert(
+        "  eventSources: [{kind: GitRepository, name: '*', matchLabels: {of: fleet}}]\n"
+        "  summary: the fleet\n  eventMetadata: {env: test}\n");
     known();
     apply_source("other");
     apply_source("fleet");
@@ -172,13 +173,14 @@ TEST_F(NotifierMode, ANewRevisionIsToldOnce) {
 TEST_F(NotifierMode, OnlyErrorsWhereThatIsAskedFor) {
     start();
     apply_provider("  type: slack\n  address: " + url() + "\n  channel: ops\n");
-    apply_alert("  eventSources: [{kind: GitRepository, name: '*'}]\n  eventSeverity: error\n"
-                "  exclusionList: ['branch .gone. does']\n");
+    apply_alert(
+        "  eventSources: [{kind: GitRepository, name: '*'}]\n  eventSeverity: error\n"
+        "  exclusionList: ['branch .gone. does']\n");
     known();
     apply_source("fleet");
     apply_source("quiet", "gone");
-    ASSERT_TRUE(world.eventually(
-        [&] { return !event_of("GitRepository", "GitOperationFailed").empty(); }));
+    ASSERT_TRUE(
+        world.eventually([&] { return !event_of("GitRepository", "GitOperationFailed").empty(); }));
     apply_source("loud", "absent");
     ASSERT_TRUE(world.eventually([&] { return !told().empty(); }));
     EXPECT_THAT(told()[0].body, HasSubstr("gitrepository/loud.default"));
@@ -213,7 +215,8 @@ TEST_F(NotifierMode, ABusyServerIsAskedAgainAndARefusalIsSaidWithoutSecrets) {
     }));
     ASSERT_TRUE(world.eventually([&] {
         for (const auto& event : world.events())
-            if (event.about.kind() == "Provider" && event.message != "127.0.0.1: the server says 403")
+            if (event.about.kind() == "Provider" &&
+                event.message != "127.0.0.1: the server says 403")
                 return true;
         return false;
     }));
