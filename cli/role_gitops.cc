@@ -48,6 +48,7 @@ struct Flags {
     std::string ns = "flux-system";
     bool local_repositories = false;
     bool no_cross_namespace_refs = false;
+    bool no_remote_bases = false;
     std::string default_service_account;
     std::string label_selector;
     std::size_t concurrency = 4;
@@ -166,6 +167,7 @@ private:
         options.cache = daemon.state / "gitops" / "git";
         options.local_repositories = flags.local_repositories;
         options.no_cross_namespace_refs = flags.no_cross_namespace_refs;
+        options.remote_bases = !flags.no_remote_bases;
         options.default_service_account = flags.default_service_account;
         options.concurrency = flags.concurrency;
         options.targets = daemon.targets;
@@ -325,6 +327,8 @@ public:
                         "file:// URLs, and the ssh configuration of this user");
         group->add_flag("--gitops-no-cross-namespace-refs", flags_.no_cross_namespace_refs,
                         "Sources and dependencies of other namespaces are refused");
+        group->add_flag("--gitops-no-remote-bases", flags_.no_remote_bases,
+                        "Kustomizations that name other repositories or URLs are refused");
         group->add_option("--gitops-default-service-account", flags_.default_service_account,
                           "Account whose rights bound Kustomizations that name none");
         group->add_option("--gitops-watch-label-selector", flags_.label_selector,

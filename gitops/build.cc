@@ -3,6 +3,7 @@
 #include "base/encoding.h"
 #include "base/error.h"
 #include "crypto/hash.h"
+#include "gitops/git/remotes.h"
 #include "gitops/transform/decrypted_files.h"
 #include "kustomize/builder.h"
 
@@ -99,11 +100,51 @@ struct Settings {
     }
 };
 
-kustomize::BuildOptions options_for(const std::shared_ptr<const Settings>& settings) {
+/// What a builder that is kept asks, build after build: which branch leads where is asked anew in
+/// each.
+class Elsewhere : public kustomize::Remotes {
+public:
+    void open(const RemoteBases& remotes) {
+        used_ = false;
+        cache_.reset();
+        if (remotes.directory.empty()) return;
+        git::RemoteCache::Options options;
+        options.directory = remotes.directory;
+        options.access.local_repositories = remotes.local_repositories;
+        options.stop = remotes.stop;
+        cache_.emplace(std::move(options));
+    }
+    void close() { cache_.reset(); }
+    [[nodiscard]] bool used() const noexcept { return used_; }
+
+    [[nodiscard]] std::shared_ptr<const kustomize::Files> repository(
+        const kustomize::RepositoryUrl& where) override {
+        return cache(where.url).repository(where);
+    }
+    [[nodiscard]] std::string file(const std::string& url) override { return cache(url).file(url); }
+
+private:
+    git::RemoteCache& cache(const std::string& url) {
+        if (!cache_) {
+            throw Error{ErrorKind::denied, git::printable_url(url) +
+                                               ": remote bases are refused here "
+                                               "(--gitops-no-remote-bases)"};
+        }
+        used_ = true;
+        return *cache_;
+    }
+
+    std::optional<git::RemoteCache> cache_;
+    bool used_ = false;
+};
+
+kustomize::BuildOptions options_for(const std::shared_ptr<const Settings>& settings,
+                                    Elsewhere& elsewhere) {
     kustomize::BuildOptions options;
     options.order = kustomize::BuildOptions::Order::none;  // the order of application is our own
     options.load_anywhere = true;                          // anywhere in the repository
     options.generate_missing = true;
+    options.remotes = &elsewhere;
     options.amend = [settings](json::object& kustomization) { settings->amend(kustomization); };
     return options;
 }
@@ -152,6 +193,7 @@ struct Rebuild::Impl {
     // A small tree is built anew as fast as its changes are found.
     static constexpr std::size_t large = 200;
 
+    Elsewhere elsewhere;
     std::optional<kustomize::Builder> builder;
     std::string settings;
     git::Oid tree;                             ///< the builder knows it
@@ -181,7 +223,7 @@ struct Rebuild::Impl {
             }
         }
         forget_all();
-        builder.emplace(deployment.path, options_for(now));
+        builder.emplace(deployment.path, options_for(now, elsewhere));
         settings = std::move(wanted);
         tree = revision.tree;
     }
@@ -207,6 +249,7 @@ struct Rebuild::Impl {
         add(seen, files.read_set());
         Built built;
         built.warnings = result.warnings;
+        built.remote = elsewhere.used();
         built.read_set = seen;
         built.objects.reserve(result.objects.size());
         std::map<Object, crypto::Sha256> now;
@@ -231,12 +274,15 @@ Rebuild::Rebuild() : impl_{new Impl} {}
 Rebuild::~Rebuild() = default;
 
 Built Rebuild::run(git::Mirror& mirror, const git::Revision& revision, const Deployment& deployment,
-                   const SopsKeys* keys) {
+                   const SopsKeys* keys, const RemoteBases& remotes) {
     const git::Tree files{mirror, revision};
+    impl_->elsewhere.open(remotes);
     if (keys != nullptr) impl_->forget_all();
     impl_->follow(mirror, revision, files, deployment);
     try {
-        return impl_->run(files, deployment, keys);
+        auto built = impl_->run(files, deployment, keys);
+        impl_->elsewhere.close();
+        return built;
     } catch (...) {
         impl_->forget_all();
         throw;
@@ -246,8 +292,8 @@ Built Rebuild::run(git::Mirror& mirror, const git::Revision& revision, const Dep
 bool Rebuild::keeps_objects() const noexcept { return impl_->builder.has_value(); }
 
 Built build(git::Mirror& mirror, const git::Revision& revision, const Deployment& deployment,
-            const SopsKeys* keys) {
-    return Rebuild{}.run(mirror, revision, deployment, keys);
+            const SopsKeys* keys, const RemoteBases& remotes) {
+    return Rebuild{}.run(mirror, revision, deployment, keys, remotes);
 }
 
 }  // namespace kled::gitops

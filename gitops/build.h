@@ -6,7 +6,9 @@
 #include "gitops/transform/sops.h"
 #include "kube/object.h"
 
+#include <filesystem>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -16,7 +18,15 @@ struct Built {
     std::vector<kube::LoadedObject> objects;
     std::string digest;  ///< "sha256:<hex>" over the canonical objects
     std::vector<std::string> warnings;
-    git::ReadSet read_set;  ///< a tree that agrees with it gives the same
+    git::ReadSet read_set;  ///< a tree that agrees with it gives the same …
+    bool remote = false;    ///< … but not this one: other repositories and URLs are part of it
+};
+
+/// Bases and files that lie elsewhere: https:// and http:// URLs, without credentials.
+struct RemoteBases {
+    std::filesystem::path directory;  ///< a cache of them; empty: they are refused
+    bool local_repositories = false;  ///< file:// URLs are allowed
+    std::stop_token stop = {};
 };
 
 /// The builds of one deployment object, one after the other: each redoes what changed in Git since
@@ -31,7 +41,8 @@ public:
 
     /// What build() gives.
     [[nodiscard]] Built run(git::Mirror& mirror, const git::Revision& revision,
-                            const Deployment& deployment, const SopsKeys* keys = nullptr);
+                            const Deployment& deployment, const SopsKeys* keys = nullptr,
+                            const RemoteBases& remotes = {});
 
     /// Whether the next one has something to go on from.
     [[nodiscard]] bool keeps_objects() const noexcept;
@@ -44,6 +55,7 @@ private:
 /// Long: call it where that does no harm. With `keys`, files that SOPS has encrypted are read as
 /// plain text. Error(not_found|invalid|denied|exhausted) with file and line.
 [[nodiscard]] Built build(git::Mirror& mirror, const git::Revision& revision,
-                          const Deployment& deployment, const SopsKeys* keys = nullptr);
+                          const Deployment& deployment, const SopsKeys* keys = nullptr,
+                          const RemoteBases& remotes = {});
 
 }  // namespace kled::gitops

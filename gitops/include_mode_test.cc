@@ -37,10 +37,12 @@ protected:
     }
     ~IncludeMode() override { world.stop_reconciler(); }
 
-    void start() {
-        world.start([](kube::Client& client) {
-            return std::make_unique<ClusterStore>(client, ClusterStore::Options{});
-        });
+    void start(Reconciler::Options options = {}) {
+        world.start(
+            [](kube::Client& client) {
+                return std::make_unique<ClusterStore>(client, ClusterStore::Options{});
+            },
+            std::move(options));
     }
     void apply_source(const std::string& name, const std::string& url,
                       const std::string& more = "") {
@@ -152,6 +154,46 @@ TEST_F(IncludeMode, SaysWhatIsInTheWay) {
     EXPECT_TRUE(now.conditions.is_true("IncludeUnavailable"));
     apply_source("fleet", world.repository.url(), "  include: [{repository: {name: lib}}]\n");
     EXPECT_TRUE(world.eventually([&] { return ready_reason("fleet") == "Succeeded"; }));
+}
+
+TEST_F(IncludeMode, BasesOfOtherRepositoriesAreReadUnlessThatIsRefused) {
+    const auto base = [](const std::string& value) {
+        return Files{{"base/kustomization.yaml", "resources: [c.yaml]\n"},
+                     {"base/c.yaml", config("shared", value)}};
+    };
+    other.commit(base("1"));
+    world.repository.commit({{"apps/kustomization.yaml",
+                              "resources: ['" + other.url() + "//base?ref=main']\n"}});
+    apply_source("fleet", world.repository.url());
+    apply_kustomization("apps");
+    Reconciler::Options refused;
+    refused.remote_bases = false;
+    start(std::move(refused));
+    const auto message = [this] {
+        const auto object = world.get(kustomize_api, "Kustomization", "default", "apps");
+        const auto now = DeploymentStatus::from_object(*object);
+        const auto* ready = now.conditions.find("Ready");
+        return ready == nullptr ? "" : ready->message;
+    };
+    ASSERT_TRUE(world.eventually(
+        [&] { return message().find("--gitops-no-remote-bases") != std::string::npos; }))
+        << message();
+    world.stop_reconciler();
+
+    start();
+    ASSERT_TRUE(world.eventually([&] { return value("shared") == "1"; }));
+    // The other repository changes without a sign: it is asked at each reconciliation.
+    other.commit(base("2"));
+    world.apply("apiVersion: " + kustomize_api +
+                "\nkind: Kustomization\nmetadata: {name: apps, namespace: default, annotations: "
+                "{reconcile.fluxcd.io/requestedAt: now}}\nspec:\n"
+                "  sourceRef: {kind: GitRepository, name: fleet}\n  interval: 10m\n"
+                "  prune: true\n  path: apps\n");
+    EXPECT_TRUE(world.eventually([&] { return value("shared") == "2"; }));
+    const auto cache = world.directory.path() / "cache" / "default_apps+Kustomization";
+    EXPECT_TRUE(std::filesystem::exists(cache));
+    world.remove(kustomize_api, "Kustomization", "default", "apps");
+    EXPECT_TRUE(world.eventually([&] { return !std::filesystem::exists(cache); }));
 }
 
 TEST_F(IncludeMode, SubmodulesAreReadWhereThatIsAskedFor) {

@@ -54,6 +54,18 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
     co_return work->next_full;
 }
 
+std::filesystem::path Reconciler::Impl::bases_of(const Key& key) const {
+    return options.cache / (key.ns + "_" + key.name + "+" + key.kind);
+}
+
+asio::awaitable<void> Reconciler::Impl::discard_bases(Key key) {
+    auto remove = [path = bases_of(key)] {
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+    };
+    co_await offload(pool, std::move(remove));
+}
+
 std::optional<Outcome> Reconciler::Impl::not_allowed(const Key& key,
                                                      const Deployment& deployment) const {
     if (!options.no_cross_namespace_refs) return std::nullopt;
@@ -139,13 +151,18 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         inputs_digest = inputs.digest;
         std::optional<git::ReadSet> earlier;
         if (!full && inputs_digest == work.inputs) earlier = work.read_set;
+        RemoteBases remotes;
+        if (options.remote_bases) remotes.directory = bases_of(key);
+        remotes.local_repositories = options.local_repositories;
         auto build_if_needed = [mirror = source->mirror, revision, shared, builds = work.builds,
-                                earlier = std::move(earlier),
-                                inputs = std::move(inputs)]() -> std::optional<Built> {
+                                earlier = std::move(earlier), inputs = std::move(inputs),
+                                remotes = std::move(remotes)](
+                                   const std::stop_token& stop) mutable -> std::optional<Built> {
             if (earlier && git::Tree{*mirror, revision}.agrees_with(*earlier)) return std::nullopt;
-            return render(*builds, *mirror, revision, *shared, inputs);
+            remotes.stop = stop;
+            return render(*builds, *mirror, revision, *shared, inputs, remotes);
         };
-        built = co_await offload(pool, std::move(build_if_needed));
+        built = co_await offload_stoppable(pool, std::move(build_if_needed));
     } catch (const Error& error) {
         bad = Outcome{.reason = "BuildFailed", .message = error.what()};
         // The cache was damaged or thrown away: the source makes it anew.
@@ -160,6 +177,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
             log::debug("gitops", warning, {{"object", key.to_string()}});
         work.read_set.reset();
         auto read_set = std::move(built->read_set);
+        const bool remote = built->remote;  // what lies elsewhere changes without a sign
         const auto digest = built->digest;
         const auto target = options.targets.find(key.kind);
         if (target != options.targets.end()) {
@@ -174,7 +192,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
             .took = std::chrono::duration_cast<Duration>(steady_now() - now)};
         work.status.history.add(attempt, wall_now());
         if (bad) co_return bad;
-        work.read_set = std::move(read_set);
+        if (!remote) work.read_set = std::move(read_set);
         work.inputs = inputs_digest;
     }
     if (full) work.next_full = after(deployment.interval);

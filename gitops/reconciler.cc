@@ -199,7 +199,8 @@ void Reconciler::changed(kube::Object object) {
 void Reconciler::removed(const Key& key) {
     impl_->schedule.forget(key);
     impl_->events.forget(key);
-    impl_->works.erase(key);
+    if (impl_->works.erase(key) > 0 && impl_->options.remote_bases)
+        impl_->tasks.spawn(impl_->discard_bases(key));
     const auto source = impl_->sources.find(key);
     if (source == impl_->sources.end()) return;
     impl_->sources.erase(source);

@@ -191,6 +191,9 @@ struct Reconciler::Impl {
     boost::asio::awaitable<void> sweep();
 
     // reconcile_work.cc
+    /// Where bases are kept that a deployment object takes from elsewhere.
+    [[nodiscard]] std::filesystem::path bases_of(const Key& key) const;
+    boost::asio::awaitable<void> discard_bases(Key key);
     boost::asio::awaitable<std::optional<SteadyTime>> reconcile_work(const Key& key,
                                                                      std::shared_ptr<Work> work);
     /// Why it never may, whatever else happens.

@@ -20,8 +20,8 @@ std::string digest_of(const std::vector<kube::LoadedObject>& objects) {
 }  // namespace
 
 Built render(Rebuild& builds, git::Mirror& mirror, const git::Revision& revision,
-             const Deployment& deployment, const Inputs& inputs) {
-    auto built = builds.run(mirror, revision, deployment, inputs.keys.get());
+             const Deployment& deployment, const Inputs& inputs, const RemoteBases& remotes) {
+    auto built = builds.run(mirror, revision, deployment, inputs.keys.get(), remotes);
     if (inputs.variables) {
         substitute(built.objects, *inputs.variables);
         built.digest = digest_of(built.objects);

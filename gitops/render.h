@@ -10,6 +10,7 @@ namespace kled::gitops {
 /// As `builds` makes it, with the keys of `inputs`, and its variables substituted; the digest is of
 /// the result.
 [[nodiscard]] Built render(Rebuild& builds, git::Mirror& mirror, const git::Revision& revision,
-                           const Deployment& deployment, const Inputs& inputs);
+                           const Deployment& deployment, const Inputs& inputs,
+                           const RemoteBases& remotes);
 
 }  // namespace kled::gitops

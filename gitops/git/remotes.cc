@@ -8,7 +8,9 @@
 #include "gitops/git/tree.h"
 #include "net/http_client.h"
 
+#include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/system/system_error.hpp>
 #include <fcntl.h>
 #include <sys/file.h>
 
@@ -54,7 +56,7 @@ private:
 /// Held by one process at a time; the kernel lets go of it when we die.
 class Lock {
 public:
-    explicit Lock(const std::filesystem::path& directory) {
+    Lock(const std::filesystem::path& directory, const std::stop_token& stop) {
         make_directories(directory, 0700);
         const auto file = directory / "lock";
         descriptor_ = FileDescriptor{::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
@@ -63,6 +65,8 @@ public:
         while (::flock(descriptor_.get(), LOCK_EX | LOCK_NB) != 0) {
             if (errno != EWOULDBLOCK && errno != EINTR)
                 throw Error{ErrorKind::unavailable, file.string() + ": cannot be locked"};
+            if (stop.stop_requested())
+                throw boost::system::system_error{asio::error::operation_aborted};
             if (std::chrono::steady_clock::now() > deadline)
                 throw Error{ErrorKind::unavailable, file.string() + ": another process holds it"};
             std::this_thread::sleep_for(std::chrono::milliseconds{20});
@@ -136,7 +140,7 @@ struct RemoteCache::Impl {
         } else {
             reference.any = where.ref.empty() ? "HEAD" : where.ref;
         }
-        auto revision = mirror.fetch(reference, access, {});
+        auto revision = mirror.fetch(reference, access, options.stop);
         make_directories(note.parent_path(), 0700);
         write_file_atomic(note, revision.commit.hex(), 0600);
         return revision;
@@ -177,7 +181,7 @@ std::shared_ptr<const kustomize::Files> RemoteCache::repository(
     auto& commit = impl_->resolved[where.url + "\n" + where.ref];
     auto known = impl_->trees.find(where.url + "\n" + commit);
     if (commit.empty() || known == impl_->trees.end()) {
-        const Lock alone{impl_->options.directory};
+        const Lock alone{impl_->options.directory, impl_->options.stop};
         const auto revision = impl_->find(*mirror, where);
         commit = revision.commit.hex();
         const auto [entry, added] = impl_->trees.try_emplace(where.url + "\n" + commit);
@@ -204,7 +208,7 @@ std::string RemoteCache::file(const std::string& url) {
         text = std::move(*earlier);
     } else {
         text = impl_->download(url);
-        const Lock alone{impl_->options.directory};
+        const Lock alone{impl_->options.directory, impl_->options.stop};
         make_directories(kept.parent_path(), 0700);
         write_file_atomic(kept, text, 0600);
     }

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 namespace kled::gitops::git {
@@ -20,6 +21,7 @@ public:
         std::filesystem::path directory;  ///< made when it is needed, for its owner only
         Access access = {};               ///< the timeout is the one a URL names
         bool offline = false;             ///< only what is here already
+        std::stop_token stop = {};        ///< ends a fetch: system_error(operation_aborted)
         std::size_t file_limit_bytes = 16U << 20U;
     };
     explicit RemoteCache(Options options);
