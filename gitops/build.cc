@@ -213,7 +213,7 @@ struct Rebuild::Impl {
             Settings{.deployment = deployment, .components = components_of(files, deployment)});
         auto wanted = now->text(mirror, revision);
         if (builder && settings == wanted && files.plain()) {
-            if (const auto changes = git::Tree::changes(mirror, tree, revision)) {
+            if (const auto changes = files.changes_since(tree)) {
                 for (const auto& path : *changes) {
                     builder->changed(path);
                     forget(seen, path);

@@ -555,12 +555,12 @@ TEST_F(ClusterMode, StaysInItsNamespaceWhereItMust) {
 }
 
 TEST_F(ClusterMode, WaitsWithGoingUntilWhatItBroughtIsGone) {
-    start();
-    apply_repository();
     files.insert_or_assign("apps/a.yaml",
                            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web, "
                            "finalizers: [example.org/held]}\n");
-    world.repository.commit(files);
+    world.repository.commit(files);  // before anybody looks
+    start();
+    apply_repository();
     world.apply(kustomization("  deletionPolicy: WaitForTermination\n  timeout: 1s\n"));
     ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
     EXPECT_EQ(kube::find(apps().fields(), {"status", "history"})->get_array().size(), 1U);

@@ -162,8 +162,8 @@ TEST_F(IncludeMode, BasesOfOtherRepositoriesAreReadUnlessThatIsRefused) {
                      {"base/c.yaml", config("shared", value)}};
     };
     other.commit(base("1"));
-    world.repository.commit({{"apps/kustomization.yaml",
-                              "resources: ['" + other.url() + "//base?ref=main']\n"}});
+    world.repository.commit(
+        {{"apps/kustomization.yaml", "resources: ['" + other.url() + "//base?ref=main']\n"}});
     apply_source("fleet", world.repository.url());
     apply_kustomization("apps");
     Reconciler::Options refused;
@@ -175,9 +175,9 @@ TEST_F(IncludeMode, BasesOfOtherRepositoriesAreReadUnlessThatIsRefused) {
         const auto* ready = now.conditions.find("Ready");
         return ready == nullptr ? "" : ready->message;
     };
-    ASSERT_TRUE(world.eventually(
-        [&] { return message().find("--gitops-no-remote-bases") != std::string::npos; }))
-        << message();
+    ASSERT_TRUE(world.eventually([&] {
+        return message().find("--gitops-no-remote-bases") != std::string::npos;
+    })) << message();
     world.stop_reconciler();
 
     start();

@@ -36,7 +36,7 @@ public:
         std::string default_service_account;
         /// Where archives of the sources are kept for others; null: none are made.
         std::shared_ptr<const Artifacts> artifacts;
-        bool remote_bases = true;  ///< a kustomization may name other repositories and URLs
+        bool remote_bases = true;   ///< a kustomization may name other repositories and URLs
         bool only_sources = false;  ///< what they say is another's to apply
         std::size_t concurrency = 4;
         double interval_jitter = 0.05;  ///< so that many objects do not come due together

@@ -29,12 +29,28 @@ std::string sort_name(const TreeEntry& entry) {
     return entry.mode == GIT_FILEMODE_TREE ? entry.name + "/" : entry.name;
 }
 
-const std::vector<std::shared_ptr<Mirror>> no_parts;
-
 std::string octal(unsigned mode) {
     std::array<char, 12> digits{};
-    const auto* end = std::to_chars(digits.data(), digits.data() + digits.size(), mode, 8).ptr;
+    auto* end = std::to_chars(digits.data(), digits.data() + digits.size(), mode, 8).ptr;
     return {digits.data(), end};
+}
+
+/// As Git keeps it.
+std::string tree_object(std::vector<TreeEntry> entries) {
+    std::ranges::sort(entries, {}, sort_name);
+    std::string bytes;
+    for (const auto& entry : entries) {
+        bytes += octal(entry.mode) + " " + entry.name;
+        bytes += '\0';
+        bytes.append(entry.oid.bytes.begin(), entry.oid.bytes.end());
+    }
+    return bytes;
+}
+
+Oid name_of(const std::string& tree) {
+    git_oid oid{};
+    check(git_odb_hash(&oid, tree.data(), tree.size(), GIT_OBJECT_TREE), "git cache");
+    return from_git(oid);
 }
 
 }  // namespace
@@ -44,11 +60,16 @@ void Composer::trim(Mirror& mirror) { mirror.impl_->trim_composed(); }
 void Composer::include(const Include& include) {
     need(include.mirror);
     for (const auto& part : include.revision.parts) need(part);
-    const Tree other{*include.mirror, include.revision};
-    writing_ = std::make_shared<const Opened>(mirror_, no_parts);
-    const auto copied = other.copy(
-        include.from, [this](const std::vector<TreeEntry>& entries) { return write(entries); });
-    writing_.reset();
+    std::vector<std::string> trees;  // written when the other is read: never two locked at once
+    std::optional<TreeEntry> copied;
+    {
+        const Tree other{*include.mirror, include.revision};
+        copied = other.copy(include.from, [&](const std::vector<TreeEntry>& entries) {
+            trees.push_back(tree_object(entries));
+            return name_of(trees.back());
+        });
+    }
+    write_all(trees);
     if (!copied) {
         throw Error{ErrorKind::not_found,
                     "there is nothing at '" + include.from + "' in " + include.revision.name};
@@ -134,19 +155,19 @@ std::vector<TreeEntry> Composer::read(const Oid& tree) const {
 }
 
 Oid Composer::write(std::vector<TreeEntry> entries) const {
-    std::ranges::sort(entries, {}, sort_name);
-    std::string bytes;
-    for (const auto& entry : entries) {
-        bytes += octal(entry.mode) + " " + entry.name;
-        bytes += '\0';
-        bytes.append(entry.oid.bytes.begin(), entry.oid.bytes.end());
+    const auto tree = tree_object(std::move(entries));
+    write_all({tree});
+    return name_of(tree);
+}
+
+void Composer::write_all(const std::vector<std::string>& trees) const {
+    const Opened opened{mirror_, {}};
+    if (!opened.odb) throw Error{ErrorKind::unavailable, "git cache: it is gone"};
+    for (const auto& tree : trees) {
+        git_oid oid{};
+        check(git_odb_write(&oid, opened.odb.get(), tree.data(), tree.size(), GIT_OBJECT_TREE),
+              "git cache");
     }
-    const auto opened = writing_ ? writing_ : std::make_shared<const Opened>(mirror_, no_parts);
-    git_oid oid{};
-    if (!opened->odb) throw Error{ErrorKind::unavailable, "git cache: it is gone"};
-    check(git_odb_write(&oid, opened->odb.get(), bytes.data(), bytes.size(), GIT_OBJECT_TREE),
-          "git cache");
-    return from_git(oid);
 }
 
 Oid Composer::grafted(const std::optional<Oid>& tree, const PathParts& at, std::size_t depth,

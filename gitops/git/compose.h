@@ -15,8 +15,6 @@
 
 namespace kled::gitops::git {
 
-struct Opened;
-
 /// What a revision takes from another.
 struct Include {
     std::string name;  ///< of the other's source: for messages
@@ -61,6 +59,7 @@ private:
     [[nodiscard]] std::optional<TreeEntry> find(const std::string& path) const;
     [[nodiscard]] std::vector<TreeEntry> read(const Oid& tree) const;
     [[nodiscard]] Oid write(std::vector<TreeEntry> entries) const;
+    void write_all(const std::vector<std::string>& trees) const;
     /// `tree` with `entry` at `at`, in place of a submodule or of nothing.
     [[nodiscard]] Oid grafted(const std::optional<Oid>& tree, const PathParts& at,
                               std::size_t depth, const TreeEntry& entry) const;
@@ -69,7 +68,6 @@ private:
 
     Mirror& mirror_;
     Revision revision_;
-    std::shared_ptr<const Opened> writing_;  // while many trees are written
 };
 
 }  // namespace kled::gitops::git

@@ -79,7 +79,7 @@ TEST_F(ComposeTest, IsTheTreeThatOneRepositoryWouldHave) {
     EXPECT_EQ(tree.read("a/lib/k/sub/deep"), "5");
     EXPECT_THAT(tree.list("a"), ElementsAre("lib", "x"));
     // What changed between two of them is found as in any other.
-    const auto changes = Tree::changes(*ours.mirror, base.tree, result);
+    const auto changes = tree.changes_since(base.tree);
     ASSERT_TRUE(changes);
     EXPECT_THAT(*changes, ElementsAre("a/lib", "all", "one"));
 }

@@ -14,6 +14,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -381,7 +382,10 @@ void Mirror::Impl::trim_composed() {
 }
 
 Opened::Opened(Mirror& mirror, const std::vector<std::shared_ptr<Mirror>>& parts) {
-    reading.emplace_back(mirror.impl_->packs);
+    // All in one order, whoever needs which.
+    std::set<Mirror::Impl*> all{mirror.impl_.get()};
+    for (const auto& part : parts) all.insert(part->impl_.get());
+    for (auto* one : all) reading.emplace_back(one->packs);
     repository = mirror.impl_->open();
     if (!repository) return;
     git_odb* raw = nullptr;
@@ -389,7 +393,6 @@ Opened::Opened(Mirror& mirror, const std::vector<std::shared_ptr<Mirror>>& parts
     odb.reset(raw);
     for (const auto& part : parts) {
         if (part.get() == &mirror) continue;
-        reading.emplace_back(part->impl_->packs);
         if (!part->impl_->open()) {
             throw Error{ErrorKind::unavailable,
                         "the cache of " + printable_url(part->url()) + " is not there"};

@@ -411,13 +411,11 @@ std::vector<std::string> Tree::list(const std::string& directory) const {
     return names;
 }
 
-std::optional<std::vector<std::string>> Tree::changes(Mirror& mirror, const Oid& from,
-                                                      const Revision& to) {
-    if (from == to.tree) return std::vector<std::string>{};
-    const Opened opened{mirror, to.parts};
-    if (!opened.repository) return std::nullopt;
-    Changes changes{.repository = opened.repository.get()};
-    if (!changes.find(to_git(from), to_git(to.tree), "", 0)) return std::nullopt;
+std::optional<std::vector<std::string>> Tree::changes_since(const Oid& earlier) const {
+    const auto from = to_git(earlier);
+    if (git_oid_equal(&from, &impl_->root) != 0) return std::vector<std::string>{};
+    Changes changes{.repository = impl_->opened.repository.get()};
+    if (!changes.find(from, impl_->root, "", 0)) return std::nullopt;
     return std::move(changes.paths);
 }
 

@@ -53,12 +53,10 @@ public:
     [[nodiscard]] std::string read(const std::string& path) const override;
     [[nodiscard]] std::vector<std::string> list(const std::string& directory) const override;
 
-    /// What stands at another place in the tree `from` and that of `to`, or differs: a folder that
-    /// is in one of them only is one path. Folders that are the same in both are not looked into.
-    /// nullopt: one of the trees is not (or no longer) in the mirror.
-    [[nodiscard]] static std::optional<std::vector<std::string>> changes(Mirror& mirror,
-                                                                         const Oid& from,
-                                                                         const Revision& to);
+    /// What stands at another place than in the tree `earlier`, or differs: a folder that is in one
+    /// of them only is one path. Folders that are the same in both are not looked into. nullopt:
+    /// one of the trees is not (or no longer) in the mirror.
+    [[nodiscard]] std::optional<std::vector<std::string>> changes_since(const Oid& earlier) const;
 
     /// So far, what a path shows hangs on nothing but the entries on its way and the revision: no
     /// link was followed, and no `.sourceignore` says anything.

@@ -177,12 +177,13 @@ TEST_F(TreeTest, SaysWhatChangedBetweenTwoTrees) {
                            {"new/x/y", "1"},
                            {"to-link", File::link("same")},
                            {"same/x", "1"}});
-    const auto changes = Tree::changes(mirror, from.tree, to);
+    const Tree now{mirror, to};
+    const auto changes = now.changes_since(from.tree);
     ASSERT_TRUE(changes);
     EXPECT_THAT(*changes,
                 UnorderedElementsAre("a/b/text", "a/mode", "a/file", "gone", "new", "to-link"));
-    EXPECT_THAT(*Tree::changes(mirror, to.tree, to), IsEmpty());
-    EXPECT_FALSE(Tree::changes(mirror, *Oid::parse(std::string(40, '1')), to));
+    EXPECT_THAT(*now.changes_since(to.tree), IsEmpty());
+    EXPECT_FALSE(now.changes_since(*Oid::parse(std::string(40, '1'))));
 }
 
 TEST_F(TreeTest, IsPlainUntilALinkOrAnIgnoreFileSpeaks) {

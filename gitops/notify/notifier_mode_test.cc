@@ -13,6 +13,7 @@
 namespace kled::gitops {
 namespace {
 
+namespace asio = boost::asio;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
