@@ -56,6 +56,19 @@ TEST(Build, ReportsAllProblemsOfATreeAtOnce) {
               "parsing a flow node");
 }
 
+TEST(Build, SaysWhichFileHasAnObjectWithoutAName) {
+    EXPECT_EQ(problems({{"kustomization.yaml", "resources: [a.yaml]\n"},
+                        {"a.yaml", "\n---\nkind: ConfigMap\napiVersion: v1\n"}}),
+              "kustomization.yaml:1: resources[0]: a.yaml:3: ConfigMap has no `metadata.name`");
+}
+
+TEST(Build, OfAFileNamesItsDirectory) {
+    EXPECT_EQ(problems({{"top/kustomization.yaml", "resources: []\n"}}, "top/kustomization.yaml"),
+              "top/kustomization.yaml: a file; name the directory it is in: top");
+    EXPECT_EQ(problems({{"kustomization.yaml", "resources: []\n"}}, "kustomization.yaml"),
+              "kustomization.yaml: a file; name the directory it is in: .");
+}
+
 TEST(Build, RefusesCycles) {
     EXPECT_EQ(problems({{"a/kustomization.yaml", "resources: [../b]\n"},
                         {"b/kustomization.yaml", "resources: [../a]\n"}},
