@@ -19,8 +19,8 @@ constexpr std::chrono::duration<double> quarter_of_a_day = std::chrono::hours{6}
 }  // namespace
 
 Renewal::Renewal(Life life, std::uint32_t seed) : life_{life}, random_{seed} {
-    first_ = life_.not_before + std::chrono::duration_cast<WallTime::duration>(
-                                    length() * between(earliest, latest));
+    first_ = life_.not_before +
+             std::chrono::duration_cast<WallTime::duration>(length() * between(earliest, latest));
 }
 
 double Renewal::between(double low, double high) {
@@ -35,8 +35,8 @@ void Renewal::hub_time(WallTime hub, SteadyTime now) {
 }
 
 void Renewal::plan(SteadyTime now) {
-    const auto at = SteadyTime{std::chrono::duration_cast<SteadyTime::duration>(
-        first_.time_since_epoch() - ahead_)};
+    const auto at = SteadyTime{
+        std::chrono::duration_cast<SteadyTime::duration>(first_.time_since_epoch() - ahead_)};
     due_ = std::max(now, at);
 }
 
@@ -49,8 +49,8 @@ void Renewal::asked(SteadyTime now) {
 
 void Renewal::renewed(Life life, SteadyTime now) {
     life_ = life;
-    first_ = life_.not_before + std::chrono::duration_cast<WallTime::duration>(
-                                    length() * between(earliest, latest));
+    first_ = life_.not_before +
+             std::chrono::duration_cast<WallTime::duration>(length() * between(earliest, latest));
     pause_ = Seconds{0};
     if (clock_known_) plan(now);
 }

@@ -1,5 +1,5 @@
-/// When a device asks for a new certificate in place of its own. It decides by the hub's clock, which
-/// each acknowledgement tells: the device's own may be years off.
+/// When a device asks for a new certificate in place of its own. It decides by the hub's clock,
+/// which each acknowledgement tells: the device's own may be years off.
 #pragma once
 
 #include "base/clock.h"
@@ -10,8 +10,8 @@
 
 namespace kled::edge {
 
-/// The first time between half and two thirds of the certificate's life, so that devices that joined
-/// together do not ask together; then, until there is an answer, after pauses that grow.
+/// The first time between half and two thirds of the certificate's life, so that devices that
+/// joined together do not ask together; then, until there is an answer, after pauses that grow.
 class Renewal {
 public:
     struct Life {

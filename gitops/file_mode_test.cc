@@ -232,6 +232,39 @@ TEST_F(FileMode, RefusesToActOnHalfOfWhatItIsTold) {
     EXPECT_EQ(value("a"), "absent");
 }
 
+TEST_F(FileMode, LetsNoFileWriteItsOwnState) {
+    const std::string mine = "kled-gitops.kustomization.flux-system.apps";
+    files.insert_or_assign("apps/b.yaml", config(mine, "forged", "kled-system"));
+    commit = world.repository.commit(files);
+    start();
+    const auto refused = [&](const std::string& why) {
+        return world.eventually([&] {
+            try {
+                const auto s = summary("ks/apps");
+                return s.ready == "False" && s.message.find(why) != std::string::npos;
+            } catch (const Error&) {
+                return false;
+            }
+        });
+    };
+    EXPECT_TRUE(refused("apps/b.yaml:1: ConfigMap kled-system/" + mine + " is where kled keeps"))
+        << summary("ks/apps").message;
+    EXPECT_EQ(value("a"), "absent") << "half of it was applied";
+    EXPECT_EQ(value(mine, "kled-system"), "") << "the state was written by a file";
+
+    files.insert_or_assign("apps/b.yaml",
+                           "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: any, namespace: "
+                           "kled-system, labels: {gitops.kled.io/state: x}}\n");
+    push(files);
+    EXPECT_TRUE(refused("ConfigMap kled-system/any is where kled keeps"));
+
+    // Beside it there is room.
+    files.insert_or_assign("apps/b.yaml", config("any", "1", "kled-system"));
+    push(files);
+    EXPECT_TRUE(applied("ks/apps"));
+    EXPECT_EQ(value("any", "kled-system"), "1");
+}
+
 TEST_F(FileMode, TakesOverFromAnotherRun) {
     commit = world.repository.commit(files);
     start();

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cctype>
 #include <random>
+#include <utility>
 
 namespace kled::gitops {
 
@@ -22,6 +23,7 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr std::string_view state_prefix = "kled-gitops.";
 const kube::GroupVersionKind config_map{.group = "", .version = "v1", .kind = "ConfigMap"};
 const kube::GroupVersionKind namespace_kind{.group = "", .version = "v1", .kind = "Namespace"};
 constexpr std::size_t name_limit = 253;
@@ -90,10 +92,15 @@ bool FileStore::keeps(const kube::Object& object) const {
 }
 
 std::string FileStore::state_name(const Key& key) const {
-    auto name = "kled-gitops." + lower(key.kind) + "." + key.ns + "." + key.name;
+    auto name = std::string{state_prefix} + lower(key.kind) + "." + key.ns + "." + key.name;
     if (name.size() > name_limit)
-        name = "kled-gitops." + crypto::sha256_hex(key.to_string()).substr(0, 40);
+        name = std::string{state_prefix} + crypto::sha256_hex(key.to_string()).substr(0, 40);
     return name;
+}
+
+bool FileStore::is_state(const kube::Object& object) const {
+    return object.gvk() == config_map && object.ns() == options_.state_namespace &&
+           (object.name().starts_with(state_prefix) || !object.label(state_label).empty());
 }
 
 asio::awaitable<void> FileStore::run(Listener& listener) {
@@ -101,12 +108,15 @@ asio::awaitable<void> FileStore::run(Listener& listener) {
     asio::steady_timer timer{co_await asio::this_coro::executor};
     const Backoff::Options often{.first = Duration{500}, .limit = Duration{10'000}};
     Backoff backoff{often, std::random_device{}()};
+    bool first = true;
     for (bool loaded = false; !loaded;) {
         try {
             co_await load();
             loaded = true;
         } catch (const Error& error) {
-            log::warn("gitops", std::string{"reading the state: "} + error.what());
+            // The API of this very process is a moment later than we are.
+            log::write(std::exchange(first, false) ? log::Level::debug : log::Level::warn, "gitops",
+                       std::string{"reading the state: "} + error.what());
         }
         if (loaded) break;
         timer.expires_after(backoff.next());
@@ -311,6 +321,14 @@ asio::awaitable<void> FileStore::declare(const Key& owner,
     std::vector<kube::Object> wanted;
     for (auto& loaded : objects) {
         auto& object = loaded.object;
+        if (is_state(object)) {
+            throw Error{ErrorKind::invalid,
+                        loaded.origin.at("/metadata/name") + ": ConfigMap " +
+                            std::string{object.ns()} + "/" + std::string{object.name()} +
+                            " is where kled keeps what it knows, and no file's: take another name" +
+                            " or namespace, and leave the label " + std::string{state_label} +
+                            " away"};
+        }
         if (!keeps(object)) {
             rest.push_back(std::move(loaded));
             continue;

@@ -53,6 +53,8 @@ private:
 
     [[nodiscard]] bool keeps(const kube::Object& object) const;
     [[nodiscard]] std::string state_name(const Key& key) const;
+    /// A ConfigMap as those in which the objects are kept.
+    [[nodiscard]] bool is_state(const kube::Object& object) const;
     boost::asio::awaitable<void> load();
     boost::asio::awaitable<void> watch();
     /// Writes the ConfigMap if its text differs.
