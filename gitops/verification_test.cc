@@ -8,6 +8,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+
 namespace kled::gitops {
 namespace {
 
@@ -85,6 +88,31 @@ TEST_F(VerificationTest, ATagCountsByItself) {
     EXPECT_THAT(tag("plain").message, HasSubstr("it is not signed"));
     EXPECT_EQ(looked_at({.branch = "main"}, false, true).reason, "InvalidVerificationMode");
     EXPECT_EQ(looked_at({.commit = commit}, false, true).reason, "InvalidVerificationMode");
+}
+
+TEST_F(VerificationTest, WhatGitItselfSignedCounts) {
+    const auto place = directory.path() / "real";
+    std::filesystem::create_directory(place);
+    const auto in = "cd '" + place.string() + "' && export GIT_CONFIG_GLOBAL=/dev/null " +
+                    "GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@x " +
+                    "GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@x && ";
+    const std::string sign = "git -c gpg.format=ssh -c user.signingkey=key ";
+    const auto done =
+        std::system((in +
+                     "ssh-keygen -q -t ecdsa -N '' -f key && git init -q -b main . && "
+                     "echo 1 > a && git add a && " +
+                     sign + "commit -q -S -m one && " + sign + "tag -s v1 -m v1")
+                        .c_str());
+    ASSERT_EQ(done, 0);
+    git::Mirror real{directory.path() / "real-mirror", "file://" + place.string()};
+    git::Access access;
+    access.local_repositories = true;
+    const auto revision = real.fetch({.tag = "v1"}, access, {});
+    wanted.head = wanted.tag = true;
+    EXPECT_FALSE(verify(real, {.tag = "v1"}, revision, wanted).good);
+    wanted.keys.add(read_file(place / "key.pub"));
+    const auto verdict = verify(real, {.tag = "v1"}, revision, wanted);
+    EXPECT_TRUE(verdict.good) << verdict.message;
 }
 
 TEST_F(VerificationTest, AnOlderTagDoesNotStandForANewerOne) {

@@ -6,6 +6,7 @@
 #include "crypto/hash.h"
 #include "gitops/notify/commit_status.h"
 #include "gitops/secret_data.h"
+#include "kube/served.h"
 #include "kube/yaml.h"
 #include "net/http_client.h"
 
@@ -107,11 +108,19 @@ Notifier::Notifier(asio::any_io_executor loop, kube::Client& client, Events& eve
       tasks_{loop} {}
 
 asio::awaitable<void> Notifier::run() {
-    tasks_.spawn(api_.follow(std::string{notification_group}, std::string{provider_kind}, *this));
-    tasks_.spawn(api_.follow(std::string{notification_group}, std::string{alert_kind}, *this));
+    tasks_.spawn(follow());
     tasks_.spawn(settle());
     co_await even_if_cancelled;
     co_await tasks_.join();
+}
+
+asio::awaitable<void> Notifier::follow() {
+    // Without Alerts nobody waits for Providers.
+    const kube::GroupVersionKind alerts{
+        .group = std::string{notification_group}, .version = {}, .kind = std::string{alert_kind}};
+    co_await kube::until_served(client_, alerts);
+    tasks_.spawn(api_.follow(std::string{notification_group}, std::string{provider_kind}, *this));
+    co_await api_.follow(std::string{notification_group}, std::string{alert_kind}, *this);
 }
 
 asio::awaitable<void> Notifier::settle() {

@@ -71,6 +71,7 @@ private:
     void changed(kube::Object object) override;
     void removed(const Key& key) override;
     void match(const Event& event);
+    boost::asio::awaitable<void> follow();
     boost::asio::awaitable<void> settle();
     boost::asio::awaitable<void> drain(Key provider);
     /// Empty: it was told, or there is nothing to tell. Else why not.
