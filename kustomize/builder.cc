@@ -12,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -93,7 +94,6 @@ private:
 /// One object before its references are fixed, and what it then became.
 struct Node {
     Resource resource;
-    std::size_t naming = 0;  ///< all that others' references and the order of the result hang on
     bool local = false;
     std::vector<NameReferences::LookUp> looked_up = {};
     std::shared_ptr<const BuiltObject> built = {};  ///< nullptr: not yet
@@ -131,9 +131,18 @@ std::string Builder::Result::to_yaml() const {
 
 struct Builder::Impl {
     using Parts = std::map<std::string, std::shared_ptr<Part>, std::less<>>;
+    static constexpr std::size_t names_per_object = 4;
+    static constexpr std::size_t names_spared = 10'000;
 
-    Impl(std::string built_directory, BuildOptions built_options)
-        : directory{std::move(built_directory)}, options{std::move(built_options)} {}
+    Impl(std::string built_directory, BuildOptions built_options, Keep what)
+        : directory{std::move(built_directory)},
+          options{std::move(built_options)},
+          keep{std::move(what)} {}
+
+    [[nodiscard]] std::shared_ptr<const BuiltObject> made(kube::LoadedObject object) const {
+        if (!keep) return std::make_shared<BuiltObject>(std::move(object));
+        return std::make_shared<BuiltObject>(keep(std::move(object)));
+    }
 
     const Result& build(const Files& files) {
         if (result && !dirty) return *result;
@@ -156,15 +165,20 @@ struct Builder::Impl {
         std::optional<WatchedRemotes> remotes;
         if (options.remotes != nullptr) with_watched.remotes = &remotes.emplace(*options.remotes);
         auto whole = kustomize::build(recorder, directory, with_watched);
-        parts.clear();
-        naming.clear();
+        forget_parts();
         dirty = remotes && remotes->take_used();
         Result done;
-        for (auto& object : whole.objects)
-            done.objects.push_back(std::make_shared<BuiltObject>(std::move(object)));
+        for (auto& object : whole.objects) done.objects.push_back(made(std::move(object)));
         done.warnings = std::move(whole.warnings);
         done.parts = done.rebuilt = 1;
         return done;
+    }
+
+    void forget_parts() {
+        sequence.clear();
+        placed.clear();
+        parts.clear();
+        references.reset();
     }
 
     // ---- in parts
@@ -180,6 +194,9 @@ struct Builder::Impl {
     };
 
     Result build_in_parts(Recorder& recorder) {
+        // Names that were looked up once are known for good.
+        if (references && references->size() > names_per_object * (sequence.size() + names_spared))
+            forget_parts();
         Asked top_asked;
         recorder.into(&top_asked);
         auto with_watched = options;
@@ -264,95 +281,141 @@ struct Builder::Impl {
         for (auto& item : std::move(all.resources).take()) {
             Node node{.resource = std::move(*item)};
             node.local = is_local(node.resource);
-            node.naming = naming_of(node.resource) + (node.local ? 1 : 0);
             part.nodes.push_back(std::move(node));
         }
     }
 
     Result put_together(Run& run, const Target& top) {
         std::vector<Node*> nodes;
-        std::vector<std::size_t> now;
         for (const auto& part : run.order) {
             for (auto& node : part->nodes) {
                 node.resource.position = nodes.size();
                 nodes.push_back(&node);
-                now.push_back(node.naming);
             }
         }
         if (nodes.size() > options.limits.objects) throw Indivisible{};
-        fix_references(nodes, now, top);
+        auto earlier = std::exchange(sequence, {});  // none, should what follows fail
+        const auto difference = place(run.order);
+        fix_references(nodes, top);
+        sequence = in_sequence(nodes, difference, std::move(earlier), top);
         Result done;
         done.parts = run.order.size();
         done.rebuilt = run.rebuilt;
         for (const auto& part : run.order)
             done.warnings.insert(done.warnings.end(), part->warnings.begin(), part->warnings.end());
-        if (sequence.empty() || now != naming || top.kustomization.settings != settings) {
-            sequence = sequence_of(nodes, top.kustomization);
-            naming = std::move(now);
-            settings = top.kustomization.settings;
-        }
         done.objects.reserve(sequence.size());
-        for (const auto position : sequence) done.objects.push_back(nodes[position]->built);
+        for (const auto* node : sequence) done.objects.push_back(node->built);
         return done;
     }
 
-    void fix_references(const std::vector<Node*>& nodes, const std::vector<std::size_t>& now,
-                        const Target& top) {
-        const bool same_names = now == naming;
-        const bool all_built = std::all_of(nodes.begin(), nodes.end(),
-                                           [](const Node* node) { return node->built != nullptr; });
-        if (same_names && all_built) return;
-        std::vector<Resource*> resources;
-        resources.reserve(nodes.size());
-        for (auto* node : nodes) resources.push_back(&node->resource);
-        if (!same_names) {
-            naming.clear();  // until all of them are fixed for the new names
-            sequence.clear();
-            require_distinct(resources);
-        }
-        NameReferences references{resources, Configuration::standard()->name_references};
-        for (auto* node : nodes) {
-            if (node->built != nullptr && (same_names || references.still(node->looked_up)))
+    /// What came and went since the last result; `all`: there is nothing to go on from.
+    struct Difference {
+        bool all = false;
+        std::vector<Node*> fresh;
+        std::unordered_set<const Node*> gone;
+    };
+
+    /// Brings what is known of all objects' names from `placed` to `order`.
+    Difference place(const std::vector<std::shared_ptr<Part>>& order) {
+        if (!references) references.emplace(Configuration::standard()->name_references);
+        const auto before = std::exchange(placed, {});  // none, should this fail half-way
+        std::unordered_map<const Part*, std::size_t> known;
+        for (const auto& part : before) known.emplace(part.get(), known.size());
+        Difference difference;
+        std::vector<Part*> fresh;
+        std::size_t next = 0;
+        for (const auto& part : order) {
+            const auto found = known.find(part.get());
+            if (found == known.end()) {
+                fresh.push_back(part.get());
                 continue;
-            auto fixed = node->resource;
+            }
+            difference.all = difference.all || found->second < next;  // in another order
+            next = found->second;
+            known.erase(found);
+        }
+        difference.all = difference.all || before.empty();
+        if (difference.all) {
+            references->clear();
+            ids.clear();
+            fresh.clear();
+            for (const auto& part : order) fresh.push_back(part.get());
+        } else {
+            for (const auto& [part, position] : known) {
+                for (const auto& node : part->nodes) {
+                    references->remove(node.resource);
+                    ids.erase(id_of(node.resource));
+                    difference.gone.insert(&node);
+                }
+            }
+        }
+        for (auto* part : fresh) {
+            for (auto& node : part->nodes) {
+                // Two objects of one id are an error that the whole build words.
+                if (!ids.insert(id_of(node.resource)).second) throw Indivisible{};
+                references->add(node.resource);
+                difference.fresh.push_back(&node);
+            }
+        }
+        placed = order;
+        return difference;
+    }
+
+    /// A hash: should two share one, the whole build finds out that they differ.
+    static std::size_t id_of(const Resource& resource) {
+        const auto& id = resource.id;
+        return std::hash<std::string>{}(id.gvk.to_string() + "\n" +
+                                        std::string{id.effective_namespace()} + "\n" + id.name);
+    }
+
+    void fix_references(const std::vector<Node*>& nodes, const Target& top) {
+        for (auto* node : nodes) {
+            if (node->built != nullptr && references->still(node->looked_up)) continue;
+            node->built.reset();
             node->looked_up.clear();
-            references.fix(fixed, &node->looked_up);
+            auto fixed = node->resource;
+            references->fix(fixed, &node->looked_up);
             const auto id = fixed.id;
             fixed.refresh();
             // A reference in its own name: what hangs on that one is not found by looking at names.
             if (!(fixed.id == id)) throw Indivisible{};
-            node->built = std::make_shared<BuiltObject>(finish(fixed, top.kustomization));
+            node->built = made(finish(fixed, top.kustomization));
         }
     }
 
-    /// Two objects of one id are an error that the whole build words.
-    static void require_distinct(const std::vector<Resource*>& resources) {
-        std::unordered_set<std::string> ids;
-        ids.reserve(resources.size());
-        for (const auto* resource : resources) {
-            const auto& id = resource->id;
-            auto text =
-                id.gvk.to_string() + "\n" + std::string{id.effective_namespace()} + "\n" + id.name;
-            if (!ids.insert(std::move(text)).second) throw Indivisible{};
+    /// The objects as they stand in the result, which most of them do already in `earlier`.
+    [[nodiscard]] std::vector<const Node*> in_sequence(const std::vector<Node*>& nodes,
+                                                       const Difference& difference,
+                                                       std::vector<const Node*> earlier,
+                                                       const Target& target) {
+        const auto& top = target.kustomization;
+        const bool legacy = top.sort_options ? top.sort_options->legacy
+                                             : options.order == BuildOptions::Order::legacy;
+        const auto& order = top.sort_options && top.sort_options->order ? *top.sort_options->order
+                                                                        : LegacyOrder::standard();
+        const bool anew = earlier.empty() || difference.all || top.settings != settings ||
+                          difference.fresh.size() > 16 + nodes.size() / 8;
+        settings = top.settings;
+        if (legacy && !anew) {
+            std::erase_if(earlier, [&](const Node* n) { return difference.gone.contains(n); });
+            const LegacyLess less{order};
+            const auto before = [&](const Node* a, const Node* b) {
+                return less(a->resource, b->resource);
+            };
+            for (const auto* node : difference.fresh) {
+                if (!node->local)
+                    earlier.insert(std::ranges::upper_bound(earlier, node, before), node);
+            }
+            return earlier;
         }
-    }
-
-    /// The positions of the objects in the result.
-    [[nodiscard]] std::vector<std::size_t> sequence_of(const std::vector<Node*>& nodes,
-                                                       const Kustomization& top) const {
+        std::vector<const Node*> sorted;
         std::vector<Resource*> resources;
         for (auto* node : nodes) {
             if (!node->local) resources.push_back(&node->resource);
         }
-        if (top.sort_options ? top.sort_options->legacy
-                             : options.order == BuildOptions::Order::legacy) {
-            const auto order = top.sort_options ? top.sort_options->order : std::nullopt;
-            resources = in_legacy_order(resources, order.value_or(LegacyOrder::standard()));
-        }
-        std::vector<std::size_t> positions;
-        positions.reserve(resources.size());
-        for (const auto* resource : resources) positions.push_back(resource->position);
-        return positions;
+        if (legacy) resources = in_legacy_order(resources, order);
+        for (const auto* resource : resources) sorted.push_back(nodes[resource->position]);
+        return sorted;
     }
 
     void changed(std::string_view path) {
@@ -369,21 +432,27 @@ struct Builder::Impl {
 
     std::string directory;
     BuildOptions options;
+    Keep keep;
     Parts parts;
     Asked spine;  ///< what was asked outside the parts; for a whole build: everything
-    std::vector<std::size_t> naming;    ///< of the last result's nodes, in order
-    std::vector<std::size_t> sequence;  ///< their positions in the result
-    std::string settings;               ///< of the top kustomization then
+    // Of the last result:
+    std::vector<std::shared_ptr<Part>> placed;  ///< its parts, of which the next two know
+    std::optional<NameReferences> references;   ///< goes with the parts: they refer to it
+    std::unordered_set<std::size_t> ids;
+    std::vector<const Node*> sequence;
+    std::string settings;  ///< of the top kustomization
     std::optional<Result> result;
     bool dirty = true;
 };
 
-Builder::Builder(std::string directory, BuildOptions options)
-    : impl_{new Impl{std::move(directory), std::move(options)}} {}
+Builder::Builder(std::string directory, BuildOptions options, Keep keep)
+    : impl_{new Impl{std::move(directory), std::move(options), std::move(keep)}} {}
 
 Builder::~Builder() = default;
 
 void Builder::changed(std::string_view path) { impl_->changed(path); }
+
+bool Builder::up_to_date() const noexcept { return impl_->result && !impl_->dirty; }
 
 const Builder::Result& Builder::build(const Files& files) { return impl_->build(files); }
 

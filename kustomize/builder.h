@@ -6,9 +6,11 @@
 #include "kustomize/files.h"
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace kled::kustomize {
@@ -18,13 +20,20 @@ namespace kled::kustomize {
 class BuiltObject {
 public:
     explicit BuiltObject(kube::LoadedObject loaded) : loaded_{std::move(loaded)} {}
+    explicit BuiltObject(std::shared_ptr<const void> kept) : kept_{std::move(kept)} {}
     [[nodiscard]] const kube::LoadedObject& loaded() const noexcept { return loaded_; }
     /// Its YAML document.
     [[nodiscard]] const std::string& yaml() const;
+    /// What Builder::Keep made of it, and is then all there is.
+    template <typename T>
+    [[nodiscard]] std::shared_ptr<const T> kept() const {
+        return std::static_pointer_cast<const T>(kept_);
+    }
 
 private:
     kube::LoadedObject loaded_;
     mutable std::string yaml_;
+    std::shared_ptr<const void> kept_;
 };
 
 /// A kustomization whose transformers look at one resource at a time (namespace, prefix, labels,
@@ -45,7 +54,11 @@ public:
         [[nodiscard]] std::string to_yaml() const;
     };
 
-    Builder(std::string directory, BuildOptions options);
+    /// What is kept of an object in place of its fields, called once for each. What it throws is an
+    /// error of the build.
+    using Keep = std::function<std::shared_ptr<const void>(kube::LoadedObject)>;
+
+    Builder(std::string directory, BuildOptions options, Keep keep = nullptr);
     ~Builder();
     Builder(const Builder&) = delete;
     Builder& operator=(const Builder&) = delete;
@@ -53,6 +66,9 @@ public:
     /// What stands at `path` of the tree, or below it, may be another now, or be there no more or
     /// for the first time. To be called for each change between two builds.
     void changed(std::string_view path);
+
+    /// Whether nothing changed that the last result hangs on: the next one is the same.
+    [[nodiscard]] bool up_to_date() const noexcept;
 
     /// Of the tree as it is now. Errors are those of kustomize::build; what was kept stays.
     const Result& build(const Files& files);

@@ -114,6 +114,48 @@ TEST(Builder, DoesNothingWhenAnUnrelatedFileChanges) {
     EXPECT_EQ(&builder.build(Untouchable{}), first);
 }
 
+TEST(Builder, KeepsWhatIsMadeOfAnObjectInItsPlace) {
+    auto tree = cluster();
+    int made = 0;
+    Builder builder{"top", {}, [&](const kube::LoadedObject& loaded) {
+                        ++made;
+                        return std::make_shared<const std::string>(loaded.object.name());
+                    }};
+    const auto names = [&] {
+        std::vector<std::string> result;
+        for (const auto& object : builder.build(MemoryFiles{tree}).objects) {
+            EXPECT_TRUE(object->loaded().object.fields().empty());
+            result.push_back(*object->kept<std::string>());
+        }
+        return result;
+    };
+    const auto before = names();
+    EXPECT_EQ(made, static_cast<int>(before.size()));
+    EXPECT_TRUE(builder.up_to_date());
+    builder.changed("apps/b/README.md");
+    EXPECT_TRUE(builder.up_to_date());
+    made = 0;
+    tree["apps/b/app.yaml"] = app("b", "debug");
+    builder.changed("apps/b/app.yaml");
+    EXPECT_FALSE(builder.up_to_date());
+    EXPECT_EQ(names(), before);
+    EXPECT_EQ(made, 2);  // the Deployment and its ConfigMap
+}
+
+TEST(Builder, SaysWhatKeepingAnObjectThrew) {
+    auto tree = cluster();
+    bool refuse = true;
+    Builder builder{"top", {}, [&](const kube::LoadedObject& loaded) {
+                        if (refuse && loaded.object.name() == "b")
+                            throw Error{ErrorKind::invalid, "not this one"};
+                        return std::make_shared<const std::string>(loaded.object.name());
+                    }};
+    const MemoryFiles files{tree};
+    EXPECT_THROW((void)builder.build(files), Error);
+    refuse = false;
+    EXPECT_EQ(builder.build(files).objects.size(), build(files, "top").objects.size());
+}
+
 TEST(Builder, SeesFilesThatComeAndGo) {
     auto tree = cluster();
     Builder builder{"top", {}};
@@ -160,7 +202,7 @@ TEST(Builder, AgreesWithTheWholeBuildAfterAnySeriesOfChanges) {
     const auto pick = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
     auto tree = cluster();
     Builder builder{"top", {}};
-    for (int round = 0; round < 120; ++round) {
+    for (int round = 0; round < 300; ++round) {
         for (int i = pick(3); i >= 0; --i) {
             const std::string name{static_cast<char>('a' + pick(3))};
             std::string path;
@@ -177,8 +219,10 @@ TEST(Builder, AgreesWithTheWholeBuildAfterAnySeriesOfChanges) {
                     path = "top/kustomization.yaml";
                     tree[path] =
                         std::string{pick(2) == 0 ? "namespace: prod\n" : "nameSuffix: -s\n"} +
-                        "resources: [../apps/a, ../apps/b, ../team" +
-                        (pick(2) == 0 ? ", ../shared]\n" : "]\n");
+                        "resources: [" +
+                        (pick(2) == 0 ? "../apps/a, ../apps/b" : "../apps/b, ../apps/a") +
+                        ", ../team" + (pick(2) == 0 ? ", ../shared]\n" : "]\n") +
+                        (pick(3) == 0 ? "sortOptions: {order: fifo}\n" : "");
                     break;
                 case 3:
                     path = "team/kustomization.yaml";

@@ -8,7 +8,6 @@
 #include <functional>
 #include <set>
 #include <unordered_map>
-#include <unordered_set>
 
 namespace kled::kustomize {
 
@@ -43,36 +42,100 @@ std::size_t mix(std::size_t seed, std::string_view text) {
     return (seed ^ std::hash<std::string_view>{}(text)) * 0x9E3779B97F4A7C15U;
 }
 
+void insert_in_order(Candidates& candidates, Resource& resource) {
+    const auto later = [](const Resource* a, const Resource* b) {
+        return a->position < b->position;
+    };
+    if (candidates.empty() || candidates.back()->position < resource.position) {
+        candidates.push_back(&resource);
+    } else {
+        candidates.insert(std::upper_bound(candidates.begin(), candidates.end(), &resource, later),
+                          &resource);
+    }
+}
+
+}  // namespace
+
+struct NameReferences::Name {
+    Candidates all;                                            ///< that had it, in order
+    std::unordered_map<std::string, Candidates> by_namespace;  ///< the present one
+    mutable std::size_t naming = 0;                            ///< a hash of `all`
+    mutable bool stale = false;                                ///< it is of other ones
+
+    [[nodiscard]] std::size_t hash() const {
+        if (stale) {
+            naming = 0;
+            for (const auto* resource : all)
+                naming = (naming ^ naming_of(*resource)) * 0x9E3779B97F4A7C15U;
+            stale = false;
+        }
+        return naming;
+    }
+};
+
+namespace {
+
 /// Who had which name.
 class Names {
 public:
-    explicit Names(const std::vector<Resource*>& resources) {
-        for (auto* item : resources) {
-            const std::string present{item->id.effective_namespace()};
-            const std::string original{item->original_id().effective_namespace()};
-            std::set<std::string_view> names;
-            for (const auto& before : item->previous) {
-                if (!names.insert(before.name).second) continue;
-                auto& had = by_name_[before.name];
-                had.all.push_back(item);
-                had.by_namespace[present].push_back(item);
-            }
-            if (by_present_[present].insert(original).second)
-                namespaces_ += mix(mix(0, present), original);
-        }
+    using Name = NameReferences::Name;
+
+    void add(Resource& resource) {
+        const std::string present{resource.id.effective_namespace()};
+        const std::string original{resource.original_id().effective_namespace()};
+        for_each_name(resource, [&](const std::string& name) {
+            auto& had = by_name_[name];
+            renamed_ += had.all.empty() ? 1 : 0;
+            insert_in_order(had.all, resource);
+            insert_in_order(had.by_namespace[present], resource);
+            had.stale = true;
+        });
+        if (++by_present_[present][original] == 1) namespaces_ += mix(mix(0, present), original);
     }
+
+    void remove(const Resource& resource) {
+        const std::string present{resource.id.effective_namespace()};
+        const std::string original{resource.original_id().effective_namespace()};
+        for_each_name(resource, [&](const std::string& name) {
+            auto& had = by_name_[name];
+            std::erase(had.all, &resource);
+            renamed_ -= had.all.empty() ? 1 : 0;
+            const auto there = had.by_namespace.find(present);
+            if (there != had.by_namespace.end() && std::erase(there->second, &resource) > 0 &&
+                there->second.empty())
+                had.by_namespace.erase(there);
+            had.stale = true;
+        });
+        const auto from = by_present_.find(present);
+        if (from == by_present_.end()) return;
+        const auto count = from->second.find(original);
+        if (count == from->second.end() || --count->second > 0) return;
+        namespaces_ -= mix(mix(0, present), original);
+        from->second.erase(count);
+        if (from->second.empty()) by_present_.erase(from);
+    }
+
+    void clear() {
+        for (auto& [name, had] : by_name_) {
+            had.all.clear();
+            had.by_namespace.clear();
+            had.stale = true;
+        }
+        by_present_.clear();
+        namespaces_ = 0;
+        renamed_ = 0;
+    }
+
+    /// The name as something that can be looked up again.
+    [[nodiscard]] const Name& name(const std::string& name) { return by_name_[name]; }
 
     /// A hash of all that `candidates` and `any_from` could say about the name.
-    [[nodiscard]] std::size_t answer(const std::string& name) const {
-        auto answer = namespaces_;
-        const auto had = by_name_.find(name);
-        if (had == by_name_.end()) return answer;
-        for (const auto* resource : had->second.all)
-            answer = (answer ^ naming_of(*resource)) * 0x9E3779B97F4A7C15U;
-        return answer;
+    [[nodiscard]] std::size_t answer(const Name& name) const {
+        return (namespaces_ ^ name.hash()) * 0x9E3779B97F4A7C15U;
     }
 
-    [[nodiscard]] bool nothing_was_renamed() const noexcept { return by_name_.empty(); }
+    [[nodiscard]] bool nothing_was_renamed() const noexcept { return renamed_ == 0; }
+    [[nodiscard]] std::size_t size() const noexcept { return by_name_.size(); }
 
     /// What `name` may have meant for an object in these namespaces; no namespace: everywhere.
     [[nodiscard]] Candidates candidates(const std::string& name,
@@ -106,20 +169,28 @@ public:
     }
 
 private:
-    struct Had {
-        Candidates all;
-        std::unordered_map<std::string, Candidates> by_namespace;  ///< the present one
-    };
-    std::unordered_map<std::string, Had> by_name_;
-    std::unordered_map<std::string, std::unordered_set<std::string>> by_present_;
-    std::size_t namespaces_ = 0;  ///< of by_present_, whatever its order
+    /// Each name that it had, once.
+    template <typename Visit>
+    static void for_each_name(const Resource& resource, Visit visit) {
+        const auto& all = resource.previous;
+        for (auto before = all.begin(); before != all.end(); ++before) {
+            const auto same = [&](const auto& earlier) { return earlier.name == before->name; };
+            if (std::none_of(all.begin(), before, same)) visit(before->name);
+        }
+    }
+
+    std::unordered_map<std::string, Name> by_name_;
+    /// How many are in a namespace now and were in another when they were read.
+    std::unordered_map<std::string, std::unordered_map<std::string, std::size_t>> by_present_;
+    std::size_t namespaces_ = 0;  ///< a hash of by_present_, whatever its order
+    std::size_t renamed_ = 0;     ///< names that somebody had
 };
 
 /// One object's references.
 class Referrer {
 public:
     using LookUps = std::vector<NameReferences::LookUp>;
-    Referrer(Resource& resource, const Names& names, LookUps* noted)
+    Referrer(Resource& resource, Names& names, LookUps* noted)
         : resource_{resource}, names_{names}, noted_{noted} {
         if (resource.id.cluster_scoped()) return;
         namespaces_ = {std::string{any_namespace}, std::string{resource.id.effective_namespace()}};
@@ -157,11 +228,12 @@ private:
         }
     }
 
-    void note(const std::string& name) {
+    void note(const std::string& text) {
         if (noted_ == nullptr) return;
+        const auto& name = names_.name(text);
         const bool known = std::any_of(noted_->begin(), noted_->end(),
-                                       [&](const auto& one) { return one.name == name; });
-        if (!known) noted_->push_back({name, names_.answer(name)});
+                                       [&](const auto& one) { return one.name == &name; });
+        if (!known) noted_->push_back({&name, names_.answer(name)});
     }
 
     /// {kind, name, namespace}
@@ -242,7 +314,7 @@ private:
     }
 
     Resource& resource_;
-    const Names& names_;
+    Names& names_;
     LookUps* noted_;
     std::set<std::string> namespaces_;  ///< empty: all
     const Gvk* target_ = nullptr;
@@ -285,11 +357,16 @@ struct NameReferences::Impl {
     ReferenceFields fields;
 };
 
-NameReferences::NameReferences(const std::vector<Resource*>& resources,
-                               const std::vector<NameReference>& references)
-    : impl_{new Impl{Names{resources}, ReferenceFields{references}}} {}
+NameReferences::NameReferences(const std::vector<NameReference>& references)
+    : impl_{new Impl{{}, ReferenceFields{references}}} {}
 
 NameReferences::~NameReferences() = default;
+
+void NameReferences::add(Resource& resource) { impl_->names.add(resource); }
+
+void NameReferences::remove(const Resource& resource) { impl_->names.remove(resource); }
+
+void NameReferences::clear() { impl_->names.clear(); }
 
 void NameReferences::fix(Resource& resource, std::vector<LookUp>* noted) {
     Referrer referrer{resource, impl_->names, noted};
@@ -302,9 +379,11 @@ bool NameReferences::needless() const noexcept { return impl_->names.nothing_was
 
 bool NameReferences::still(const std::vector<LookUp>& noted) const {
     return std::all_of(noted.begin(), noted.end(), [&](const LookUp& one) {
-        return impl_->names.answer(one.name) == one.answer;
+        return impl_->names.answer(*one.name) == one.answer;
     });
 }
+
+std::size_t NameReferences::size() const noexcept { return impl_->names.size(); }
 
 std::size_t naming_of(const Resource& resource) {
     const auto& id = resource.id;
@@ -321,7 +400,8 @@ std::size_t naming_of(const Resource& resource) {
 }
 
 void fix_name_references(ResourceMap& resources, const std::vector<NameReference>& references) {
-    NameReferences names{resources.pointers(), references};
+    NameReferences names{references};
+    for (auto* item : resources.pointers()) names.add(*item);
     for (const auto& item : resources.items()) {
         names.fix(*item);
         if (!names.needless()) resources.changed(*item);

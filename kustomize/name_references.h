@@ -11,20 +11,28 @@
 
 namespace kled::kustomize {
 
-/// Knows who had which name in one build, and fixes the references of one object at a time. It
-/// looks at the others' names only, never at their content.
+/// Knows who had which name, and fixes the references of one object at a time. It looks at the
+/// others' names only, never at their content.
 class NameReferences {
 public:
-    /// The resources, whose `position` is their order, and the references outlive it.
-    NameReferences(const std::vector<Resource*>& resources,
-                   const std::vector<NameReference>& references);
+    /// `references` outlives it.
+    explicit NameReferences(const std::vector<NameReference>& references);
     ~NameReferences();
     NameReferences(const NameReferences&) = delete;
     NameReferences& operator=(const NameReferences&) = delete;
 
+    /// From now on others may mean it. Among those that are known, `position` is the order;
+    /// positions may change as long as the order does not. It stays as it is, in its place, until
+    /// it is removed.
+    void add(Resource& resource);
+    void remove(const Resource& resource);
+    /// Removes all; what was noted by fix() is still good for still().
+    void clear();
+
+    struct Name;  ///< one that some had or that was looked up; here as long as this is
     /// What a name could mean when it was looked up.
     struct LookUp {
-        std::string name;
+        const Name* name;
         std::size_t answer;
     };
     /// Error(invalid): a reference could mean several. `noted`, if not nullptr, gets each look-up.
@@ -35,6 +43,9 @@ public:
 
     /// Whether fix() would find the same again.
     [[nodiscard]] bool still(const std::vector<LookUp>& noted) const;
+
+    /// How many names it knows, those that were only looked up included.
+    [[nodiscard]] std::size_t size() const noexcept;
 
 private:
     struct Impl;

@@ -1,14 +1,13 @@
 #include "kustomize/order.h"
 
 #include <algorithm>
-#include <string_view>
-#include <unordered_map>
+#include <utility>
 
 namespace kled::kustomize {
 
 namespace {
 
-using Ranks = std::unordered_map<std::string_view, int>;
+using Ranks = std::unordered_map<std::string, int>;
 
 /// Below zero for kinds that come first, above for those that come last. A kind in both lists is
 /// last.
@@ -22,7 +21,7 @@ Ranks ranks_of(const LegacyOrder& order) {
     return ranks;
 }
 
-int rank_of(const Ranks& ranks, std::string_view kind) {
+int rank_of(const Ranks& ranks, const std::string& kind) {
     const auto rank = ranks.find(kind);
     return rank == ranks.end() ? 0 : rank->second;
 }
@@ -33,6 +32,32 @@ std::string sort_key(const Gvk& gvk) {
         return text.empty() ? none : text;
     };
     return part(gvk.group, "~G") + "_" + part(gvk.version, "~V") + "_" + part(gvk.kind, "~K");
+}
+
+/// What the order of a resource hangs on.
+struct Place {
+    int rank;
+    bool named_namespace;
+    bool core_namespace;  ///< the real Namespace stands before other groups' kinds of this name
+    std::string gvk;
+    std::string name;
+
+    [[nodiscard]] bool before(const Place& other) const {
+        if (rank != other.rank) return rank < other.rank;
+        if (named_namespace && other.named_namespace && core_namespace != other.core_namespace)
+            return core_namespace;
+        if (gvk != other.gvk) return gvk < other.gvk;
+        return name < other.name;
+    }
+};
+
+Place place_of(const Ranks& ranks, const Resource& resource) {
+    const auto& id = resource.id;
+    return {.rank = rank_of(ranks, id.gvk.kind),
+            .named_namespace = id.gvk.kind == "Namespace",
+            .core_namespace = id.gvk.group.empty(),
+            .gvk = sort_key(id.gvk),
+            .name = (id.ns.empty() ? "~X" : id.ns) + "|" + (id.name.empty() ? "~N" : id.name)};
 }
 
 }  // namespace
@@ -75,35 +100,22 @@ bool legacy_less(const Gvk& a, const Gvk& b) {
 
 std::vector<Resource*> in_legacy_order(const std::vector<Resource*>& resources,
                                        const LegacyOrder& order) {
-    struct Entry {
-        int rank;
-        bool named_namespace;
-        bool core_namespace;  ///< the real Namespace stands before other groups' kinds of this name
-        std::string gvk;
-        std::string name;
-        Resource* resource;
-    };
     const auto ranks = ranks_of(order);
-    std::vector<Entry> entries;
+    std::vector<std::pair<Place, Resource*>> entries;
     entries.reserve(resources.size());
-    for (auto* resource : resources) {
-        const auto& id = resource->id;
-        entries.push_back(
-            {rank_of(ranks, id.gvk.kind), id.gvk.kind == "Namespace", id.gvk.group.empty(),
-             sort_key(id.gvk),
-             (id.ns.empty() ? "~X" : id.ns) + "|" + (id.name.empty() ? "~N" : id.name), resource});
-    }
-    std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-        if (a.rank != b.rank) return a.rank < b.rank;
-        if (a.named_namespace && b.named_namespace && a.core_namespace != b.core_namespace)
-            return a.core_namespace;
-        if (a.gvk != b.gvk) return a.gvk < b.gvk;
-        return a.name < b.name;
-    });
+    for (auto* resource : resources) entries.emplace_back(place_of(ranks, *resource), resource);
+    std::sort(entries.begin(), entries.end(),
+              [](const auto& a, const auto& b) { return a.first.before(b.first); });
     std::vector<Resource*> sorted;
     sorted.reserve(entries.size());
-    for (const auto& entry : entries) sorted.push_back(entry.resource);
+    for (const auto& [place, resource] : entries) sorted.push_back(resource);
     return sorted;
+}
+
+LegacyLess::LegacyLess(const LegacyOrder& order) : ranks_{ranks_of(order)} {}
+
+bool LegacyLess::operator()(const Resource& a, const Resource& b) const {
+    return place_of(ranks_, a).before(place_of(ranks_, b));
 }
 
 void sort_legacy(ResourceMap& resources, const LegacyOrder& order) {
