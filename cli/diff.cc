@@ -88,12 +88,15 @@ asio::awaitable<void> diff(const Globals& globals, const Flags& flags) {
     const gitops::Applier::Options defaults;
     gitops::Applier applier{client, defaults};
     const gitops::Key nobody;
-    const auto objects = co_await applier.prepare(nobody, std::move(built.objects));
+    const auto manifests = gitops::manifests_of(std::move(built.objects));
+    const gitops::Plan nothing;
+    const auto plan = co_await applier.plan(manifests, nothing);
     const bool structured = flags.output == Output::json || flags.output == Output::yaml;
     bool differs = false;
     bool refused = false;
     kube::json::array list;
-    for (const auto& object : objects) {
+    for (const auto& one : plan.objects) {
+        const auto object = one->object(nobody);
         auto preview = co_await applier.preview(object);
         if (preview.change.action == Action::unchanged) continue;
         differs = true;

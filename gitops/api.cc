@@ -264,6 +264,14 @@ DeploymentStatus DeploymentStatus::from_object(const kube::Object& object) {
     return result;
 }
 
+void DeploymentStatus::take_lists_out_of(kube::Object& object) {
+    auto* status = object.fields().if_contains("status");
+    if (object.kind() != "Kustomization" || status == nullptr || !status->is_object()) return;
+    auto& fields = status->get_object();
+    if (const auto* list = fields.find("inventory"); list != fields.end())
+        fields.stable_erase(list);
+}
+
 void DeploymentStatus::write_to(kube::Object& object) const {
     auto& status = status_of(object);
     if (object.kind() != "Kustomization") {

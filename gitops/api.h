@@ -169,6 +169,8 @@ struct DeploymentStatus {
 
     static DeploymentStatus from_object(const kube::Object& object);
     void write_to(kube::Object& object) const;
+    /// What write_to() will write again and may be long: nobody needs it twice.
+    static void take_lists_out_of(kube::Object& object);
     bool operator==(const DeploymentStatus&) const = default;
 };
 

@@ -14,7 +14,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
                                                                 const Deployment& deployment,
                                                                 const git::Revision& revision,
                                                                 Built& built, bool full) {
-    std::vector<kube::Object> objects;
+    Plan plan;
     std::optional<Outcome> bad;
     try {
         co_await find_destination(work, deployment);
@@ -26,18 +26,19 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
     auto& applier = work.destination->applier;
     try {
         co_await store.declare(key, built.objects);
-        objects = co_await applier.prepare(key, std::move(built.objects));
+        plan = co_await applier.plan(built.objects, work.plan);
     } catch (const Error& error) {
         if (error.kind() == ErrorKind::unavailable) throw;
         bad = Outcome{.reason = "BuildFailed", .message = error.what()};
     }
     if (bad) co_return bad;
 
-    Inventory wanted;
-    for (const auto& object : objects) wanted.add(object.id(), object.gvk().version);
-    const auto before = work.status.inventory;
-    if (!before.contains_all(wanted)) {
-        work.status.inventory.merge(wanted);
+    built.objects = {};
+    // What goes on from one revision to the next is shared with the builder, which keeps it anyway.
+    work.plan = work.builds->keeps_objects() ? plan : Plan{};
+
+    if (!work.status.inventory.contains_all(plan.inventory)) {
+        work.status.inventory.merge(plan.inventory);
         work.status.conditions.reconciling("applying " + revision.name, work.object.generation(),
                                            wall_now());
         co_await save(work);
@@ -52,7 +53,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
     std::optional<std::string> late;
     try {
         changes = co_await with_timeout(deployment.timeout, "applying",
-                                        applier.apply(order, objects, work.memory));
+                                        applier.apply(order, plan, work.memory));
     } catch (const Error& error) {
         late = error.what();
     }
@@ -62,7 +63,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
     std::string reason = "ReconciliationFailed";
     if (failures.empty()) {
         reason = "PruneFailed";
-        auto pruned = co_await prune(key, work, deployment, wanted);
+        auto pruned = co_await prune(key, work, deployment, plan.inventory);
         failures = failures_of(pruned);
         std::ranges::move(pruned, std::back_inserter(changes));
     }
@@ -70,13 +71,14 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
     if (!failures.empty()) {
         co_return Outcome{.reason = std::move(reason), .message = join(failures, listed_changes)};
     }
-    co_return co_await check_health(key, work, deployment, objects);
+    co_return co_await check_health(key, work, deployment, plan);
 }
 
 asio::awaitable<void> Reconciler::Impl::find_destination(Work& work, const Deployment& deployment) {
     auto destination = co_await destinations.of(deployment);
     if (destination == work.destination) co_return;
     work.memory.clear();
+    work.plan = {};
     work.destination = std::move(destination);
 }
 
@@ -125,13 +127,13 @@ asio::awaitable<std::vector<Change>> Reconciler::Impl::prune(const Key& key, Wor
     co_return changes;
 }
 
-asio::awaitable<std::optional<Outcome>> Reconciler::Impl::check_health(
-    const Key& key, Work& work, const Deployment& deployment,
-    const std::vector<kube::Object>& objects) {
+asio::awaitable<std::optional<Outcome>> Reconciler::Impl::check_health(const Key& key, Work& work,
+                                                                       const Deployment& deployment,
+                                                                       const Plan& plan) {
     auto& destination = *work.destination;
     Watched pending;
     if (deployment.wait) {
-        for (const auto& object : objects) pending.emplace_back(object.gvk(), object.id());
+        for (const auto& one : plan.objects) pending.emplace_back(one->manifest->gvk(), one->id);
     } else {
         for (const auto& id : deployment.health_checks) {
             const auto mapping = co_await destination.client.map(id);

@@ -5,6 +5,7 @@
 #include "crypto/hash.h"
 #include "gitops/git/remotes.h"
 #include "gitops/transform/decrypted_files.h"
+#include "gitops/transform/substitute.h"
 #include "kustomize/builder.h"
 
 #include <boost/json/value_from.hpp>
@@ -149,18 +150,31 @@ kustomize::BuildOptions options_for(const std::shared_ptr<const Settings>& setti
     return options;
 }
 
-void decorate(const Deployment& deployment, kube::Object& object) {
-    for (const auto& [key, value] : deployment.common_labels) object.set_label(key, value);
-    for (const auto& [key, value] : deployment.common_annotations)
-        object.set_annotation(key, value);
-}
+/// What is written into each object once it is built.
+struct Additions {
+    std::map<std::string, std::string> labels;
+    std::map<std::string, std::string> annotations;
+    std::optional<Variables> variables;
+
+    void write_to(kube::LoadedObject& loaded) const {
+        for (const auto& [key, value] : labels) loaded.object.set_label(key, value);
+        for (const auto& [key, value] : annotations) loaded.object.set_annotation(key, value);
+        if (variables) substitute(loaded, *variables);
+    }
+};
 
 std::string_view bytes_of(const crypto::Sha256& sum) {
     return {reinterpret_cast<const char*>(sum.data()), sum.size()};
 }
 
-crypto::Sha256 digest_of(const kube::Object& object) {
-    return crypto::sha256(kube::to_canonical_json(object.fields()));
+/// `manifest` with variables that may not be kept in it.
+std::shared_ptr<const Manifest> substituted(const Manifest& manifest, const Variables& variables) {
+    kube::LoadedObject object{.object = manifest.decode(), .origin = {}};
+    object.origin.file = manifest.place;
+    substitute(object, variables);
+    auto result = std::make_shared<Manifest>(std::move(object));
+    result->place = manifest.place;
+    return result;
 }
 
 /// What an earlier build saw and what changed since then as it is now: what is gone was asked for
@@ -188,30 +202,56 @@ void add(git::ReadSet& seen, const git::ReadSet& more) {
 }  // namespace
 
 struct Rebuild::Impl {
-    using Object = std::shared_ptr<const kustomize::BuiltObject>;
-
     // A small tree is built anew as fast as its changes are found.
     static constexpr std::size_t large = 200;
 
     Elsewhere elsewhere;
     std::optional<kustomize::Builder> builder;
     std::string settings;
-    git::Oid tree;                             ///< the builder knows it
-    git::ReadSet seen;                         ///< what the result hangs on
-    std::map<Object, crypto::Sha256> digests;  ///< of the last result's objects
+    git::Oid tree;          ///< the builder knows it
+    git::ReadSet seen;      ///< what the last result hangs on
+    bool complete = false;  ///< there is one
+    bool secret = false;    ///< its objects hold values of a Secret
 
     void forget_all() {
         builder.reset();
         seen.clear();
-        digests.clear();
+        complete = false;
+    }
+
+    /// Nothing is left of a build that failed, and of none the way to elsewhere.
+    template <typename Work>
+    auto guarded(const RemoteBases& remotes, Work work) {
+        elsewhere.open(remotes);
+        try {
+            auto result = work();
+            elsewhere.close();
+            return result;
+        } catch (...) {
+            elsewhere.close();
+            forget_all();
+            throw;
+        }
+    }
+
+    /// What is kept of a built object.
+    static kustomize::Builder::Keep keeper(const Deployment& deployment, const Inputs& inputs) {
+        Additions additions{.labels = deployment.common_labels,
+                            .annotations = deployment.common_annotations,
+                            .variables = {}};
+        if (inputs.variables && !inputs.variables->secret) additions.variables = inputs.variables;
+        return [additions = std::move(additions)](kube::LoadedObject loaded) {
+            additions.write_to(loaded);
+            return std::make_shared<const Manifest>(std::move(loaded));
+        };
     }
 
     /// Brings the builder to `revision`: it is told what changed, or made anew.
     void follow(git::Mirror& mirror, const git::Revision& revision, const git::Tree& files,
-                const Deployment& deployment) {
+                const Deployment& deployment, const Inputs& inputs) {
         const auto now = std::make_shared<const Settings>(
             Settings{.deployment = deployment, .components = components_of(files, deployment)});
-        auto wanted = now->text(mirror, revision);
+        auto wanted = now->text(mirror, revision) + std::to_string(inputs.digest);
         if (builder && settings == wanted && files.plain()) {
             if (const auto changes = files.changes_since(tree)) {
                 for (const auto& path : *changes) {
@@ -223,7 +263,7 @@ struct Rebuild::Impl {
             }
         }
         forget_all();
-        builder.emplace(deployment.path, options_for(now, elsewhere));
+        builder.emplace(deployment.path, options_for(now, elsewhere), keeper(deployment, inputs));
         settings = std::move(wanted);
         tree = revision.tree;
     }
@@ -244,28 +284,26 @@ struct Rebuild::Impl {
         }
     }
 
-    Built run(const git::Tree& files, const Deployment& deployment, const SopsKeys* keys) {
-        const auto& result = build(files, keys);
+    Built run(const git::Tree& files, const Inputs& inputs) {
+        if (inputs.variables) check_names(*inputs.variables);
+        const auto& result = build(files, inputs.keys.get());
         add(seen, files.read_set());
+        complete = !elsewhere.used();
+        secret = inputs.variables && inputs.variables->secret;
         Built built;
-        built.warnings = result.warnings;
         built.remote = elsewhere.used();
-        built.read_set = seen;
+        built.warnings = result.warnings;
         built.objects.reserve(result.objects.size());
-        std::map<Object, crypto::Sha256> now;
         crypto::Sha256Stream all;
         for (const auto& object : result.objects) {
-            auto& copy = built.objects.emplace_back(object->loaded()).object;
-            decorate(deployment, copy);
-            const auto known = digests.find(object);
-            const auto digest = known != digests.end() ? known->second : digest_of(copy);
-            now.emplace(object, digest);
-            all.update(bytes_of(digest));
+            auto manifest = object->kept<Manifest>();
+            if (secret) manifest = substituted(*manifest, *inputs.variables);
+            all.update(bytes_of(manifest->digest));
+            built.objects.push_back(std::move(manifest));
         }
-        digests = std::move(now);
         built.digest = "sha256:" + to_hex(bytes_of(all.finish()));
-        if (keys != nullptr || result.parts < 2 || result.objects.size() < large || !files.plain())
-            forget_all();
+        if (inputs.keys || result.parts < 2 || result.objects.size() < large || !files.plain())
+            builder.reset();
         return built;
     }
 };
@@ -274,26 +312,41 @@ Rebuild::Rebuild() : impl_{new Impl} {}
 Rebuild::~Rebuild() = default;
 
 Built Rebuild::run(git::Mirror& mirror, const git::Revision& revision, const Deployment& deployment,
-                   const SopsKeys* keys, const RemoteBases& remotes) {
+                   const Inputs& inputs, const RemoteBases& remotes) {
+    auto& impl = *impl_;
     const git::Tree files{mirror, revision};
-    impl_->elsewhere.open(remotes);
-    if (keys != nullptr) impl_->forget_all();
-    impl_->follow(mirror, revision, files, deployment);
-    try {
-        auto built = impl_->run(files, deployment, keys);
-        impl_->elsewhere.close();
-        return built;
-    } catch (...) {
-        impl_->forget_all();
-        throw;
-    }
+    if (inputs.keys) impl.forget_all();
+    return impl.guarded(remotes, [&] {
+        impl.follow(mirror, revision, files, deployment, inputs);
+        return impl.run(files, inputs);
+    });
 }
 
-bool Rebuild::keeps_objects() const noexcept { return impl_->builder.has_value(); }
+std::optional<Built> Rebuild::run_if_changed(git::Mirror& mirror, const git::Revision& revision,
+                                             const Deployment& deployment, const Inputs& inputs,
+                                             const RemoteBases& remotes) {
+    auto& impl = *impl_;
+    const git::Tree files{mirror, revision};
+    if (!impl.builder) {
+        if (impl.complete && files.agrees_with(impl.seen)) return std::nullopt;
+        if (inputs.keys) impl.forget_all();
+    }
+    return impl.guarded(remotes, [&]() -> std::optional<Built> {
+        impl.follow(mirror, revision, files, deployment, inputs);
+        if (impl.complete && impl.builder->up_to_date()) return std::nullopt;
+        return impl.run(files, inputs);
+    });
+}
+
+const git::ReadSet& Rebuild::read_set() const noexcept { return impl_->seen; }
+
+bool Rebuild::keeps_objects() const noexcept {
+    return impl_->builder.has_value() && !impl_->secret;
+}
 
 Built build(git::Mirror& mirror, const git::Revision& revision, const Deployment& deployment,
-            const SopsKeys* keys, const RemoteBases& remotes) {
-    return Rebuild{}.run(mirror, revision, deployment, keys, remotes);
+            const Inputs& inputs, const RemoteBases& remotes) {
+    return Rebuild{}.run(mirror, revision, deployment, inputs, remotes);
 }
 
 }  // namespace kled::gitops

@@ -3,11 +3,12 @@
 
 #include "gitops/api.h"
 #include "gitops/git/tree.h"
-#include "gitops/transform/sops.h"
-#include "kube/object.h"
+#include "gitops/inputs.h"
+#include "gitops/manifest.h"
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -15,11 +16,11 @@
 namespace kled::gitops {
 
 struct Built {
-    std::vector<kube::LoadedObject> objects;
+    Manifests objects;
     std::string digest;  ///< "sha256:<hex>" over the canonical objects
     std::vector<std::string> warnings;
-    git::ReadSet read_set;  ///< a tree that agrees with it gives the same …
-    bool remote = false;    ///< … but not this one: other repositories and URLs are part of it
+    bool remote =
+        false;  ///< other repositories and URLs are part of it: it may change without a sign
 };
 
 /// Bases and files that lie elsewhere: https:// and http:// URLs, without credentials.
@@ -30,8 +31,9 @@ struct RemoteBases {
 };
 
 /// The builds of one deployment object, one after the other: each redoes what changed in Git since
-/// the one before. It keeps the objects of large trees; of small ones and of what was decrypted
-/// nothing. One call at a time, from any thread.
+/// the one before, and gives the same Manifest for what did not. It keeps the objects of large
+/// trees; of small ones nothing, and nothing that was decrypted or holds values of a Secret. One
+/// call at a time, from any thread.
 class Rebuild {
 public:
     Rebuild();
@@ -39,10 +41,23 @@ public:
     Rebuild(const Rebuild&) = delete;
     Rebuild& operator=(const Rebuild&) = delete;
 
-    /// What build() gives.
+    /// The objects, with the variables of `inputs` substituted. Files that SOPS has encrypted are
+    /// read as plain text where there are keys. Long: call it where that does no harm.
+    /// Error(not_found|invalid|denied|exhausted) with file and line.
     [[nodiscard]] Built run(git::Mirror& mirror, const git::Revision& revision,
-                            const Deployment& deployment, const SopsKeys* keys = nullptr,
+                            const Deployment& deployment, const Inputs& inputs = {},
                             const RemoteBases& remotes = {});
+
+    /// nullopt: `revision` shows the same as that of the last call, which succeeded, wherever that
+    /// looked. Only for the same deployment and inputs.
+    [[nodiscard]] std::optional<Built> run_if_changed(git::Mirror& mirror,
+                                                      const git::Revision& revision,
+                                                      const Deployment& deployment,
+                                                      const Inputs& inputs = {},
+                                                      const RemoteBases& remotes = {});
+
+    /// What the last result hangs on: a tree that agrees with it gives the same.
+    [[nodiscard]] const git::ReadSet& read_set() const noexcept;
 
     /// Whether the next one has something to go on from.
     [[nodiscard]] bool keeps_objects() const noexcept;
@@ -52,10 +67,9 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-/// Long: call it where that does no harm. With `keys`, files that SOPS has encrypted are read as
-/// plain text. Error(not_found|invalid|denied|exhausted) with file and line.
+/// One build, with nothing kept.
 [[nodiscard]] Built build(git::Mirror& mirror, const git::Revision& revision,
-                          const Deployment& deployment, const SopsKeys* keys = nullptr,
+                          const Deployment& deployment, const Inputs& inputs = {},
                           const RemoteBases& remotes = {});
 
 }  // namespace kled::gitops

@@ -5,7 +5,10 @@
 #include "gitops/git/testing.h"
 #include "kube/yaml.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <memory>
 
 namespace kled::gitops {
 namespace {
@@ -29,7 +32,8 @@ protected:
             spec + "\n")));
         last_revision = revision;
         last_deployment = deployment;
-        return build(mirror, revision, deployment);
+        fresh = std::make_unique<Rebuild>();
+        return fresh->run(mirror, revision, deployment);
     }
     std::pair<ErrorKind, std::string> failure(const Files& files) {
         try {
@@ -42,6 +46,7 @@ protected:
 
     git::Revision last_revision;
     Deployment last_deployment;
+    std::unique_ptr<Rebuild> fresh;  ///< it built last
     git::testing::Repository remote;
     TemporaryDirectory directory;
     git::Mirror mirror{directory.path() / "mirror", remote.url()};
@@ -51,9 +56,9 @@ TEST_F(BuildTest, BuildsAFolderOfManifestsAsFluxDoes) {
     const auto result =
         built({{"app/a.yaml", config}, {"app/README.md", "text"}, {"other/b.yaml", "x: ["}});
     ASSERT_EQ(result.objects.size(), 1U);
-    EXPECT_EQ(result.objects[0].object.name(), "a");
+    EXPECT_EQ(result.objects[0]->id.name, "a");
     EXPECT_TRUE(result.digest.starts_with("sha256:"));
-    EXPECT_FALSE(result.read_set.contains("other/b.yaml"));
+    EXPECT_FALSE(fresh->read_set().contains("other/b.yaml"));
 }
 
 TEST_F(BuildTest, BringsInWhatTheKustomizationItselfSays) {
@@ -65,7 +70,7 @@ TEST_F(BuildTest, BringsInWhatTheKustomizationItselfSays) {
         "\"w\"}]', "
         "target: {kind: ConfigMap}}]");
     ASSERT_EQ(result.objects.size(), 1U);
-    const auto& object = result.objects[0].object;
+    const auto object = result.objects[0]->decode();
     EXPECT_EQ(object.name(), "y-a");
     EXPECT_EQ(object.ns(), "web");
     EXPECT_EQ(object.label("team"), "blue");
@@ -81,7 +86,7 @@ TEST_F(BuildTest, LeavesOutComponentsThatAreNotThereWhereThatIsAllowed) {
     const std::string both = "path: app\n  components: [../c, ../none]\n";
     const auto result = built(files, both + "  ignoreMissingComponents: true");
     ASSERT_EQ(result.objects.size(), 1U);
-    EXPECT_EQ(result.objects[0].object.name(), "c-a");
+    EXPECT_EQ(result.objects[0]->id.name, "c-a");
     EXPECT_THROW(static_cast<void>(built(files, both)), Error);
 }
 
@@ -90,7 +95,8 @@ TEST_F(BuildTest, SaysWhereAnObjectComesFromWhenAsked) {
         built({{"app/kustomization.yaml", "resources: [a.yaml]\n"}, {"app/a.yaml", config}},
               "path: app\n  buildMetadata: [originAnnotations]");
     ASSERT_EQ(result.objects.size(), 1U);
-    EXPECT_EQ(result.objects[0].object.annotation("config.kubernetes.io/origin"), "path: a.yaml\n");
+    EXPECT_EQ(result.objects[0]->decode().annotation("config.kubernetes.io/origin"),
+              "path: a.yaml\n");
 }
 
 TEST_F(BuildTest, SaysWhereTheYamlIsBroken) {
@@ -169,27 +175,26 @@ class RebuildTest : public BuildTest {
 protected:
     /// Of the files as they are now; that of a fresh build, whatever was built before.
     std::string digest(const std::string& spec = "path: app") {
-        const auto fresh = built(files, spec);
-        const auto again = rebuild.run(mirror, last_revision, last_deployment);
-        EXPECT_EQ(again.digest, fresh.digest);
-        EXPECT_EQ(text_of(again), text_of(fresh));
-        for (const auto& [path, seen] : fresh.read_set) {
-            const auto there = again.read_set.find(path);
-            if (there == again.read_set.end()) {
+        const auto anew = built(files, spec);
+        again = rebuild.run(mirror, last_revision, last_deployment);
+        EXPECT_EQ(again.digest, anew.digest);
+        EXPECT_EQ(text_of(again), text_of(anew));
+        for (const auto& [path, seen] : fresh->read_set()) {
+            const auto there = rebuild.read_set().find(path);
+            if (there == rebuild.read_set().end()) {
                 ADD_FAILURE() << path << " is missing";
             } else {
                 EXPECT_EQ(there->second, seen) << path;
             }
         }
-        EXPECT_TRUE((git::Tree{mirror, last_revision}.agrees_with(again.read_set)));
+        EXPECT_TRUE((git::Tree{mirror, last_revision}.agrees_with(rebuild.read_set())));
         return again.digest;
     }
 
     static std::string text_of(const Built& built) {
         std::string text;
-        for (const auto& [object, origin] : built.objects)
-            text += kube::to_canonical_json(object.fields()) + origin.file + ":" +
-                    std::to_string(origin.line) + "\n";
+        for (const auto& manifest : built.objects)
+            text += manifest->text + manifest->version + manifest->place + "\n";
         return text;
     }
 
@@ -197,8 +202,18 @@ protected:
         files.insert_or_assign(path, File{text});
     }
 
+    /// Whether a new revision with the files as they are now is built.
+    bool changes(const Inputs& inputs = {}) {
+        remote.commit(files);
+        git::Access access;
+        access.local_repositories = true;
+        last_revision = mirror.fetch({.branch = "main"}, access, {});
+        return rebuild.run_if_changed(mirror, last_revision, last_deployment, inputs).has_value();
+    }
+
     Files files = many_apps();
     Rebuild rebuild;
+    Built again;  ///< its last result
 };
 
 TEST_F(RebuildTest, IsABuildOfTheRevision) {
@@ -216,6 +231,75 @@ TEST_F(RebuildTest, IsABuildOfTheRevision) {
     files = many_apps();
     EXPECT_EQ(digest(), first);
     EXPECT_TRUE(rebuild.keeps_objects());
+}
+
+TEST_F(RebuildTest, GivesTheSameManifestsForWhatDidNotChange) {
+    digest();
+    const auto before = again.objects;
+    put("a7/x.yaml", config + "immutable: true\n");
+    digest();
+    ASSERT_EQ(again.objects.size(), before.size());
+    std::vector<std::string> other;
+    for (std::size_t i = 0; i < before.size(); ++i) {
+        if (again.objects[i] != before[i]) other.push_back(again.objects[i]->id.name);
+    }
+    // What comes of one entry is built anew as a whole.
+    EXPECT_THAT(other, ::testing::ElementsAre("a7-a", "a7-p", ::testing::StartsWith("a7-c-")));
+}
+
+TEST_F(RebuildTest, TellsARevisionThatChangesNothing) {
+    digest();
+    put("README.md", "text");
+    EXPECT_FALSE(changes());
+    put("a7/x.yaml", config + "immutable: true\n");
+    EXPECT_TRUE(changes());
+    EXPECT_FALSE(changes());
+    files.erase("a7/x.yaml");
+    EXPECT_THROW(changes(), Error);
+    EXPECT_THROW(changes(), Error) << "what failed gave nothing to be the same as";
+    put("a7/x.yaml", config);
+    EXPECT_TRUE(changes());
+}
+
+TEST_F(RebuildTest, TellsItOfASmallTreeToo) {
+    files = {{"app/a.yaml", config}};
+    digest();
+    put("README.md", "text");
+    EXPECT_FALSE(changes());
+    put("app/a.yaml", config + "immutable: true\n");
+    EXPECT_TRUE(changes());
+    put("app/b.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n");
+    EXPECT_TRUE(changes()) << "a file more in a folder without a kustomization";
+}
+
+TEST_F(RebuildTest, WritesVariablesIntoTheObjects) {
+    put("a7/x.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: '${v}'}\n");
+    built(files);
+    const auto value = [&](const Inputs& inputs) {
+        const auto result = rebuild.run(mirror, last_revision, last_deployment, inputs);
+        for (const auto& manifest : result.objects) {
+            if (manifest->id.name == "a7-a")
+                return std::string{kube::find_string(manifest->decode().fields(), {"data", "k"})};
+        }
+        return std::string{"none"};
+    };
+    Inputs inputs;
+    inputs.variables = Variables{.values = {{"v", "one"}}};
+    inputs.digest = 1;
+    EXPECT_EQ(value(inputs), "one");
+    EXPECT_TRUE(rebuild.keeps_objects());
+    inputs.variables->values["v"] = "two";
+    inputs.digest = 2;
+    EXPECT_EQ(value(inputs), "two");
+    inputs.variables->secret = true;
+    inputs.digest = 3;
+    inputs.variables->values["v"] = "three";
+    EXPECT_EQ(value(inputs), "three");
+    EXPECT_FALSE(rebuild.keeps_objects()) << "it holds a value of a Secret";
+    EXPECT_FALSE(changes(inputs));
+    inputs.variables->values.erase("v");
+    inputs.digest = 4;
+    EXPECT_THROW(value(inputs), Error);
 }
 
 TEST_F(RebuildTest, GoesOnAfterARevisionThatDoesNotBuild) {

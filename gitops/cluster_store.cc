@@ -120,7 +120,7 @@ asio::awaitable<void> ClusterStore::follow(std::string group, std::string kind,
     co_await kube::watch(client_, gvk, options, follower);
 }
 
-asio::awaitable<void> ClusterStore::write_status(const kube::Object& object) {
+asio::awaitable<void> ClusterStore::write_status(kube::Object object) {
     const auto gvk = object.gvk();
     const std::string ns{object.ns()};
     const std::string name{object.name()};
@@ -197,8 +197,6 @@ asio::awaitable<bool> ClusterStore::set_finalizer(const kube::Object& object, bo
     co_return false;
 }
 
-asio::awaitable<void> ClusterStore::declare(const Key&, std::vector<kube::LoadedObject>&) {
-    co_return;
-}
+asio::awaitable<void> ClusterStore::declare(const Key&, Manifests&) { co_return; }
 
 }  // namespace kled::gitops

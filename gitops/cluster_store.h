@@ -26,11 +26,10 @@ public:
         : client_{client}, options_{std::move(options)} {}
 
     boost::asio::awaitable<void> run(Listener& listener) override;
-    boost::asio::awaitable<void> write_status(const kube::Object& object) override;
+    boost::asio::awaitable<void> write_status(kube::Object object) override;
     boost::asio::awaitable<void> hold(const kube::Object& object) override;
     boost::asio::awaitable<void> release(const kube::Object& object) override;
-    boost::asio::awaitable<void> declare(const Key& owner,
-                                         std::vector<kube::LoadedObject>& objects) override;
+    boost::asio::awaitable<void> declare(const Key& owner, Manifests& objects) override;
     /// Tells `listener` of one kind more, until cancelled.
     boost::asio::awaitable<void> follow(std::string group, std::string kind, Listener& listener);
 

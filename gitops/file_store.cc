@@ -60,6 +60,20 @@ bool same_spec(const kube::Object& a, const kube::Object& b) {
 
 namespace {
 
+/// Without a copy: the inventory in it may be large.
+std::string text_of(kube::Object& object) {
+    struct Borrowed {
+        explicit Borrowed(json::object& fields) : owner{fields}, value(std::move(fields)) {}
+        ~Borrowed() { owner = std::move(value.get_object()); }
+        Borrowed(const Borrowed&) = delete;
+        Borrowed& operator=(const Borrowed&) = delete;
+        json::object& owner;
+        json::value value;
+    };
+    const Borrowed borrowed{object.fields()};
+    return kube::to_json(borrowed.value);
+}
+
 /// What a user asks for by the annotations of the ConfigMap, in the object itself.
 void wish(kube::Object& object, std::string_view requested, bool suspended) {
     if (!requested.empty()) object.set_annotation(requested_at, requested);
@@ -84,11 +98,10 @@ std::optional<kube::Object> kept_object(const kube::Object& state) {
 FileStore::FileStore(kube::Client& client, Options options)
     : client_{client}, options_{std::move(options)} {}
 
-bool FileStore::keeps(const kube::Object& object) const {
-    const auto gvk = object.gvk();
-    return (gvk.kind == "GitRepository" && gvk.group == source_group) ||
-           (gvk.kind == "Kustomization" && gvk.group == kustomize_group) ||
-           options_.target_kinds.contains(gvk.kind);
+bool FileStore::keeps(const kube::ObjectId& id) const {
+    return (id.kind == "GitRepository" && id.group == source_group) ||
+           (id.kind == "Kustomization" && id.group == kustomize_group) ||
+           options_.target_kinds.contains(id.kind);
 }
 
 std::string FileStore::state_name(const Key& key) const {
@@ -98,9 +111,10 @@ std::string FileStore::state_name(const Key& key) const {
     return name;
 }
 
-bool FileStore::is_state(const kube::Object& object) const {
-    return object.gvk() == config_map && object.ns() == options_.state_namespace &&
-           (object.name().starts_with(state_prefix) || !object.label(state_label).empty());
+bool FileStore::is_state(const Manifest& manifest) const {
+    return manifest.gvk() == config_map && manifest.id.ns == options_.state_namespace &&
+           (manifest.id.name.starts_with(state_prefix) ||
+            !manifest.decode().label(state_label).empty());
 }
 
 asio::awaitable<void> FileStore::run(Listener& listener) {
@@ -215,7 +229,7 @@ bool FileStore::take(const Key& key, kube::Object object, const std::string& own
 asio::awaitable<void> FileStore::store(const Key& key) {
     const auto found = kept_.find(key);
     if (found == kept_.end()) co_return;
-    auto text = kube::to_json(json::value(found->second.object.fields()));
+    auto text = text_of(found->second.object);
     if (text == found->second.stored) co_return;
     json::object labels;
     labels[state_label] = "true";
@@ -284,12 +298,12 @@ asio::awaitable<void> FileStore::drop(const Key& key) {
     co_await client_.remove(config_map, options_.state_namespace, name, options);
 }
 
-asio::awaitable<void> FileStore::write_status(const kube::Object& object) {
+asio::awaitable<void> FileStore::write_status(kube::Object object) {
     const auto key = key_of(object);
     const auto found = kept_.find(key);
     if (found == kept_.end()) throw Error{ErrorKind::not_found, key.to_string() + " is gone"};
-    if (const auto* status = object.fields().if_contains("status"))
-        found->second.object.fields()["status"] = *status;
+    if (auto* status = object.fields().if_contains("status"))
+        found->second.object.fields()["status"] = std::move(*status);
     co_await store(key);
 }
 
@@ -311,34 +325,33 @@ asio::awaitable<void> FileStore::release(const kube::Object& object) {
     }
 }
 
-asio::awaitable<void> FileStore::declare(const Key& owner,
-                                         std::vector<kube::LoadedObject>& objects) {
+asio::awaitable<void> FileStore::declare(const Key& owner, Manifests& objects) {
     const Key root_source{.kind = "GitRepository", .ns = options_.ns, .name = options_.name};
     const Key root_work{.kind = "Kustomization", .ns = options_.ns, .name = options_.name};
     const auto owner_text = owner.to_string();
     std::set<Key> declared;
-    std::vector<kube::LoadedObject> rest;
+    Manifests rest;
     std::vector<kube::Object> wanted;
-    for (auto& loaded : objects) {
-        auto& object = loaded.object;
-        if (is_state(object)) {
+    for (auto& manifest : objects) {
+        if (is_state(*manifest)) {
             throw Error{ErrorKind::invalid,
-                        loaded.origin.at("/metadata/name") + ": ConfigMap " +
-                            std::string{object.ns()} + "/" + std::string{object.name()} +
+                        manifest->place + ": ConfigMap " + manifest->id.ns + "/" +
+                            manifest->id.name +
                             " is where kled keeps what it knows, and no file's: take another name" +
                             " or namespace, and leave the label " + std::string{state_label} +
                             " away"};
         }
-        if (!keeps(object)) {
-            rest.push_back(std::move(loaded));
+        if (!keeps(manifest->id)) {
+            rest.push_back(std::move(manifest));
             continue;
         }
+        auto object = manifest->decode();
         if (object.ns().empty()) object.set_namespace(options_.ns);
         const auto key = key_of(object);
         // Both become parts of file names and of ConfigMap names.
         for (const auto& name : {key.ns, key.name}) {
             if (const auto problems = kube::check_dns1123_subdomain(name); !problems.empty()) {
-                throw Error{ErrorKind::invalid, loaded.origin.at("/metadata/name") + ": '" + name +
+                throw Error{ErrorKind::invalid, manifest->place + ": metadata: '" + name +
                                                     "' is no name: " + problems.front()};
             }
         }
@@ -346,7 +359,7 @@ asio::awaitable<void> FileStore::declare(const Key& owner,
         const auto other = kept_.find(key);
         if (other != kept_.end() && other->second.owner != owner_text &&
             !other->second.object.deleting()) {
-            throw Error{ErrorKind::invalid, loaded.origin.at("") + ": " + key.to_string() +
+            throw Error{ErrorKind::invalid, manifest->place + ": " + key.to_string() +
                                                 " comes from " + other->second.owner + " already"};
         }
         declared.insert(key);

@@ -35,11 +35,10 @@ public:
     FileStore(kube::Client& client, Options options);
 
     boost::asio::awaitable<void> run(Listener& listener) override;
-    boost::asio::awaitable<void> write_status(const kube::Object& object) override;
+    boost::asio::awaitable<void> write_status(kube::Object object) override;
     boost::asio::awaitable<void> hold(const kube::Object& object) override;
     boost::asio::awaitable<void> release(const kube::Object& object) override;
-    boost::asio::awaitable<void> declare(const Key& owner,
-                                         std::vector<kube::LoadedObject>& objects) override;
+    boost::asio::awaitable<void> declare(const Key& owner, Manifests& objects) override;
 
 private:
     class Wishes;
@@ -51,10 +50,10 @@ private:
         std::string stored;  ///< the ConfigMap's text
     };
 
-    [[nodiscard]] bool keeps(const kube::Object& object) const;
+    [[nodiscard]] bool keeps(const kube::ObjectId& id) const;
     [[nodiscard]] std::string state_name(const Key& key) const;
     /// A ConfigMap as those in which the objects are kept.
-    [[nodiscard]] bool is_state(const kube::Object& object) const;
+    [[nodiscard]] bool is_state(const Manifest& manifest) const;
     boost::asio::awaitable<void> load();
     boost::asio::awaitable<void> watch();
     /// Writes the ConfigMap if its text differs.

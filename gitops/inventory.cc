@@ -71,7 +71,7 @@ Inventory Inventory::from_status(const json::object* status) {
 
 json::object Inventory::to_json() const {
     json::array list;
-    for (const auto& [id, version] : entries_) {
+    for (const auto& [id, version] : entries()) {
         json::object entry;
         entry["id"] = inventory_id(id);
         entry["v"] = version;
@@ -82,25 +82,46 @@ json::object Inventory::to_json() const {
     return result;
 }
 
-void Inventory::add(const kube::ObjectId& id, std::string version) {
-    entries_.insert_or_assign(id, std::move(version));
+const Inventory::Entries& Inventory::entries() const noexcept {
+    static const Entries none;
+    return entries_ == nullptr ? none : *entries_;
 }
 
-void Inventory::remove(const kube::ObjectId& id) { entries_.erase(id); }
+Inventory::Entries& Inventory::own() {
+    // From one thread at a time: nobody begins to share what only this one holds.
+    if (entries_ == nullptr || entries_.use_count() > 1)
+        entries_ = std::make_shared<Entries>(entries());
+    return *entries_;
+}
+
+void Inventory::add(const kube::ObjectId& id, const std::string& version) {
+    const auto found = entries().find(id);
+    if (found != entries().end() && found->second == version) return;
+    own().insert_or_assign(id, version);
+}
+
+void Inventory::remove(const kube::ObjectId& id) {
+    if (contains(id)) own().erase(id);
+}
 
 bool Inventory::contains_all(const Inventory& other) const {
-    return std::ranges::all_of(other.entries_,
-                               [this](const auto& entry) { return contains(entry.first); });
+    return entries_ == other.entries_ ||
+           std::ranges::includes(entries(), other.entries(), {}, &Entries::value_type::first,
+                                 &Entries::value_type::first);
 }
 
 void Inventory::merge(const Inventory& other) {
-    for (const auto& [id, version] : other.entries_) add(id, version);
+    for (const auto& [id, version] : other.entries()) add(id, version);
 }
 
-std::vector<std::pair<kube::ObjectId, std::string>> Inventory::minus(const Inventory& other) const {
-    std::vector<std::pair<kube::ObjectId, std::string>> result;
-    for (const auto& entry : entries_) {
-        if (!other.contains(entry.first)) result.emplace_back(entry);
+Inventory::EntryList Inventory::minus(const Inventory& other) const {
+    EntryList result;
+    if (entries_ == other.entries_) return result;
+    auto theirs = other.entries().begin();
+    for (const auto& [id, version] : entries()) {
+        while (theirs != other.entries().end() && theirs->first < id) ++theirs;
+        if (theirs == other.entries().end() || theirs->first != id)
+            result.emplace_back(id, version);
     }
     return result;
 }

@@ -4,14 +4,17 @@
 #include "kube/object.h"
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace kled::gitops {
 
-/// Ids with the version each was applied in. Flux's entry id is `namespace_name_group_kind`, with
+/// A value; copies share what they hold until one of them changes. Ids with the version each was
+/// applied in. Flux's entry id is `namespace_name_group_kind`, with
 /// ':' in RBAC names written as "__" (fluxcd/cli-utils, object.ObjMetadata).
 class Inventory {
 public:
@@ -19,23 +22,26 @@ public:
     static Inventory from_status(const kube::json::object* status);
     [[nodiscard]] kube::json::object to_json() const;
 
-    void add(const kube::ObjectId& id, std::string version);
+    void add(const kube::ObjectId& id, const std::string& version);
     void remove(const kube::ObjectId& id);
-    [[nodiscard]] bool contains(const kube::ObjectId& id) const { return entries_.contains(id); }
+    [[nodiscard]] bool contains(const kube::ObjectId& id) const { return entries().contains(id); }
     [[nodiscard]] bool contains_all(const Inventory& other) const;
     void merge(const Inventory& other);
-    [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
-    [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+    [[nodiscard]] bool empty() const noexcept { return entries().empty(); }
+    [[nodiscard]] std::size_t size() const noexcept { return entries().size(); }
+    using Entries = std::map<kube::ObjectId, std::string>;
+    using EntryList = std::vector<std::pair<kube::ObjectId, std::string>>;
     /// In here and not in `other`, with versions.
-    [[nodiscard]] std::vector<std::pair<kube::ObjectId, std::string>> minus(
-        const Inventory& other) const;
-    [[nodiscard]] const std::map<kube::ObjectId, std::string>& entries() const noexcept {
-        return entries_;
+    [[nodiscard]] EntryList minus(const Inventory& other) const;
+    [[nodiscard]] const Entries& entries() const noexcept;
+    bool operator==(const Inventory& other) const {
+        return entries_ == other.entries_ || entries() == other.entries();
     }
-    bool operator==(const Inventory&) const = default;
 
 private:
-    std::map<kube::ObjectId, std::string> entries_;
+    Entries& own();  ///< shared with nobody
+
+    std::shared_ptr<Entries> entries_;  ///< nullptr: none; written by own() only
 };
 
 /// "web_frontend_apps_Deployment".

@@ -42,6 +42,25 @@ TEST(Inventory, SurvivesAStatus) {
     EXPECT_EQ(Inventory::from_status(&status), inventory);
 }
 
+TEST(Inventory, IsAValueWhateverItShares) {
+    Inventory one;
+    one.add(deployment, "v1");
+    auto other = one;
+    other.add(config, "v1");
+    EXPECT_FALSE(one.contains(config));
+    one.remove(deployment);
+    EXPECT_TRUE(one.empty());
+    EXPECT_TRUE(other.contains(deployment));
+    auto third = other;
+    third.add(deployment, "v2");
+    EXPECT_EQ(other.entries().at(deployment), "v1");
+    EXPECT_FALSE(third == other);
+    third.add(deployment, "v1");
+    EXPECT_TRUE(third == other);
+    third.merge(one);
+    EXPECT_TRUE(third == other);
+}
+
 TEST(Inventory, KnowsWhatIsGone) {
     Inventory before;
     before.add(deployment, "v1");

@@ -2,11 +2,10 @@
 #pragma once
 
 #include "gitops/api.h"
+#include "gitops/manifest.h"
 #include "kube/object.h"
 
 #include <boost/asio/awaitable.hpp>
-
-#include <vector>
 
 namespace kled::gitops {
 
@@ -30,7 +29,7 @@ public:
 
     /// Durable when it returns. Error(conflict) when `object` is not the one stored any more and
     /// that matters, Error(not_found) when it went, Error(unavailable).
-    virtual boost::asio::awaitable<void> write_status(const kube::Object& object) = 0;
+    virtual boost::asio::awaitable<void> write_status(kube::Object object) = 0;
 
     /// While it has our finalizer, an object that is deleted stays until we are done with it.
     virtual boost::asio::awaitable<void> hold(const kube::Object& object) = 0;
@@ -38,8 +37,7 @@ public:
 
     /// Takes out of `objects`, built for `owner`, those this store itself keeps: from now on they
     /// are all that `owner` has declared. A cluster keeps none: there they are applied.
-    virtual boost::asio::awaitable<void> declare(const Key& owner,
-                                                 std::vector<kube::LoadedObject>& objects) = 0;
+    virtual boost::asio::awaitable<void> declare(const Key& owner, Manifests& objects) = 0;
 };
 
 }  // namespace kled::gitops

@@ -1,7 +1,6 @@
 // A deployment object: may it go, what its revision builds to, where that goes, and its end.
 #include "base/log.h"
 #include "gitops/reconciler_impl.h"
-#include "gitops/render.h"
 
 #include <boost/asio/use_awaitable.hpp>
 
@@ -138,7 +137,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     const auto source = source_of(deployment);
     const auto revision = *source->revision;
     const auto now = steady_now();
-    const bool full = now >= work.next_full || !work.read_set ||
+    const bool full = now >= work.next_full || !work.complete ||
                       seen.generation != work.status.observed_generation ||
                       seen.request != work.status.handled_request;
     work.status.last_attempted_revision = revision.name;
@@ -149,18 +148,19 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     try {
         auto inputs = co_await read_inputs(client, deployment);
         inputs_digest = inputs.digest;
-        std::optional<git::ReadSet> earlier;
-        if (!full && inputs_digest == work.inputs) earlier = work.read_set;
+        const bool only_changes = !full && inputs_digest == work.inputs;
+        work.complete = false;  // whatever happens between a build and the end of what follows
         RemoteBases remotes;
         if (options.remote_bases) remotes.directory = bases_of(key);
         remotes.local_repositories = options.local_repositories;
         auto build_if_needed = [mirror = source->mirror, revision, shared, builds = work.builds,
-                                earlier = std::move(earlier), inputs = std::move(inputs),
+                                only_changes, inputs = std::move(inputs),
                                 remotes = std::move(remotes)](
                                    const std::stop_token& stop) mutable -> std::optional<Built> {
-            if (earlier && git::Tree{*mirror, revision}.agrees_with(*earlier)) return std::nullopt;
             remotes.stop = stop;
-            return render(*builds, *mirror, revision, *shared, inputs, remotes);
+            if (only_changes)
+                return builds->run_if_changed(*mirror, revision, *shared, inputs, remotes);
+            return builds->run(*mirror, revision, *shared, inputs, remotes);
         };
         built = co_await offload_stoppable(pool, std::move(build_if_needed));
     } catch (const Error& error) {
@@ -175,8 +175,6 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     if (built) {
         for (const auto& warning : built->warnings)
             log::debug("gitops", warning, {{"object", key.to_string()}});
-        work.read_set.reset();
-        auto read_set = std::move(built->read_set);
         const bool remote = built->remote;  // what lies elsewhere changes without a sign
         const auto digest = built->digest;
         const auto target = options.targets.find(key.kind);
@@ -192,8 +190,10 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
             .took = std::chrono::duration_cast<Duration>(steady_now() - now)};
         work.status.history.add(attempt, wall_now());
         if (bad) co_return bad;
-        if (!remote) work.read_set = std::move(read_set);
+        work.complete = !remote;
         work.inputs = inputs_digest;
+    } else {
+        work.complete = true;
     }
     if (full) work.next_full = after(deployment.interval);
     co_await succeed(work, revision, seen);
@@ -224,7 +224,11 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::hand_over(kube::Target
         rendered.owner = work.object;
         rendered.revision = revision.name;
         rendered.digest = std::move(built.digest);
-        rendered.objects = std::move(built.objects);
+        for (const auto& manifest : built.objects) {
+            kube::LoadedObject object{.object = manifest->decode(), .origin = {}};
+            object.origin.file = manifest->place;
+            rendered.objects.push_back(std::move(object));
+        }
         co_await target.deliver(std::move(rendered));
     } catch (const Error& error) {
         bad = Outcome{.reason = "DeliveryFailed", .message = error.what()};

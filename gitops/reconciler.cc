@@ -10,6 +10,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <type_traits>
 
 namespace kled::gitops {
 
@@ -181,6 +182,7 @@ bool take(std::map<Key, std::shared_ptr<N>>& nodes, const Key& key, kube::Object
         return true;
     }
     const bool more = asks_for_more(node->object, object);
+    if constexpr (std::is_same_v<N, Work>) DeploymentStatus::take_lists_out_of(object);
     node->object = std::move(object);
     return more;
 }

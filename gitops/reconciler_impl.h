@@ -59,16 +59,19 @@ struct Source : Node {
 
 struct Work : Node {
     explicit Work(kube::Object o)
-        : Node{std::move(o)}, status{DeploymentStatus::from_object(object)}, stored{status} {}
+        : Node{std::move(o)}, status{DeploymentStatus::from_object(object)}, stored{status} {
+        status.take_lists_out_of(object);
+    }
 
     DeploymentStatus status;
     DeploymentStatus stored;
     std::shared_ptr<Destination> destination;                       ///< where it was last brought
     Memory memory;                                                  ///< of what is there
+    Plan plan;                                                      ///< the last one, if it is kept
     std::shared_ptr<Rebuild> builds = std::make_shared<Rebuild>();  ///< one on the pool keeps it
-    std::optional<git::ReadSet> read_set;  ///< of what was last applied completely
-    std::uint64_t inputs = 0;              ///< digest of what else that was built from
-    SteadyTime next_full{};                ///< when drift is looked for again
+    bool complete = false;     ///< what `builds` built last was applied completely
+    std::uint64_t inputs = 0;  ///< digest of what else that was built from
+    SteadyTime next_full{};    ///< when drift is looked for again
 };
 
 inline const std::string& revision_in(const SourceStatus& status) {
@@ -132,7 +135,7 @@ struct Reconciler::Impl {
         kube::Object object{node.object.fields()};
         node.status.write_to(object);
         try {
-            co_await store.write_status(object);
+            co_await store.write_status(std::move(object));
         } catch (const Error& error) {
             if (error.kind() != ErrorKind::not_found) throw;  // it went meanwhile
         }
@@ -243,9 +246,9 @@ struct Reconciler::Impl {
     boost::asio::awaitable<std::vector<Change>> prune(const Key& key, Work& work,
                                                       const Deployment& deployment,
                                                       const Inventory& wanted);
-    boost::asio::awaitable<std::optional<Outcome>> check_health(
-        const Key& key, Work& work, const Deployment& deployment,
-        const std::vector<kube::Object>& objects);
+    boost::asio::awaitable<std::optional<Outcome>> check_health(const Key& key, Work& work,
+                                                                const Deployment& deployment,
+                                                                const Plan& plan);
 };
 
 }  // namespace kled::gitops

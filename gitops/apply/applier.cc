@@ -12,7 +12,9 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 namespace kled::gitops {
@@ -34,21 +36,28 @@ std::string selector_of(const Key& owner) {
 
 bool has_owner(const kube::Object& object) { return !object.label(owner_name).empty(); }
 
-/// A Secret only: other kinds may have a field of that name (SopsSecret).
-bool is_encrypted(const kube::Object& object) {
-    return object.kind() == "Secret" && object.api_version() == "v1" &&
-           object.fields().contains("sops") &&
-           object.annotation("kustomize.toolkit.fluxcd.io/decrypt") != "disabled";
+using Defined = std::map<std::pair<std::string, std::string>, kube::Scope>;
+
+/// Of all that is sent, without making it: the owner is the same for all of a plan.
+std::uint64_t digest_of(const Manifest& manifest, const std::string& ns) {
+    std::string bytes{reinterpret_cast<const char*>(manifest.digest.data()),
+                      manifest.digest.size()};
+    return crypto::xxh3(bytes + ns);
 }
 
-std::uint64_t digest_of(const kube::Object& object) {
-    return crypto::xxh3(kube::to_canonical_json(json::value(object.fields())));
+Defined defined_in(const Manifests& manifests) {
+    Defined defined;
+    for (const auto& manifest : manifests) {
+        if (const auto& one = manifest->defines)
+            defined.emplace(std::pair{one->group, one->kind}, one->scope);
+    }
+    return defined;
 }
 
 /// The scope of a kind: built in, of a definition that comes along, or what the server says.
-asio::awaitable<std::optional<kube::Scope>> scope_of(
-    kube::Client& client, const kube::GroupVersionKind& gvk,
-    const std::map<std::pair<std::string, std::string>, kube::Scope>& defined) {
+asio::awaitable<std::optional<kube::Scope>> scope_of(kube::Client& client,
+                                                     const kube::GroupVersionKind& gvk,
+                                                     const Defined& defined) {
     if (const auto builtin = kube::builtin_scope(gvk.group, gvk.kind)) co_return builtin;
     if (const auto found = defined.find({gvk.group, gvk.kind}); found != defined.end())
         co_return found->second;
@@ -101,65 +110,138 @@ bool belongs_to(const kube::Object& object, const Key& owner) {
     return object.label(owner_name) == owner.name && object.label(owner_namespace) == owner.ns;
 }
 
+kube::Object Planned::object(const Key& owner) const {
+    auto result = manifest->decode();
+    if (!id.ns.empty()) {
+        result.set_namespace(id.ns);
+    } else if (!result.ns().empty()) {
+        result.metadata().stable_erase(result.metadata().find("namespace"));
+    }
+    if (!owner.name.empty()) {
+        result.set_label(owner_name, owner.name);
+        result.set_label(owner_namespace, owner.ns);
+    }
+    return result;
+}
+
 /// One stage on its way: workers take the next object until none is left.
 struct Applier::Batch {
     const Order& order;
     Memory& memory;
-    std::vector<const kube::Object*> objects;
+    std::vector<const Planned*> objects;
     std::map<kube::ObjectId, kube::Object> live;  ///< what was listed and may differ
     std::set<kube::ObjectId> settled;             ///< listed, and as remembered
     std::size_t next = 0;
     std::vector<Change> changes;  ///< by position in `objects`
 };
 
-asio::awaitable<std::vector<kube::Object>> Applier::prepare(
-    const Key& owner, std::vector<kube::LoadedObject> objects) {
-    std::map<std::pair<std::string, std::string>, kube::Scope> defined;
-    for (const auto& [object, origin] : objects) {
-        if (object.kind() != "CustomResourceDefinition") continue;
-        const auto* spec = object.spec();
-        if (spec == nullptr) continue;
-        const bool cluster = kube::find_string(*spec, {"scope"}) == "Cluster";
-        defined.emplace(std::pair(std::string{kube::find_string(*spec, {"group"})},
-                                  std::string{kube::find_string(*spec, {"names", "kind"})}),
-                        cluster ? kube::Scope::cluster : kube::Scope::namespaced);
+namespace {
+
+bool before_in_order(const std::shared_ptr<const Planned>& a,
+                     const std::shared_ptr<const Planned>& b) {
+    return ranked_before(a->rank, a->id, b->rank, b->id);
+}
+
+std::shared_ptr<const Planned> make_planned(std::shared_ptr<const Manifest> manifest,
+                                            std::optional<kube::Scope> scope) {
+    if (manifest->encrypted) {
+        throw Error{ErrorKind::invalid,
+                    manifest->place + ": " + manifest->id.to_string() +
+                        " is encrypted with SOPS; spec.decryption says how it is decrypted"};
     }
-    std::map<kube::ObjectId, std::string> places;
-    std::vector<kube::Object> result;
-    result.reserve(objects.size());
-    for (auto& [object, origin] : objects) {
-        const auto place = origin.at("");
-        if (is_encrypted(object)) {
-            throw Error{ErrorKind::invalid, place + ": " + object.id().to_string() +
-                                                " is encrypted with SOPS; spec.decryption says "
-                                                "how it is decrypted"};
-        }
-        const auto scope = co_await scope_of(client_, object.gvk(), defined);
-        if (scope == kube::Scope::namespaced && object.ns().empty())
-            object.set_namespace("default");
-        if (scope == kube::Scope::cluster && !object.ns().empty())
-            object.metadata().stable_erase(object.metadata().find("namespace"));
-        if (!owner.name.empty()) {
-            object.set_label(owner_name, owner.name);
-            object.set_label(owner_namespace, owner.ns);
-        }
-        const auto [other, fresh] = places.emplace(object.id(), place);
-        if (!fresh) {
-            throw Error{ErrorKind::invalid, object.id().to_string() + " is there twice: " +
-                                                other->second + " and " + place};
-        }
-        result.push_back(std::move(object));
+    auto result = std::make_shared<Planned>();
+    result->id = manifest->id;
+    auto& ns = result->id.ns;
+    if (scope == kube::Scope::namespaced && ns.empty()) ns = "default";
+    if (scope == kube::Scope::cluster) ns.clear();
+    result->digest = digest_of(*manifest, ns);
+    result->rank = rank_of(result->id);
+    result->manifest = std::move(manifest);
+    return result;
+}
+
+/// The inventory of `before` with those in place that come and go.
+Inventory inventory_of(const Plan& before, const std::vector<std::shared_ptr<const Planned>>& fresh,
+                       const std::vector<bool>& stays) {
+    auto result = before.inventory;
+    std::set<kube::ObjectId> again;
+    for (const auto& one : fresh) again.insert(one->id);
+    for (std::size_t i = 0; i < stays.size(); ++i) {
+        if (!stays[i] && !again.contains(before.objects[i]->id))
+            result.remove(before.objects[i]->id);
     }
-    std::ranges::stable_sort(result, [](const kube::Object& a, const kube::Object& b) {
-        return applied_before(a.id(), b.id());
+    for (const auto& one : fresh) result.add(one->id, one->manifest->version);
+    return result;
+}
+
+/// A kind that only earlier plans had is not asked for again.
+void drop_unused(Plan& plan) {
+    std::erase_if(plan.scopes, [&](const auto& entry) {
+        const auto& gvk = entry.first;
+        return !kube::builtin_scope(gvk.group, gvk.kind) &&
+               std::ranges::none_of(plan.objects, [&](const auto& one) {
+                   return one->id.kind == gvk.kind && one->id.group == gvk.group &&
+                          one->manifest->version == gvk.version;
+               });
     });
+}
+
+}  // namespace
+
+asio::awaitable<Plan> Applier::plan(const Manifests& manifests, const Plan& before) {
+    Plan result;
+    const auto defined = defined_in(manifests);
+    bool same_scopes = true;
+    for (const auto& [gvk, scope] : before.scopes) {
+        const auto now = co_await scope_of(client_, gvk, defined);
+        same_scopes = same_scopes && now == scope;
+        result.scopes.emplace(gvk, now);
+    }
+    std::unordered_map<const Manifest*, std::size_t> earlier;
+    if (same_scopes) {
+        earlier.reserve(before.objects.size());
+        for (std::size_t i = 0; i < before.objects.size(); ++i)
+            earlier.emplace(before.objects[i]->manifest.get(), i);
+    }
+    std::vector<bool> stays(before.objects.size());
+    std::vector<std::shared_ptr<const Planned>> fresh;
+    for (const auto& manifest : manifests) {
+        if (const auto found = earlier.find(manifest.get()); found != earlier.end()) {
+            stays[found->second] = true;
+            continue;
+        }
+        const auto gvk = manifest->gvk();
+        auto scope = result.scopes.find(gvk);
+        if (scope == result.scopes.end()) {
+            const auto asked = co_await scope_of(client_, gvk, defined);
+            scope = result.scopes.emplace(gvk, asked).first;
+        }
+        fresh.push_back(make_planned(manifest, scope->second));
+    }
+    std::ranges::stable_sort(fresh, before_in_order);
+    std::vector<std::shared_ptr<const Planned>> staying;
+    staying.reserve(before.objects.size());
+    for (std::size_t i = 0; i < stays.size(); ++i) {
+        if (stays[i]) staying.push_back(before.objects[i]);
+    }
+    result.objects.reserve(staying.size() + fresh.size());
+    std::ranges::merge(staying, fresh, std::back_inserter(result.objects), before_in_order);
+    drop_unused(result);
+    const auto same_id = [](const auto& a, const auto& b) { return a->id == b->id; };
+    const auto twice = std::ranges::adjacent_find(result.objects, same_id);
+    if (twice != result.objects.end()) {
+        throw Error{ErrorKind::invalid, (*twice)->id.to_string() +
+                                            " is there twice: " + (*twice)->manifest->place +
+                                            " and " + (*std::next(twice))->manifest->place};
+    }
+    result.inventory = inventory_of(before, fresh, stays);
     co_return result;
 }
 
-asio::awaitable<std::vector<Change>> Applier::apply(const Order& order,
-                                                    const std::vector<kube::Object>& objects,
+asio::awaitable<std::vector<Change>> Applier::apply(const Order& order, const Plan& plan,
                                                     Memory& memory) {
     std::vector<Change> changes;
+    auto next = plan.objects.begin();
     for (const auto stage : {Stage::definitions, Stage::classes, Stage::rest}) {
         Batch batch{.order = order,
                     .memory = memory,
@@ -168,8 +250,11 @@ asio::awaitable<std::vector<Change>> Applier::apply(const Order& order,
                     .settled = {},
                     .next = 0,
                     .changes = {}};
-        for (const auto& object : objects)
-            if (stage_of(object.id()) == stage) batch.objects.push_back(&object);
+        for (; next != plan.objects.end() && stage_of((*next)->id) == stage; ++next) {
+            const auto known = memory.find((*next)->id);
+            const bool same = known != memory.end() && known->second.digest == (*next)->digest;
+            if (order.compare || !same) batch.objects.push_back(next->get());
+        }
         if (batch.objects.empty()) continue;
         batch.changes.resize(batch.objects.size());
         if (order.compare) co_await list_live(batch);
@@ -183,29 +268,24 @@ asio::awaitable<std::vector<Change>> Applier::apply(const Order& order,
             batch.changes, [](const Change& c) { return c.action == Change::Action::failed; });
         std::ranges::move(batch.changes, std::back_inserter(changes));
         if (broken && stage == Stage::definitions) break;
-        if (stage == Stage::definitions) co_await wait_until_served(order, objects);
+        if (stage == Stage::definitions) co_await wait_until_served(order, plan);
     }
     co_return changes;
 }
 
 /// A kind whose definition comes along is served a moment after it was applied.
-asio::awaitable<void> Applier::wait_until_served(const Order& order,
-                                                 const std::vector<kube::Object>& objects) {
+asio::awaitable<void> Applier::wait_until_served(const Order& order, const Plan& plan) {
     std::set<std::pair<std::string, std::string>> defined;
-    for (const auto& object : objects) {
-        const auto* spec = object.spec();
-        if (object.kind() != "CustomResourceDefinition" || spec == nullptr) continue;
-        defined.emplace(kube::find_string(*spec, {"group"}),
-                        kube::find_string(*spec, {"names", "kind"}));
+    for (const auto& one : plan.objects) {
+        if (const auto& definition = one->manifest->defines)
+            defined.emplace(definition->group, definition->kind);
     }
     if (defined.empty()) co_return;
     asio::steady_timer timer{co_await asio::this_coro::executor};
     const auto deadline = std::chrono::steady_clock::now() + order.timeout;
     std::set<kube::GroupVersionKind> wanted;
-    for (const auto& object : objects) {
-        const auto gvk = object.gvk();
-        if (defined.contains({gvk.group, gvk.kind})) wanted.insert(gvk);
-    }
+    for (const auto& one : plan.objects)
+        if (defined.contains({one->id.group, one->id.kind})) wanted.insert(one->manifest->gvk());
     for (const auto& gvk : wanted) {
         for (;;) {
             const auto mapping = co_await client_.map(gvk);
@@ -222,7 +302,7 @@ asio::awaitable<void> Applier::wait_until_served(const Order& order,
 /// remembered is settled by its resourceVersion; of the rest the object is kept to compare with.
 asio::awaitable<void> Applier::list_live(Batch& batch) {
     std::map<kube::GroupVersionKind, std::set<std::string>> kinds;
-    for (const auto* object : batch.objects) kinds[object->gvk()].insert(std::string{object->ns()});
+    for (const auto* one : batch.objects) kinds[one->manifest->gvk()].insert(one->id.ns);
     const std::string everywhere;
     for (const auto& [gvk, namespaces] : kinds) {
         const auto served = co_await client_.map(gvk);
@@ -267,13 +347,17 @@ asio::awaitable<void> Applier::work(Batch& batch) {
     }
 }
 
-asio::awaitable<Change> Applier::apply_one(const Batch& batch, const kube::Object& object) {
-    const auto id = object.id();
+asio::awaitable<Change> Applier::apply_one(const Batch& batch, const Planned& planned) {
+    const auto& id = planned.id;
+    const auto found = batch.memory.find(id);
+    auto* known = found == batch.memory.end() ? nullptr : &found->second;
+    const bool same = known != nullptr && known->digest == planned.digest;
+    if (same && (!batch.order.compare || batch.settled.contains(id)))
+        co_return changed(id, Change::Action::unchanged);
+    const auto object = planned.object(batch.order.owner);
     std::optional<std::string> immutable;
     try {
-        const auto known = batch.memory.find(id);
-        auto* remembered = known == batch.memory.end() ? nullptr : &known->second;
-        co_return co_await apply_checked(batch, object, remembered);
+        co_return co_await apply_checked(batch, planned, object, known);
     } catch (const kube::StatusError& error) {
         const bool force = batch.order.force ||
                            object.annotation("kustomize.toolkit.fluxcd.io/force") == "enabled";
@@ -288,20 +372,15 @@ asio::awaitable<Change> Applier::apply_one(const Batch& batch, const kube::Objec
         co_return failed(id, error.what());
     }
     try {
-        co_return co_await recreate(batch, object);
+        co_return co_await recreate(batch, planned, object);
     } catch (const Error& error) {
         co_return failed(id, *immutable + "; recreating it: " + error.what());
     }
 }
 
-asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const kube::Object& object,
-                                               Remembered* known) {
-    const auto id = object.id();
-    const auto digest = digest_of(object);
-    const bool same = known != nullptr && known->digest == digest;
-    if (same && (!batch.order.compare || batch.settled.contains(id)))
-        co_return changed(id, Change::Action::unchanged);
-
+asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const Planned& planned,
+                                               const kube::Object& object, Remembered* known) {
+    const auto& id = planned.id;
     const auto policy = object.annotation("kustomize.toolkit.fluxcd.io/ssa");
     if (policy == "Ignore" ||
         object.annotation("kustomize.toolkit.fluxcd.io/reconcile") == "disabled")
@@ -333,7 +412,7 @@ asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const kube::O
         const auto result = co_await client_.apply(object, options);
         if (same_state(*live, result)) {
             batch.memory.insert_or_assign(
-                id, Remembered{.digest = digest,
+                id, Remembered{.digest = planned.digest,
                                .resource_version = std::string{live->resource_version()},
                                .adopted = adopted});
             co_return changed(id, Change::Action::unchanged);
@@ -342,7 +421,7 @@ asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const kube::O
     }
     const auto result = co_await client_.apply(object, options);
     batch.memory.insert_or_assign(
-        id, Remembered{.digest = digest,
+        id, Remembered{.digest = planned.digest,
                        .resource_version = std::string{result.resource_version()},
                        .adopted = adopted});
     const bool fresh = !live && known == nullptr;
@@ -375,8 +454,9 @@ asio::awaitable<void> Applier::mark_adopted(const kube::Object& live) {
     co_await client_.patch(live.gvk(), id.ns, id.name, kube::PatchType::merge, patch, whole);
 }
 
-asio::awaitable<Change> Applier::recreate(const Batch& batch, const kube::Object& object) {
-    const auto id = object.id();
+asio::awaitable<Change> Applier::recreate(const Batch& batch, const Planned& planned,
+                                          const kube::Object& object) {
+    const auto& id = planned.id;
     batch.memory.erase(id);
     const kube::DeleteOptions deletion;
     co_await client_.remove(object.gvk(), id.ns, id.name, deletion);
@@ -396,7 +476,7 @@ asio::awaitable<Change> Applier::recreate(const Batch& batch, const kube::Object
     options.field_manager = options_.field_manager;
     const auto result = co_await client_.apply(object, options);
     batch.memory.insert_or_assign(
-        id, Remembered{.digest = digest_of(object),
+        id, Remembered{.digest = planned.digest,
                        .resource_version = std::string{result.resource_version()},
                        .adopted = false});
     co_return changed(id, Change::Action::recreated);

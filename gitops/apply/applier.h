@@ -3,12 +3,15 @@
 
 #include "gitops/api.h"
 #include "gitops/inventory.h"
+#include "gitops/manifest.h"
 #include "kube/client.h"
 
 #include <boost/asio/awaitable.hpp>
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +33,24 @@ struct Change {
     std::string message;
 };
 [[nodiscard]] std::string_view to_string(Change::Action action) noexcept;
+
+/// An object on its way into a cluster.
+struct Planned {
+    std::shared_ptr<const Manifest> manifest;
+    kube::ObjectId id;  ///< with the namespace it gets there
+    std::uint64_t digest = 0;
+    std::size_t rank = 0;  ///< rank_of(id)
+
+    /// As it will be sent: labelled with its owner (none where its name is empty).
+    [[nodiscard]] kube::Object object(const Key& owner) const;
+};
+
+/// All of a deployment object's, in the order of application.
+struct Plan {
+    std::vector<std::shared_ptr<const Planned>> objects;
+    Inventory inventory;
+    std::map<kube::GroupVersionKind, std::optional<kube::Scope>> scopes;  ///< as it was made with
+};
 
 /// What was last applied, so that what is the same needs no request.
 struct Remembered {
@@ -54,11 +75,10 @@ public:
     Applier(kube::Client& client, Options options)
         : client_{client}, options_{std::move(options)} {}
 
-    /// The objects as they will be sent: labelled with their owner (none where its name is empty),
-    /// a namespace on each namespaced one, in the order of application. Error(invalid): two are the
-    /// same object, or one is encrypted.
-    boost::asio::awaitable<std::vector<kube::Object>> prepare(
-        const Key& owner, std::vector<kube::LoadedObject> objects);
+    /// With a namespace for each namespaced one, in the order of application. What `before` has of
+    /// them already is taken from there, so that a plan costs what changed. Error(invalid): two are
+    /// the same object, or one is encrypted.
+    boost::asio::awaitable<Plan> plan(const Manifests& manifests, const Plan& before);
 
     struct Order {
         Key owner;
@@ -67,9 +87,9 @@ public:
         Duration timeout{60'000};  ///< for what a stage must wait for
     };
     /// Applies stage by stage. One that fails does not hold back the others of its stage; the next
-    /// stage begins when none of `definitions` failed. `objects` as `prepare` made them.
-    boost::asio::awaitable<std::vector<Change>> apply(const Order& order,
-                                                      const std::vector<kube::Object>& objects,
+    /// stage begins when none of `definitions` failed. Objects that need nothing are in no Change
+    /// where `order.compare` is not set.
+    boost::asio::awaitable<std::vector<Change>> apply(const Order& order, const Plan& plan,
                                                       Memory& memory);
 
     /// Deletes what `gone` names, the other way round, if it still is the owner's and was made by
@@ -92,17 +112,17 @@ public:
 private:
     struct Batch;
     boost::asio::awaitable<void> work(Batch& batch);
-    boost::asio::awaitable<Change> apply_one(const Batch& batch, const kube::Object& object);
-    boost::asio::awaitable<Change> apply_checked(const Batch& batch, const kube::Object& object,
-                                                 Remembered* known);
+    boost::asio::awaitable<Change> apply_one(const Batch& batch, const Planned& planned);
+    boost::asio::awaitable<Change> apply_checked(const Batch& batch, const Planned& planned,
+                                                 const kube::Object& object, Remembered* known);
     boost::asio::awaitable<kube::Object> taken_over(kube::Object live);
     boost::asio::awaitable<void> mark_adopted(const kube::Object& live);
-    boost::asio::awaitable<Change> recreate(const Batch& batch, const kube::Object& object);
+    boost::asio::awaitable<Change> recreate(const Batch& batch, const Planned& planned,
+                                            const kube::Object& object);
     boost::asio::awaitable<void> list_live(Batch& batch);
     boost::asio::awaitable<bool> list_live(Batch& batch, const kube::GroupVersionKind& gvk,
                                            std::string ns);
-    boost::asio::awaitable<void> wait_until_served(const Order& order,
-                                                   const std::vector<kube::Object>& objects);
+    boost::asio::awaitable<void> wait_until_served(const Order& order, const Plan& plan);
     boost::asio::awaitable<Change> prune_one(const Key& owner, const kube::ObjectId& id,
                                              const std::string& version);
 

@@ -47,11 +47,13 @@ private:
 class ApplierTest : public ::testing::Test {
 protected:
     std::vector<Change> apply(const std::string& yaml, bool force = false) {
-        const auto objects = world.sync(applier.prepare(owner, kube::load_manifest(yaml)));
+        const auto manifests = manifests_of(kube::load_manifest(yaml));
+        auto next = world.sync(applier.plan(manifests, plan));
+        plan = std::move(next);
         Applier::Order order;
         order.owner = owner;
         order.force = force;
-        return world.sync(applier.apply(order, objects, memory));
+        return world.sync(applier.apply(order, plan, memory));
     }
     static std::vector<std::string> actions(const std::vector<Change>& changes) {
         std::vector<std::string> result;
@@ -68,6 +70,7 @@ protected:
     kube::Client client{std::make_shared<Immutable>(world.client())};
     Applier applier{client, {}};
     Memory memory;
+    Plan plan;
 };
 
 TEST_F(ApplierTest, DoesNothingTwice) {

@@ -50,7 +50,7 @@ std::size_t position(const std::array<GroupKind, Size>& list, const kube::Object
     return static_cast<std::size_t>(found - list.begin());
 }
 
-std::size_t rank(const kube::ObjectId& id) {
+std::size_t rank_of_kind(const kube::ObjectId& id) {
     if (const auto at = position(first, id); at < first.size()) return at;
     if (const auto at = position(last, id); at < last.size()) return first.size() + 1 + at;
     return first.size();
@@ -64,12 +64,19 @@ Stage stage_of(const kube::ObjectId& id) noexcept {
     return Stage::rest;
 }
 
+std::size_t rank_of(const kube::ObjectId& id) noexcept {
+    constexpr auto kinds = first.size() + last.size() + 1;
+    return static_cast<std::size_t>(stage_of(id)) * kinds + rank_of_kind(id);
+}
+
+bool ranked_before(std::size_t rank_a, const kube::ObjectId& a, std::size_t rank_b,
+                   const kube::ObjectId& b) {
+    return std::tie(rank_a, a.kind, a.ns, a.name, a.group) <
+           std::tie(rank_b, b.kind, b.ns, b.name, b.group);
+}
+
 bool applied_before(const kube::ObjectId& a, const kube::ObjectId& b) {
-    const auto key = [](const kube::ObjectId& id) {
-        return std::tuple{stage_of(id), rank(id), std::string_view{id.kind},
-                          std::string_view{id.ns}, std::string_view{id.name}};
-    };
-    return key(a) < key(b);
+    return ranked_before(rank_of(a), a, rank_of(b), b);
 }
 
 }  // namespace kled::gitops

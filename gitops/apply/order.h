@@ -4,7 +4,7 @@
 
 #include "kube/object.h"
 
-#include <vector>
+#include <cstddef>
 
 namespace kled::gitops {
 
@@ -18,8 +18,14 @@ enum class Stage {
 
 [[nodiscard]] Stage stage_of(const kube::ObjectId& id) noexcept;
 
-/// True when `a` is applied before `b`: by stage, rank of the kind, kind, namespace, name. Pruning
-/// goes the other way round.
+/// First what is applied first: stage and kind in one number.
+[[nodiscard]] std::size_t rank_of(const kube::ObjectId& id) noexcept;
+
+/// True when `a` is applied before `b`: by rank, kind, namespace, name, group. Pruning goes the
+/// other way round.
 [[nodiscard]] bool applied_before(const kube::ObjectId& a, const kube::ObjectId& b);
+/// The same for those whose rank is known.
+[[nodiscard]] bool ranked_before(std::size_t rank_a, const kube::ObjectId& a, std::size_t rank_b,
+                                 const kube::ObjectId& b);
 
 }  // namespace kled::gitops

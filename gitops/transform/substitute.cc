@@ -42,7 +42,7 @@ kube::Object substituted(const kube::Object& object, const Lookup& lookup, bool 
 
 }  // namespace
 
-void substitute(std::vector<kube::LoadedObject>& objects, const Variables& variables) {
+void check_names(const Variables& variables) {
     for (const auto& [name, value] : variables.values) {
         if (!is_name(name)) {
             throw Error{ErrorKind::invalid, "spec.postBuild: '" + name +
@@ -50,18 +50,25 @@ void substitute(std::vector<kube::LoadedObject>& objects, const Variables& varia
                                                 "'_', not first a digit"};
         }
     }
+}
+
+void substitute(kube::LoadedObject& loaded, const Variables& variables) {
+    auto& [object, origin] = loaded;
+    if (left_alone(object)) return;
     const Lookup lookup = [&](std::string_view name) -> std::optional<std::string> {
         const auto found = variables.values.find(name);
         return found == variables.values.end() ? std::nullopt : std::optional{found->second};
     };
-    for (auto& [object, origin] : objects) {
-        if (left_alone(object)) continue;
-        try {
-            object = substituted(object, lookup, variables.secret);
-        } catch (const Error& error) {
-            throw error.within(origin.at("") + ": spec.postBuild: " + object.id().to_string());
-        }
+    try {
+        object = substituted(object, lookup, variables.secret);
+    } catch (const Error& error) {
+        throw error.within(origin.at("") + ": spec.postBuild: " + object.id().to_string());
     }
+}
+
+void substitute(std::vector<kube::LoadedObject>& objects, const Variables& variables) {
+    check_names(variables);
+    for (auto& loaded : objects) substitute(loaded, variables);
 }
 
 }  // namespace kled::gitops

@@ -20,5 +20,10 @@ struct Variables {
 /// annotation, stays as it is. Error(invalid) names file, line and object: a variable that is not
 /// set, or what is no YAML afterwards.
 void substitute(std::vector<kube::LoadedObject>& objects, const Variables& variables);
+/// One object; the names of the variables are checked before.
+void substitute(kube::LoadedObject& loaded, const Variables& variables);
+
+/// Error(invalid): the name of one could not stand between `${` and `}`.
+void check_names(const Variables& variables);
 
 }  // namespace kled::gitops
