@@ -12,6 +12,7 @@
 , pkg-config
 , python3
 , re2
+, rnp
 , sqlite
 , xxHash
 , yaml-cpp
@@ -49,7 +50,7 @@ stdenv.mkDerivation {
 
   strictDeps = true;
   nativeBuildInputs = [ cmake ninja pkg-config python3 ];
-  buildInputs = [ boost cli11 libgit2 libyaml mosquitto openssl re2 sqlite xxHash yaml-cpp zlib zstd ];
+  buildInputs = [ boost cli11 libgit2 libyaml mosquitto openssl re2 rnp sqlite xxHash yaml-cpp zlib zstd ];
   checkInputs = [ gtest ];
 
   cmakeFlags = [ "-DKLED_PCH=ON" ]; # half the time

@@ -32,6 +32,7 @@ ONLY_IN = {
     r"openssl/": {"crypto", "net", "base"},
     r"yaml\.h": {"kube"},
     r"CLI/": {"cli"},
+    r"rnp/": {"crypto"},
 }
 
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 namespace kled::gitops {
 
@@ -92,23 +93,24 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
 
 /// The metadata of a flat file: `sops_mac`, `sops_age__list_0__map_enc`.
 json::object unflattened(const std::map<std::string, std::string>& flat) {
+    constexpr std::string_view list = "__list_";
+    constexpr std::string_view map = "__map_";
     json::object metadata;
-    json::array age;
+    std::string before;  // all of one key stand together: the names are sorted
     for (const auto& [name, value] : flat) {
-        const auto list = name.find("__list_");
-        if (list == std::string::npos) {
+        const auto field = name.find(list);
+        if (field == std::string::npos) {
             metadata[name] = value;
-        } else if (name.starts_with("age__list_") && name.ends_with("__map_enc")) {
-            json::object entry;
-            entry["enc"] = value;
-            age.emplace_back(std::move(entry));
-        } else if (!name.starts_with("age__list_")) {
-            // Of other keys only that they are there.
-            auto& others = metadata[name.substr(0, list)];
-            if (!others.is_array()) others.emplace_array().emplace_back(json::object{});
+            continue;
         }
+        auto& keys = metadata[name.substr(0, field)];
+        if (!keys.is_array()) keys.emplace_array();
+        const auto part = name.find(map, field);
+        auto key = name.substr(0, part);
+        if (std::exchange(before, key) != key) keys.get_array().emplace_back(json::object{});
+        if (part != std::string::npos)
+            keys.get_array().back().get_object()[name.substr(part + map.size())] = value;
     }
-    if (!age.empty()) metadata["age"] = std::move(age);
     return metadata;
 }
 
@@ -154,6 +156,17 @@ void SopsKeys::add_age(std::string_view text) {
         identities_.push_back(crypto::Identity::parse(line));
         digest_ = digest_ * 31 + crypto::xxh3(line);
     }
+}
+
+void SopsKeys::add_pgp(std::string_view text) {
+    if (!pgp_) {
+        crypto::PgpKeys keys;
+        keys.add(text);
+        pgp_ = std::move(keys);
+    } else {
+        pgp_->add(text);
+    }
+    digest_ = digest_ * 31 + crypto::xxh3(text);
 }
 
 std::optional<std::string> decrypt_sops(std::string_view path, std::string_view content,

@@ -1,7 +1,8 @@
-/// Files encrypted by SOPS (getsops/sops v3), read with age keys.
+/// Files encrypted by SOPS (getsops/sops v3), read with age and PGP keys.
 #pragma once
 
 #include "base/secret.h"
+#include "crypto/pgp.h"
 #include "crypto/seal.h"
 
 #include <cstdint>
@@ -17,15 +18,21 @@ class SopsKeys {
 public:
     /// The lines of an age key file; '#' begins a comment. Error(invalid) for another line.
     void add_age(std::string_view text);
-    [[nodiscard]] bool empty() const noexcept { return identities_.empty(); }
+    /// The secret keys of a PGP key file, in armor or binary, without a passphrase.
+    /// Error(invalid) for anything else.
+    void add_pgp(std::string_view text);
+    [[nodiscard]] bool empty() const noexcept { return identities_.empty() && !pgp_; }
     [[nodiscard]] const std::vector<crypto::Identity>& identities() const noexcept {
         return identities_;
     }
+    /// Null: there are none.
+    [[nodiscard]] const crypto::PgpKeys* pgp() const noexcept { return pgp_ ? &*pgp_ : nullptr; }
     /// Of all of them, for noticing others.
     [[nodiscard]] std::uint64_t digest() const noexcept { return digest_; }
 
 private:
     std::vector<crypto::Identity> identities_;
+    std::optional<crypto::PgpKeys> pgp_;
     std::uint64_t digest_ = 0;
 };
 
@@ -36,7 +43,7 @@ private:
 ///
 /// Every value is authenticated, and the file as a whole by its MAC. Error(denied): no key opens
 /// it, or it was altered; Error(invalid): not as SOPS writes it, or in a way that is not supported
-/// (cloud KMS, PGP, key groups, comment rules). No message holds a value.
+/// (cloud KMS, key groups, comment rules). No message holds a value.
 [[nodiscard]] std::optional<std::string> decrypt_sops(std::string_view path,
                                                       std::string_view content,
                                                       const SopsKeys& keys);

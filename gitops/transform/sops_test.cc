@@ -94,19 +94,39 @@ TEST(Sops, RefusesWhatWasAltered) {
               "does");
 }
 
+TEST(Sops, DecryptsWithPgpKeys) {
+    SopsKeys pgp;
+    pgp.add_pgp(file("key.asc"));
+    const auto plain = decrypt_sops("pgp.yaml", file("pgp.yaml"), pgp);
+    ASSERT_TRUE(plain);
+    const auto objects = kube::load_manifest(*plain);
+    EXPECT_EQ(kube::find_string(objects.at(0).object.fields(), {"stringData", "password"}),
+              "hunter2");
+    EXPECT_EQ(decrypt_sops("pgp.env", file("pgp.env"), pgp),
+              "USER=admin\nPASSWORD=a=b\\nc\nEMPTY=\n");
+
+    EXPECT_EQ(failure("pgp.yaml", file("pgp.yaml"), keys()),
+              "pgp.yaml: SOPS: none of the keys of spec.decryption.secretRef decrypts it");
+    EXPECT_EQ(failure("all.yaml", file("all.yaml"), pgp),
+              "all.yaml: SOPS: none of the keys of spec.decryption.secretRef decrypts it");
+    EXPECT_THROW(pgp.add_pgp("not a key"), Error);
+}
+
 TEST(Sops, SaysWhichKeyIsMissing) {
-    EXPECT_EQ(failure("all.yaml", file("all.yaml"), {}),
-              "all.yaml: SOPS: it is encrypted, and spec.decryption.secretRef has no age key");
+    EXPECT_EQ(
+        failure("all.yaml", file("all.yaml"), {}),
+        "all.yaml: SOPS: it is encrypted, and spec.decryption.secretRef has no age or PGP key");
     SopsKeys other;
     other.add_age(std::string{"# another\n"} +
                   std::string{crypto::Identity::generate().text().reveal()} + "\n");
     EXPECT_EQ(failure("all.yaml", file("all.yaml"), other),
-              "all.yaml: SOPS: none of the age keys of spec.decryption.secretRef decrypts it");
+              "all.yaml: SOPS: none of the keys of spec.decryption.secretRef decrypts it");
     EXPECT_THROW(other.add_age("not a key"), Error);
     const std::string foreign =
         "a: ENC[AES256_GCM,data:eA==,iv:eA==,tag:eA==,type:str]\nsops: {mac: x, ";
-    EXPECT_EQ(failure("a.yaml", foreign + "kms: [{arn: x}], pgp: [{fp: y}]}\n", keys()),
-              "a.yaml: SOPS: it is encrypted for PGP, AWS KMS alone; kled decrypts with age keys");
+    EXPECT_EQ(failure("a.yaml", foreign + "kms: [{arn: x}], hc_vault: [{}]}\n", keys()),
+              "a.yaml: SOPS: it is encrypted for AWS KMS, Vault alone; kled decrypts with age and "
+              "PGP keys");
     EXPECT_EQ(failure("a.yaml", foreign + "key_groups: [{}]}\n", keys()),
               "a.yaml: SOPS: its key is shared between key groups, which is not supported");
     EXPECT_EQ(failure("comment-rule.yaml", file("comment-rule.yaml"), keys()),

@@ -34,8 +34,7 @@ bool filled(const json::object& metadata, std::string_view name) {
 
 std::string other_keys(const json::object& metadata) {
     std::string names;
-    for (const auto& [field, name] : {std::pair{"pgp", "PGP"},
-                                      {"kms", "AWS KMS"},
+    for (const auto& [field, name] : {std::pair{"kms", "AWS KMS"},
                                       {"gcp_kms", "GCP KMS"},
                                       {"azure_kv", "Azure Key Vault"},
                                       {"hc_vault", "Vault"},
@@ -45,33 +44,56 @@ std::string other_keys(const json::object& metadata) {
     return names;
 }
 
+/// By the first entry of `field` ("age", "pgp") that `open` opens; it may say at once that it will
+/// not.
+template <typename Open>
+std::optional<Secret> opened(const json::object& metadata, std::string_view field,
+                             const Open& open) {
+    if (!filled(metadata, field)) return std::nullopt;
+    for (const auto& entry : metadata.at(field).get_array()) {
+        const auto* sealed = kube::find(entry, {"enc"});
+        if (sealed == nullptr || !sealed->is_string()) continue;
+        try {
+            if (auto key = open(std::string_view{sealed->get_string()}, entry)) return key;
+        } catch (const Error&) {
+            continue;  // for somebody else
+        }
+    }
+    return std::nullopt;
+}
+
 Secret data_key_of(const json::object& metadata, const SopsKeys& keys) {
     if (filled(metadata, "key_groups")) {
         throw Error{ErrorKind::invalid,
                     "its key is shared between key groups, which is not supported"};
     }
-    if (!filled(metadata, "age")) {
+    if (!filled(metadata, "age") && !filled(metadata, "pgp")) {
         const auto others = other_keys(metadata);
-        throw Error{ErrorKind::invalid, others.empty() ? std::string{"its metadata names no keys"}
-                                                       : "it is encrypted for " + others +
-                                                             " alone; kled decrypts with age keys"};
+        throw Error{ErrorKind::invalid, others.empty()
+                                            ? std::string{"its metadata names no keys"}
+                                            : "it is encrypted for " + others +
+                                                  " alone; kled decrypts with age and PGP keys"};
     }
-    for (const auto& entry : metadata.at("age").get_array()) {
-        const auto* sealed = kube::find(entry, {"enc"});
-        if (sealed == nullptr || !sealed->is_string()) continue;
-        for (const auto& identity : keys.identities()) {
-            try {
-                return crypto::unseal(sealed->get_string(), identity);
-            } catch (const Error&) {
-                continue;  // for somebody else
-            }
-        }
+    for (const auto& identity : keys.identities()) {
+        auto key = opened(metadata, "age", [&](std::string_view sealed, const json::value&) {
+            return std::optional{crypto::unseal(sealed, identity)};
+        });
+        if (key) return std::move(*key);
+    }
+    if (const auto* pgp = keys.pgp()) {
+        auto key = opened(metadata, "pgp", [&](std::string_view sealed, const json::value& entry) {
+            // What is for others librnp complains about on standard error.
+            const auto* recipient = kube::find(entry, {"fp"});
+            const bool ours = recipient == nullptr || !recipient->is_string() ||
+                              pgp->has(recipient->get_string());
+            return ours ? std::optional{pgp->decrypt(sealed)} : std::nullopt;
+        });
+        if (key) return std::move(*key);
     }
     throw Error{ErrorKind::denied,
-                keys.empty() ? "it is encrypted, and spec.decryption.secretRef has no age "
+                keys.empty() ? "it is encrypted, and spec.decryption.secretRef has no age or PGP "
                                "key"
-                             : "none of the age keys of spec.decryption.secretRef "
-                               "decrypts it"};
+                             : "none of the keys of spec.decryption.secretRef decrypts it"};
 }
 
 // ---- values -------------------------------------------------------------------------------------

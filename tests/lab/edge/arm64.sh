@@ -3,7 +3,7 @@
 # sysroot of Debian's arm64 libraries in $KLED_SYSROOT (default ~/.cache/kled/sysroot-arm64).
 set -euo pipefail
 sysroot=${KLED_SYSROOT:-$HOME/.cache/kled/sysroot-arm64}
-libraries=libc6-dev,libstdc++6,libgcc-s1,libboost1.81-dev,libboost-json1.81-dev,libcli11-dev,libgit2-dev,libgmock-dev,libgtest-dev,libmosquitto-dev,libre2-dev,libsqlite3-dev,libssl-dev,libxxhash-dev,libyaml-cpp-dev,libyaml-dev,libzstd-dev,zlib1g-dev
+libraries=libc6-dev,libstdc++6,libgcc-s1,libboost1.81-dev,libboost-json1.81-dev,libcli11-dev,libgit2-dev,libgmock-dev,libgtest-dev,libmosquitto-dev,libre2-dev,librnp-dev,libsqlite3-dev,libssl-dev,libxxhash-dev,libyaml-cpp-dev,libyaml-dev,libzstd-dev,zlib1g-dev
 
 # Programs that the build starts run as if they were native. Without binfmt, a child of an emulated
 # program fails to start and posix_spawn still reports success.

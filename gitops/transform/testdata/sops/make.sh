@@ -60,4 +60,20 @@ creation_rules:
       age: $recipient
 YAML
 "$sops" --config plain.sops encrypt plain.yaml >comment-rule.yaml
+
+# For PGP keys: the one in key.asc, and another.
+export GNUPGHOME=$(mktemp -d)
+trap 'gpgconf --kill all; rm -rf "$GNUPGHOME"' EXIT
+key() {
+    gpg --batch --quiet --passphrase '' --quick-generate-key "$1" rsa2048 cert,sign never
+    fingerprint=$(gpg --list-keys --with-colons "$1" | sed -n 's/^fpr:::::::::\(.*\):/\1/p' | head -1)
+    gpg --batch --quiet --passphrase '' --quick-add-key "$fingerprint" rsa2048 encrypt never
+    echo "$fingerprint"
+}
+other=$(key other@test)
+ours=$(key ours@test)
+gpg --batch --quiet --passphrase '' --pinentry-mode loopback --armor --export-secret-keys "$ours" >key.asc
+pgp() { "$sops" --config /dev/null encrypt --pgp "$@"; }
+pgp "$other,$ours" plain.yaml >pgp.yaml
+pgp "$ours" --input-type dotenv --output-type dotenv plain.env >pgp.env
 rm plain.*

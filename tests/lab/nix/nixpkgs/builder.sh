@@ -5,7 +5,8 @@ if [ -z "$src" ]; then mkdir -p "$out"; exit 0; fi # a shell has nothing to buil
 cp -r "$src" source
 chmod -R u+w source
 cd source
-cmake -G Ninja -B build -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$out" \
+# shellcheck disable=SC2086  # flags are words
+cmake -G Ninja -B build $cmakeFlags -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$out" \
     -DBUILD_TESTING="$([ -n "$doCheck" ] && echo ON || echo OFF)" \
     ${cross:+-DCMAKE_TOOLCHAIN_FILE=$PWD/cmake/aarch64-linux-gnu.cmake -DKLED_SYSROOT=$KLED_NIX_SYSROOT}
 cd build

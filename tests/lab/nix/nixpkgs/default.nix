@@ -5,7 +5,7 @@ let
   lib = import ./lib.nix;
   names = [
     "age" "ansible" "boost" "ccache" "cli11" "cmake" "curl" "gdb" "git" "gtest" "kubectl" "kustomize"
-    "libgit2" "libyaml" "mosquitto" "nginx" "ninja" "openssh" "openssl" "pkg-config" "python3" "re2" "sqlite" "xxHash"
+    "libgit2" "libyaml" "mosquitto" "nginx" "ninja" "openssh" "openssl" "pkg-config" "python3" "re2" "rnp" "sqlite" "xxHash"
     "yaml-cpp" "zlib" "zstd"
   ];
 
@@ -25,6 +25,7 @@ let
         args = [ ./builder.sh ];
         src = attrs.src or "";
         inputs = map toString ((attrs.nativeBuildInputs or [ ]) ++ (attrs.buildInputs or [ ]) ++ (attrs.checkInputs or [ ]));
+        cmakeFlags = attrs.cmakeFlags or [ ];
         ninjaFlags = attrs.ninjaFlags or [ ];
         doCheck = if attrs.doCheck or false then "1" else "";
         checkPhase = attrs.checkPhase or "";
