@@ -340,10 +340,12 @@ TEST_F(ClusterMode, AppliesWhatSopsHasEncryptedAndKeepsItsPlainTextNowhereElse) 
     files.erase("apps/a.yaml");
     files.insert_or_assign("apps/s.yaml", fixture("regex.yaml"));
     files.insert_or_assign("apps/some.env", fixture("some.env"));
+    files.insert_or_assign("apps/pgp.env", fixture("pgp.env"));
     files.insert_or_assign("apps/kustomization.yaml",
                            "namespace: web\nresources: [ns.yaml, s.yaml]\nsecretGenerator:\n- "
-                           "{name: env, envs: [some.env], options: {disableNameSuffixHash: "
-                           "true}}\npatches:\n- patch: '{$patch: delete, apiVersion: v1, kind: "
+                           "{name: env, envs: [some.env]}\n- {name: pgp, envs: [pgp.env]}\n"
+                           "generatorOptions: {disableNameSuffixHash: true}\npatches:\n- patch: "
+                           "'{$patch: delete, apiVersion: v1, kind: "
                            "ConfigMap, metadata: {name: mixed}}'\n");
     world.repository.commit(files);
     start();
@@ -361,7 +363,9 @@ TEST_F(ClusterMode, AppliesWhatSopsHasEncryptedAndKeepsItsPlainTextNowhereElse) 
     }));
     kube::Object secret = kube::Object::from(kube::parse_yaml(
         "apiVersion: v1\nkind: Secret\nmetadata: {name: sops-age, namespace: default}\n"));
-    secret.fields()["stringData"].emplace_object()["age.agekey"] = fixture("key.agekey");
+    auto& keys = secret.fields()["stringData"].emplace_object();
+    keys["age.agekey"] = fixture("key.agekey");
+    keys["pgp.asc"] = fixture("key.asc");
     const kube::ApplyOptions options{.field_manager = "tester"};
     world.sync(world.client().apply(secret, options));
     ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }))
@@ -372,6 +376,7 @@ TEST_F(ClusterMode, AppliesWhatSopsHasEncryptedAndKeepsItsPlainTextNowhereElse) 
     };
     EXPECT_EQ(text("login", "password"), "aHVudGVyMg==");
     EXPECT_EQ(text("env", "PASSWORD"), "YT1iXG5j");
+    EXPECT_EQ(text("pgp", "PASSWORD"), "YT1iXG5j");
     EXPECT_FALSE(on_disk(world.directory.path() / "cache", "hunter2"));
     for (const auto& event : world.events())
         EXPECT_EQ(event.message.find("hunter2"), std::string::npos);

@@ -70,7 +70,8 @@ asio::awaitable<std::optional<Variables>> read_variables(kube::Client& client,
     co_return variables;
 }
 
-/// The entries of the Secret whose names end in ".agekey"; others are for keys of other kinds.
+/// The entries of the Secret whose names end in ".agekey" and ".asc"; others are for keys of other
+/// kinds.
 asio::awaitable<std::shared_ptr<const SopsKeys>> read_keys(kube::Client& client,
                                                            const Deployment& deployment) {
     if (!deployment.decryption) co_return nullptr;
@@ -84,10 +85,12 @@ asio::awaitable<std::shared_ptr<const SopsKeys>> read_keys(kube::Client& client,
                     "spec.decryption.secretRef: Secret " + ns + "/" + name + " does not exist"};
     }
     for (const auto& key : secret->keys()) {
-        if (!key.ends_with(".agekey")) continue;
+        const bool age = key.ends_with(".agekey");
+        if (!age && !key.ends_with(".asc")) continue;
         const auto plain = secret->secret({key});
+        const auto text = plain ? plain->reveal() : std::string_view{};
         try {
-            keys->add_age(plain ? plain->reveal() : std::string_view{});
+            age ? keys->add_age(text) : keys->add_pgp(text);
         } catch (const Error& error) {
             throw error.within("Secret " + secret->name() + ": data." + key);
         }
