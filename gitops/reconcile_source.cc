@@ -167,20 +167,23 @@ asio::awaitable<std::shared_ptr<const Verification>> Reconciler::Impl::verificat
     result->tag = repository.verify->tag();
     const std::string ns{repository.object.ns()};
     const auto secret = co_await read_secret(client, ns, repository.verify->secret_name);
-    bool pgp = false;
     for (const auto& key : secret.keys()) {
         const auto text = secret.text({key});
-        pgp = pgp || text.find("BEGIN PGP PUBLIC KEY") != std::string::npos;
         try {
-            result->keys.add(text);
+            if (text.find("-----BEGIN PGP PUBLIC KEY BLOCK-----") == std::string::npos) {
+                result->keys.add(text);
+            } else {
+                if (!result->pgp) result->pgp.emplace();
+                result->pgp->add(text);
+            }
         } catch (const Error& error) {
             throw error.within("Secret " + secret.name() + ": data." + key);
         }
     }
-    if (result->keys.empty()) {
+    if (result->keys.empty() && !result->pgp) {
         throw Error{ErrorKind::invalid,
-                    "Secret " + secret.name() + " has no SSH public key" +
-                        (pgp ? "; PGP keys are not supported yet" : " (ssh-ed25519 AAAA…)")};
+                    "Secret " + secret.name() +
+                        " has no public key (ssh-ed25519 AAAA…, or PGP keys in armor)"};
     }
     co_return result;
 }

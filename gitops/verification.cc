@@ -24,11 +24,15 @@ std::string tag_of(const git::Reference& reference, const git::Revision& revisio
 /// The key's fingerprint. Error says why not.
 std::string checked(const std::optional<git::Signed>& it, const Verification& wanted) {
     if (!it) throw Error{ErrorKind::denied, "it is not signed"};
-    if (it->signature.find(crypto::ssh_signature_begin) == std::string::npos) {
+    if (it->signature.find(crypto::ssh_signature_begin) != std::string::npos)
+        return wanted.keys.verify(it->signature, it->payload, "git");
+    if (it->signature.find("-----BEGIN PGP SIGNATURE-----") == std::string::npos)
+        throw Error{ErrorKind::denied, "it is signed neither with an SSH nor with a PGP key"};
+    if (!wanted.pgp) {
         throw Error{ErrorKind::denied,
-                    "it is not signed with an SSH key, and kled verifies no other signatures yet"};
+                    "it is signed with a PGP key, and those that may sign are SSH keys"};
     }
-    return wanted.keys.verify(it->signature, it->payload, "git");
+    return wanted.pgp->signer(it->payload, it->signature);
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 /// `spec.verify` of a GitRepository: a revision counts only when someone trusted has signed it.
 #pragma once
 
+#include "crypto/pgp.h"
 #include "crypto/ssh_keys.h"
 #include "gitops/git/mirror.h"
 #include "gitops/git/revision.h"
 
+#include <optional>
 #include <string>
 
 namespace kled::gitops {
@@ -13,6 +15,7 @@ struct Verification {
     bool head = false;  ///< the commit
     bool tag = false;   ///< the tag that led to it
     crypto::SshKeys keys;
+    std::optional<crypto::PgpKeys> pgp;
 };
 
 struct Verified {

@@ -92,7 +92,7 @@ TEST_F(VerificationMode, OnlyWhatIsSignedIsDeployed) {
     ASSERT_TRUE(world.eventually([&] {
         const auto now = status();
         const auto* ready = now.conditions.find("Ready");
-        return ready != nullptr && ready->message.find("PGP keys are not") != std::string::npos;
+        return ready != nullptr && ready->message.find("no PGP keys") != std::string::npos;
     }));
     apply_keys(alice.public_key());
     world.nudge();

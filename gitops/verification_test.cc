@@ -67,7 +67,7 @@ TEST_F(VerificationTest, ACommitCountsWhenSomeoneTrustedSignedIt) {
     remote.signed_commit({{"a", "6"}}, [](const std::string&) {
         return "-----BEGIN PGP SIGNATURE-----\n\niQ==\n-----END PGP SIGNATURE-----\n";
     });
-    EXPECT_THAT(head().message, HasSubstr("not signed with an SSH key"));
+    EXPECT_THAT(head().message, HasSubstr("those that may sign are SSH keys"));
 }
 
 TEST_F(VerificationTest, ATagCountsByItself) {
@@ -122,6 +122,43 @@ TEST_F(VerificationTest, AnOlderTagDoesNotStandForANewerOne) {
     const auto verdict = tag("v2");
     EXPECT_FALSE(verdict.good);
     EXPECT_THAT(verdict.message, HasSubstr("what stands there is the tag 'v1'"));
+}
+
+TEST_F(VerificationTest, WhatGpgSignedCounts) {
+    const auto place = directory.path() / "gpg";
+    std::filesystem::create_directory(place);
+    const auto keys = std::filesystem::absolute(KLED_SOURCE_DIR "/crypto/testdata/pgp");
+    const auto in = "cd '" + place.string() +
+                    "' && export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 "
+                    "GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@x GIT_COMMITTER_NAME=a "
+                    "GIT_COMMITTER_EMAIL=a@x GNUPGHOME=$PWD/.gnupg && ";
+    const auto run = [&](const std::string& command) {
+        return std::system((in + command).c_str());
+    };
+    ASSERT_EQ(run("mkdir -m 700 .gnupg && gpg --batch --quiet --import '" + keys.string() +
+                  "/curve.asc' && git init -q -b main . && echo 1 > a && git add a && "
+                  "git -c user.signingkey=curve@test commit -q -S -m one && "
+                  "git -c user.signingkey=curve@test tag -s v1 -m v1 && "
+                  "gpgconf --kill all"),
+              0);
+    git::Mirror real{directory.path() / "gpg-mirror", "file://" + place.string()};
+    git::Access access;
+    access.local_repositories = true;
+    const git::Reference reference{.tag = "v1"};
+    const auto revision = real.fetch(reference, access, {});
+    wanted.head = wanted.tag = true;
+    EXPECT_THAT(verify(real, reference, revision, wanted).message,
+                HasSubstr("those that may sign are SSH keys"));
+    wanted.pgp.emplace();
+    wanted.pgp->add(read_file(keys / "rsa.asc"));
+    EXPECT_THAT(verify(real, reference, revision, wanted).message, HasSubstr("by another key"));
+    wanted.pgp->add(read_file(keys / "public.asc"));
+    auto fingerprint = read_file(keys / "curve.fingerprint");
+    fingerprint.pop_back();
+    const auto good = verify(real, reference, revision, wanted);
+    EXPECT_TRUE(good.good) << good.message;
+    EXPECT_THAT(good.message, HasSubstr("- tag 'v1' with key '" + fingerprint + "'"));
+    EXPECT_THAT(good.message, HasSubstr(revision.commit.hex() + "' with key '" + fingerprint));
 }
 
 }  // namespace

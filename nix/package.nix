@@ -3,11 +3,14 @@
 , boost
 , cli11
 , cmake
+, git
+, gnupg
 , gtest
 , libgit2
 , libyaml
 , mosquitto
 , ninja
+, openssh
 , openssl
 , pkg-config
 , python3
@@ -52,6 +55,7 @@ stdenv.mkDerivation {
   nativeBuildInputs = [ cmake ninja pkg-config python3 ];
   buildInputs = [ boost cli11 libgit2 libyaml mosquitto openssl re2 rnp sqlite xxHash yaml-cpp zlib zstd ];
   checkInputs = [ gtest ];
+  nativeCheckInputs = [ git gnupg openssh ];
 
   cmakeFlags = [ "-DKLED_PCH=ON" ]; # half the time
   ninjaFlags = lib.optionals agentOnly [ "kled-agent" ];
