@@ -1,4 +1,5 @@
 // kled-agent: the agent on a device.
+#include "base/core_dumps.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -42,6 +43,7 @@ struct Flags {
     bool stop_workloads = false;
     bool again = false;
     bool if_needed = false;
+    bool allow_core_dumps = false;
     std::string log_level = "info";
     std::string log_format = "text";
 };
@@ -95,6 +97,8 @@ asio::awaitable<void> run_agent(ThreadPool& pool, const Flags& flags, cli::HeldS
 
 void run(const Flags& flags) {
     cli::HeldSignals held;
+    // Its workloads' dumps are their own affair.
+    if (!flags.allow_core_dumps) forbid_core_dumps();
     // One arena: the threads allocate little, and each arena keeps what it had once.
     ::mallopt(M_ARENA_MAX, 1);
     ::mallopt(M_TRIM_THRESHOLD, 64 << 10);
@@ -168,6 +172,9 @@ int main_or_throw(int argc, char** argv) {
     run_verb->add_option("--broker", flags.broker, "host:port, instead of the one from joining");
     run_verb->add_option("--cgroups", flags.agent.cgroups, "Where control groups are mounted")
         ->capture_default_str();
+    run_verb->add_flag(
+        "--allow-core-dumps", flags.allow_core_dumps,
+        "Let the system write the memory, with all secrets in it, to disk after a crash");
     run_verb->callback([&flags] { run(flags); });
 
     auto* join_verb = app.add_subcommand("join", "Join a fleet with a one-time token");

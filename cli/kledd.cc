@@ -1,5 +1,6 @@
 // kledd: the daemon. It makes the roles that were asked for, wires them, and runs each on a thread
 // of its own until a signal or the failure of one of them ends all.
+#include "base/core_dumps.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -40,6 +41,7 @@ struct Flags {
     std::string log_level = "info";
     std::string log_format = "text";
     bool verbose = false;
+    bool allow_core_dumps = false;
 };
 
 /// One role on its own loop and thread. `stop` may be called from any thread.
@@ -169,6 +171,8 @@ int main_or_throw(int argc, char** argv) {
         ->capture_default_str();
     app.add_option("--log-format", flags.log_format, "text or json")->capture_default_str();
     app.add_flag("-v,--verbose", flags.verbose, "Short for --log-level debug");
+    app.add_flag("--allow-core-dumps", flags.allow_core_dumps,
+                 "Let the system write the memory, with all secrets in it, to disk after a crash");
     for (const auto& setup : setups) setup->add_flags(app);
     cli::add_config_flag(app);
     try {
@@ -180,6 +184,10 @@ int main_or_throw(int argc, char** argv) {
                    log::parse_format(flags.log_format));
     raise_open_files();
     cli::HeldSignals held;
+    if (!flags.allow_core_dumps) {
+        forbid_core_dumps();
+        forbid_core_dumps_of_children();
+    }
 
     std::set<std::string> wanted{flags.roles.begin(), flags.roles.end()};
     for (const auto& name : wanted) {

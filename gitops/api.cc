@@ -159,15 +159,15 @@ Deployment Deployment::from_object(kube::Object object) {
     result.components = spec.array("components");
     result.ignore_missing_components = spec.flag("ignoreMissingComponents");
     result.build_metadata = spec.array("buildMetadata");
+    if (spec.field("decryption") != nullptr) {
+        const auto decryption = spec.object("decryption");
+        if (const auto provider = decryption.required("provider"); provider != "sops")
+            throw decryption.bad("provider", "'" + provider + "' is not sops");
+        result.decryption = {.secret_name = decryption.object("secretRef").text("name")};
+        append(result.unsupported, decryption.unsupported({"serviceAccountName"}));
+    }
     if (kustomization) {
         result.post_build = post_build_of(spec);
-        if (spec.field("decryption") != nullptr) {
-            const auto decryption = spec.object("decryption");
-            if (const auto provider = decryption.required("provider"); provider != "sops")
-                throw decryption.bad("provider", "'" + provider + "' is not sops");
-            result.decryption = {.secret_name = decryption.object("secretRef").text("name")};
-            append(result.unsupported, decryption.unsupported({"serviceAccountName"}));
-        }
         const auto policy = spec.text("deletionPolicy");
         if (!policy.empty() && policy != "MirrorPrune" && policy != "Delete" &&
             policy != "WaitForTermination" && policy != "Orphan") {

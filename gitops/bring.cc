@@ -103,7 +103,7 @@ void Reconciler::Impl::tell(const Work& work, const std::vector<Change>& changes
             .add();
     }
     if (!lines.empty())
-        events.record(work.object, false, "Progressing", join(lines, listed_changes),
+        events.record(work.object, false, "Progressing", work.redacted(join(lines, listed_changes)),
                       revision_in(work.status));
 }
 
@@ -176,7 +176,8 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::check_health(const Key
     waiting.erase(key);
     if (!why.empty()) {
         work.status.conditions.set("Healthy", "False", "HealthCheckFailed",
-                                   join(why, listed_changes), generation, wall_now());
+                                   work.redacted(join(why, listed_changes)), generation,
+                                   wall_now());
         co_return Outcome{.reason = "HealthCheckFailed", .message = join(why, listed_changes)};
     }
     work.status.conditions.set("Healthy", "True", "Succeeded", "Health check passed", generation,

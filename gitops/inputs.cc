@@ -30,9 +30,10 @@ void take(Variables& variables, const kube::Object& config_map) {
     }
 }
 
-void take(Variables& variables, const SecretData& secret) {
+void take(Variables& variables, const SecretData& secret, Redactions& redactions) {
     for (auto& key : secret.keys()) {
         auto value = secret.text({key});
+        redactions.add(value);
         put(variables, std::move(key), std::move(value));
     }
     variables.secret = true;
@@ -40,10 +41,10 @@ void take(Variables& variables, const SecretData& secret) {
 
 /// False: there is no such object.
 asio::awaitable<bool> take(kube::Client& client, Variables& variables, const PostBuild::From& from,
-                           const std::string& ns) {
+                           const std::string& ns, Redactions& redactions) {
     if (from.kind == "Secret") {
         const auto secret = co_await find_secret(client, ns, from.name);
-        if (secret) take(variables, *secret);
+        if (secret) take(variables, *secret, redactions);
         co_return secret.has_value();
     }
     const kube::GroupVersionKind gvk{.group = "", .version = "v1", .kind = from.kind};
@@ -53,12 +54,13 @@ asio::awaitable<bool> take(kube::Client& client, Variables& variables, const Pos
 }
 
 asio::awaitable<std::optional<Variables>> read_variables(kube::Client& client,
-                                                         const Deployment& deployment) {
+                                                         const Deployment& deployment,
+                                                         Redactions& redactions) {
     if (!deployment.post_build) co_return std::nullopt;
     Variables variables;
     const std::string ns{deployment.object.ns()};
     for (const auto& from : deployment.post_build->substitute_from) {
-        const bool there = co_await take(client, variables, from, ns);
+        const bool there = co_await take(client, variables, from, ns, redactions);
         if (!there && !from.optional) {
             throw Error{ErrorKind::not_found, "spec.postBuild.substituteFrom: " + from.kind + " " +
                                                   ns + "/" + from.name + " does not exist"};
@@ -73,9 +75,10 @@ asio::awaitable<std::optional<Variables>> read_variables(kube::Client& client,
 /// The entries of the Secret whose names end in ".agekey" and ".asc"; others are for keys of other
 /// kinds.
 asio::awaitable<std::shared_ptr<const SopsKeys>> read_keys(kube::Client& client,
-                                                           const Deployment& deployment) {
+                                                           const Deployment& deployment,
+                                                           std::shared_ptr<Redactions> redactions) {
     if (!deployment.decryption) co_return nullptr;
-    auto keys = std::make_shared<SopsKeys>();
+    auto keys = std::make_shared<SopsKeys>(std::move(redactions));
     const auto& name = deployment.decryption->secret_name;
     if (name.empty()) co_return keys;
     const std::string ns{deployment.object.ns()};
@@ -102,8 +105,8 @@ asio::awaitable<std::shared_ptr<const SopsKeys>> read_keys(kube::Client& client,
 
 asio::awaitable<Inputs> read_inputs(kube::Client& client, const Deployment& deployment) {
     Inputs inputs;
-    inputs.variables = co_await read_variables(client, deployment);
-    inputs.keys = co_await read_keys(client, deployment);
+    inputs.variables = co_await read_variables(client, deployment, *inputs.redactions);
+    inputs.keys = co_await read_keys(client, deployment, inputs.redactions);
     std::string all;
     const auto add = [&](std::string_view part) {
         all += std::to_string(part.size()) + ":" + std::string{part};

@@ -17,6 +17,8 @@ namespace kled::gitops {
 struct Inputs {
     std::optional<Variables> variables;    ///< nullopt: nothing is substituted
     std::shared_ptr<const SopsKeys> keys;  ///< null: nothing is decrypted
+    /// What of both no message may hold; never null.
+    std::shared_ptr<Redactions> redactions = std::make_shared<Redactions>();
     std::uint64_t digest = 0;  ///< of all that is above: another one needs another build
 
     bool operator==(const Inputs& other) const { return digest == other.digest; }

@@ -15,6 +15,12 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
     // While this works another version of the object may come: what was seen is what it began with.
     const Seen seen{.generation = work->object.generation(),
                     .request = std::string{reconcile_request(work->object)}};
+    // Plain text is kept no longer than what is made of it.
+    struct Forget {
+        Work& work;
+        ~Forget() { work.redactions.reset(); }
+    };
+    const Forget forget{*work};
     const auto shared = std::make_shared<Deployment>();  // a build on the pool keeps it
     auto& deployment = *shared;
     std::optional<Outcome> bad;
@@ -148,6 +154,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     try {
         auto inputs = co_await read_inputs(client, deployment);
         inputs_digest = inputs.digest;
+        work.redactions = inputs.redactions;
         const bool only_changes = !full && inputs_digest == work.inputs;
         work.complete = false;  // whatever happens between a build and the end of what follows
         RemoteBases remotes;
@@ -174,7 +181,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     if (bad) co_return bad;
     if (built) {
         for (const auto& warning : built->warnings)
-            log::debug("gitops", warning, {{"object", key.to_string()}});
+            log::debug("gitops", work.redacted(warning), {{"object", key.to_string()}});
         const bool remote = built->remote;  // what lies elsewhere changes without a sign
         const auto digest = built->digest;
         const auto target = options.targets.find(key.kind);
@@ -219,6 +226,13 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::hand_over(kube::Target
                                                                     const git::Revision& revision,
                                                                     Built& built) {
     std::optional<Outcome> bad;
+    for (const auto& manifest : built.objects) {
+        if (!manifest->encrypted) continue;  // nobody is given the cipher text for the value
+        co_return Outcome{.reason = "BuildFailed",
+                          .message = manifest->place + ": " + manifest->id.to_string() +
+                                     " is encrypted with SOPS; spec.decryption says how it is "
+                                     "decrypted"};
+    }
     try {
         kube::Rendered rendered;
         rendered.owner = work.object;

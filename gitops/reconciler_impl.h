@@ -41,6 +41,11 @@ struct Node {
     explicit Node(kube::Object o) : object{std::move(o)} {}
 
     kube::Object object;
+    /// While it is reconciled: what no message about it may hold.
+    std::shared_ptr<const Redactions> redactions;
+    [[nodiscard]] std::string redacted(std::string text) const {
+        return redactions ? redactions->redact(std::move(text)) : text;
+    }
     Backoff backoff{{.first = Duration{2'000}, .limit = Duration{120'000}}, std::random_device{}()};
 };
 
@@ -146,15 +151,16 @@ struct Reconciler::Impl {
     boost::asio::awaitable<void> conclude(N& node, const Outcome& outcome) {
         const auto generation = node.object.generation();
         auto& conditions = node.status.conditions;
+        const auto message = node.redacted(outcome.message);
         if (outcome.stalled) {
-            conditions.stalled(outcome.reason, outcome.message, generation, wall_now());
+            conditions.stalled(outcome.reason, message, generation, wall_now());
         } else {
-            conditions.failed(outcome.reason, outcome.message, generation, wall_now());
+            conditions.failed(outcome.reason, message, generation, wall_now());
         }
         node.status.observed_generation = generation;
         node.status.handled_request = reconcile_request(node.object);
         // What something else will end by itself is no reason to worry.
-        events.record(node.object, outcome.retry, outcome.reason, outcome.message,
+        events.record(node.object, outcome.retry, outcome.reason, message,
                       revision_in(node.status));
         co_await save(node);
     }

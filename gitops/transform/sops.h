@@ -4,11 +4,14 @@
 #include "base/secret.h"
 #include "crypto/pgp.h"
 #include "crypto/seal.h"
+#include "gitops/transform/redactions.h"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace kled::gitops {
@@ -16,6 +19,11 @@ namespace kled::gitops {
 /// What opens the data key of a file.
 class SopsKeys {
 public:
+    /// What is decrypted by them is added to `redactions`.
+    explicit SopsKeys(std::shared_ptr<Redactions> redactions)
+        : redactions_{std::move(redactions)} {}
+    SopsKeys() = default;
+
     /// The lines of an age key file; '#' begins a comment. Error(invalid) for another line.
     void add_age(std::string_view text);
     /// The secret keys of a PGP key file, in armor or binary, without a passphrase.
@@ -30,7 +38,13 @@ public:
     /// Of all of them, for noticing others.
     [[nodiscard]] std::uint64_t digest() const noexcept { return digest_; }
 
+    /// A value that was opened: from now on in no message.
+    void opened(std::string_view value) const {
+        if (redactions_) redactions_->add(value);
+    }
+
 private:
+    std::shared_ptr<Redactions> redactions_;
     std::vector<crypto::Identity> identities_;
     std::optional<crypto::PgpKeys> pgp_;
     std::uint64_t digest_ = 0;

@@ -229,8 +229,8 @@ private:
 
 class Walk {
 public:
-    Walk(const Rule& rule, const Secret& key, bool only_encrypted)
-        : rule_{rule}, key_{key}, only_encrypted_{only_encrypted} {
+    Walk(const Rule& rule, const Secret& key, const SopsKeys& keys, bool only_encrypted)
+        : rule_{rule}, key_{key}, keys_{keys}, only_encrypted_{only_encrypted} {
         // Makes the MAC of one kind differ from that of the other: SHA-256 of "sops".
         if (only_encrypted) {
             const auto start = crypto::sha256("sops");
@@ -285,7 +285,10 @@ private:
             const std::string_view text{value.get_string()};
             if (!text.empty()) {
                 try {
-                    auto plain = value_of(open_value(text, key_, joined(':') + ":"));
+                    const auto opened = open_value(text, key_, joined(':') + ":");
+                    if (opened.type != "bool" && !names_the_object())
+                        keys_.opened(opened.bytes.reveal());
+                    auto plain = value_of(opened);
                     if (!plain) return false;
                     value = std::move(*plain);
                 } catch (const Error& error) {
@@ -301,6 +304,14 @@ private:
         return true;
     }
 
+    /// What an object is called is in every message and every inventory; whoever encrypts that too
+    /// (SOPS' default) did not mean to hide it from himself.
+    [[nodiscard]] bool names_the_object() const {
+        if (path_.size() == 1) return path_[0] == "kind" || path_[0] == "apiVersion";
+        return path_.size() == 2 && path_[0] == "metadata" &&
+               (path_[1] == "name" || path_[1] == "namespace");
+    }
+
     [[nodiscard]] std::string joined(char separator) const {
         std::string result;
         for (const auto part : path_) {
@@ -312,6 +323,7 @@ private:
 
     const Rule& rule_;
     const Secret& key_;
+    const SopsKeys& keys_;
     bool only_encrypted_;
     std::vector<std::string_view> path_;
     int lists_ = 0;
@@ -325,7 +337,7 @@ void decrypt_sops_tree(const std::vector<json::object*>& branches, const json::o
     const auto key = data_key_of(metadata, keys);
     const Rule rule{metadata};
     const auto* only = metadata.if_contains("mac_only_encrypted");
-    Walk walk{rule, key, only != nullptr && (*only == json::value(true) || *only == "true")};
+    Walk walk{rule, key, keys, only != nullptr && (*only == json::value(true) || *only == "true")};
     for (auto* branch : branches) walk.object(*branch);
     const auto mac = open_value(text_of(metadata, "mac"), key, text_of(metadata, "lastmodified"));
     if (!equal_constant_time(mac.bytes.reveal(), walk.mac())) {

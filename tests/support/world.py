@@ -25,7 +25,7 @@ class Device:
         self.uplink = Uplink(world.broker_port)
         self.cgroup = limit_group(name)
         self.agent = Child(f"kled-agent ({name})",
-                           [world.bin / "kled-agent", "run", "--state", self.state, "--enable-process-runtime", "--stop-workloads",
+                           [world.bin / "kled-agent", "run", "--state", self.state, "--enable-process-runtime", "--stop-workloads", *world.agent_flags,
                             "--broker", f"127.0.0.1:{self.uplink.port}"],
                            self.state / "agent.log", env=world.device_environment(self),
                            before_exec=self._enter_cgroup)
@@ -117,7 +117,9 @@ class World:
         self.enrol_port = free_port()
         self.api_port = free_port()
         self.repository = Repository(self.folder)
-        self.kledd_flags = list(kledd_flags)
+        # Whoever is not root reads the memory's figures of such a process only; a crash leaves something to look at.
+        self.agent_flags = ["--allow-core-dumps"]
+        self.kledd_flags = ["--allow-core-dumps", *kledd_flags]
         self.kledd = Child("kledd", self.kledd_command(), self.folder / "kledd.log", env=self.environment())
         self.broker = Child("mosquitto", [self.bin / "kled", "--state", self.state, "edge", "broker", "run",
                                           "--port", self.broker_port], self.folder / "broker.log",

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds stock Kubernetes 1.34, etcd and kustomize from their Go modules into $KLED_LAB/bin
 # (default ~/.cache/kled/lab; outside the tree, so a second run finds everything built).
-#   build.sh [kubernetes|kubectl|etcd|kustomize|flux]...     default: all but flux
+#   build.sh [kubernetes|kubectl|etcd|kustomize|flux|sops]...     default: all but flux and sops
 # flux: Flux's kustomize-controller, and in $KLED_LAB/flux-crds the definitions that Flux ships.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -37,6 +37,7 @@ for what in "${@:-all}"; do
         go_build kube kubernetes "$(kube_flags)" "$lab/bin/" \
             k8s.io/kubernetes/cmd/{kube-apiserver,kube-controller-manager,kube-scheduler,kubelet,kube-proxy} ;;
     esac
+    case $what in sops) go_build sops sops "" "$lab/bin/sops" github.com/getsops/sops/v3/cmd/sops ;; esac
     case $what in flux)
         go_build flux kustomize-controller "" "$lab/bin/kustomize-controller" github.com/fluxcd/kustomize-controller
         mkdir -p "$lab/flux-crds"
