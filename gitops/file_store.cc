@@ -334,12 +334,11 @@ asio::awaitable<void> FileStore::declare(const Key& owner, Manifests& objects) {
     std::vector<kube::Object> wanted;
     for (auto& manifest : objects) {
         if (is_state(*manifest)) {
-            throw Error{ErrorKind::invalid,
-                        manifest->place + ": ConfigMap " + manifest->id.ns + "/" +
-                            manifest->id.name +
-                            " is where kled keeps what it knows, and no file's: take another name" +
-                            " or namespace, and leave the label " + std::string{state_label} +
-                            " away"};
+            throw Error{
+                ErrorKind::invalid,
+                manifest->place + ": ConfigMap " + manifest->id.ns + "/" + manifest->id.name +
+                    " is where kled keeps what it knows, and no file's: take another name" +
+                    " or namespace, and leave the label " + std::string{state_label} + " away"};
         }
         if (!keeps(manifest->id)) {
             rest.push_back(std::move(manifest));

@@ -1,6 +1,7 @@
 /// A line with a repository's URL, then its `.gitmodules`, as whoever writes to it may write it.
-#include "base/error.h"
 #include "gitops/git/gitmodules.h"
+
+#include "base/error.h"
 #include "gitops/git/submodules.h"
 #include "tests/fuzz/target.h"
 
