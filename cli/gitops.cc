@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/connect.h"
+#include "cli/gitops_tree.h"
 #include "cli/output.h"
 #include "gitops/hook.h"
 #include "gitops/objects.h"
@@ -289,6 +290,8 @@ void add_gitops(CLI::App& app, Globals& globals) {
     named(get_verb, false);
     add_output_flag(*get_verb, flags->output);
     get_verb->callback([&globals, flags] { run([&] { return get(globals, *flags); }); });
+
+    add_gitops_tree(*group, globals);
 
     auto* reconcile_verb =
         group->add_subcommand("reconcile",

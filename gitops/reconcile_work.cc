@@ -1,5 +1,6 @@
 // A deployment object: may it go, what its revision builds to, where that goes, and its end.
 #include "base/log.h"
+#include "gitops/dependencies.h"
 #include "gitops/reconciler_impl.h"
 
 #include <boost/asio/use_awaitable.hpp>
@@ -40,11 +41,14 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
     if (!bad) bad = not_allowed(key, deployment);
     if (!bad) {
         co_await store.hold(work->object);
-        bad = not_yet(deployment);
+        bad = not_yet(key, deployment);
     }
     if (bad) {
         if (bad->stalled) work->next_full = {};
+        // The others of a cycle waited before it was one: each says so once, and tells the next.
+        const bool closed = bad->reason == dependency_cycle && !waits_in_cycle(*work);
         co_await conclude(*work, *bad);
+        if (closed) touch_dependents_of_work(key);
         if (bad->stalled || !bad->retry) co_return std::nullopt;
         co_return after_failure(*work, deployment.retry_interval);
     }
@@ -96,7 +100,20 @@ std::shared_ptr<Source> Reconciler::Impl::source_of(const Deployment& deployment
     return found == sources.end() ? nullptr : found->second;
 }
 
-std::optional<Outcome> Reconciler::Impl::not_yet(const Deployment& deployment) const {
+std::optional<Outcome> Reconciler::Impl::not_yet(const Key& own,
+                                                 const Deployment& deployment) const {
+    const auto next = [this](const Key& key) {
+        const auto found = works.find(key);
+        return found == works.end() ? std::vector<Key>{} : dependencies_of(found->second->object);
+    };
+    if (!deployment.depends_on.empty()) {
+        // Whoever is changed to break it is touched, and touches those that wait for it.
+        if (const auto cycle = cycle_through(own, next)) {
+            return Outcome{.reason = std::string{dependency_cycle},
+                           .message = "spec.dependsOn: " + *cycle + ": none of them can begin",
+                           .stalled = true};
+        }
+    }
     const auto source = source_of(deployment);
     const auto& ref = deployment.source;
     if (!source) {
@@ -119,10 +136,16 @@ std::optional<Outcome> Reconciler::Impl::not_yet(const Deployment& deployment) c
     return std::nullopt;
 }
 
+bool Reconciler::Impl::waits_in_cycle(const Work& work) {
+    const auto* ready = work.status.conditions.find("Ready");
+    return ready != nullptr && ready->reason == dependency_cycle;
+}
+
 std::string Reconciler::Impl::why_not_ready(const Key& key, const Deployment& deployment,
                                             const Source& source) const {
     const auto found = works.find(key);
     if (found == works.end()) return "does not exist";
+    if (found->second->object.deleting()) return "is being deleted";
     const auto& status = found->second->status;
     const auto* ready = status.conditions.find("Ready");
     if (ready == nullptr || ready->status != "True" ||

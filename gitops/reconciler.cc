@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "gitops/dependencies.h"
 #include "gitops/reconciler_impl.h"
 
 #include <boost/asio/as_tuple.hpp>
@@ -106,18 +107,9 @@ void Reconciler::Impl::touch_dependents_of_source(const Key& source) {
 
 void Reconciler::Impl::touch_dependents_of_work(const Key& done) {
     for (const auto& [key, work] : works) {
-        const auto* list = work->object.spec() == nullptr
-                               ? nullptr
-                               : kube::find(*work->object.spec(), {"dependsOn"});
-        if (list == nullptr || !list->is_array() || key.kind != done.kind) continue;
-        for (const auto& item : list->get_array()) {
-            if (!item.is_object()) continue;
-            const auto ns = kube::find_string(item.get_object(), {"namespace"});
-            if (kube::find_string(item.get_object(), {"name"}) == done.name &&
-                (ns.empty() ? key.ns : ns) == done.ns) {
-                touch(key);
-            }
-        }
+        if (key.kind != done.kind) continue;
+        const auto all = dependencies_of(work->object);
+        if (std::ranges::find(all, done) != all.end()) touch(key);
     }
 }
 
@@ -203,6 +195,9 @@ void Reconciler::removed(const Key& key) {
     impl_->events.forget(key);
     if (impl_->works.erase(key) > 0 && impl_->options.remote_bases)
         impl_->tasks.spawn(impl_->discard_bases(key));
+    // Without it there may be no cycle any more.
+    for (const auto& [other, work] : impl_->works)
+        if (Impl::waits_in_cycle(*work)) impl_->touch(other);
     const auto source = impl_->sources.find(key);
     if (source == impl_->sources.end()) return;
     impl_->sources.erase(source);

@@ -27,6 +27,7 @@
 namespace kled::gitops {
 
 inline constexpr std::string_view repository_kind = "GitRepository";
+inline constexpr std::string_view dependency_cycle = "DependencyCycle";
 inline constexpr std::size_t listed_changes = 20;  // in one event
 
 inline SteadyTime steady_now() { return std::chrono::steady_clock::now(); }
@@ -211,7 +212,9 @@ struct Reconciler::Impl {
     [[nodiscard]] std::shared_ptr<Source> source_of(const Deployment& deployment) const;
     /// Why a deployment has to wait: its source, or what it depends on. Both touch it when they are
     /// ready.
-    [[nodiscard]] std::optional<Outcome> not_yet(const Deployment& deployment) const;
+    [[nodiscard]] std::optional<Outcome> not_yet(const Key& key,
+                                                 const Deployment& deployment) const;
+    [[nodiscard]] static bool waits_in_cycle(const Work& work);
     [[nodiscard]] std::string why_not_ready(const Key& key, const Deployment& deployment,
                                             const Source& source) const;
     /// The version of an object that a reconcile began with.

@@ -24,8 +24,8 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::string_view owner_name = "kustomize.toolkit.fluxcd.io/name";
-constexpr std::string_view owner_namespace = "kustomize.toolkit.fluxcd.io/namespace";
+constexpr std::string_view owner_name = owner_name_label;
+constexpr std::string_view owner_namespace = owner_namespace_label;
 constexpr std::chrono::milliseconds gone_limit{30'000};
 constexpr std::chrono::milliseconds served_pause{50};
 

@@ -60,6 +60,10 @@ struct Remembered {
 };
 using Memory = std::map<kube::ObjectId, Remembered>;
 
+/// The labels by which an object says which Kustomization brought it.
+inline constexpr const char* owner_name_label = "kustomize.toolkit.fluxcd.io/name";
+inline constexpr const char* owner_namespace_label = "kustomize.toolkit.fluxcd.io/namespace";
+
 /// Annotation on an object that was there before kled: applied, and never pruned.
 inline constexpr std::string_view adopted_annotation = "gitops.kled.io/adopted";
 
