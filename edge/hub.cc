@@ -113,6 +113,8 @@ struct Hub::Impl {
         check_name("fleet", options.fleet);
         // A hub that was killed before it had told the broker tells it now.
         publish_shut_out();
+        for (auto& device : store.removed())
+            if (!device.shown) removals.insert(std::move(device.name));
         show_again();
         remember_documents();
     }
@@ -619,6 +621,7 @@ struct Hub::Impl {
         });
         const auto name = device.name;
         devices.insert_or_assign(name, std::move(device));
+        removals.erase(name);
         dirty_nodes.insert(name);
         mirror_wake.notify();
         log::info("edge", "device joined", {{"device", name}});
@@ -706,6 +709,7 @@ struct Hub::Impl {
             });
             mark(devices.at(name), true);
             devices.erase(name);
+            removals.insert(name);
             renewed.erase(name);
             const auto wanted = wanted_blobs();
             co_await offload(pool, [this, &wanted] { store.keep_blobs(wanted); });
@@ -747,8 +751,8 @@ struct Hub::Impl {
 
     void show_again() {
         for (const auto& [name, device] : devices) dirty_nodes.insert(name);
-        for (const auto& device : store.removed())
-            if (!device.shown) dirty_nodes.insert(device.name);
+        // Not from the store: whoever has the turn may be writing to it.
+        dirty_nodes.insert(removals.begin(), removals.end());
         for (const auto& [name, deployment] : deployments) dirty_deployments.insert(name);
         mirror_wake.notify();
     }
@@ -825,6 +829,7 @@ struct Hub::Impl {
         const auto mine = co_await turn();
         shown_nodes.erase(name);
         co_await offload(pool, [this, &name] { store.put_removed_shown(name); });
+        removals.erase(name);
     }
 
     // --- The connection
@@ -924,6 +929,7 @@ struct Hub::Impl {
     std::map<std::string, std::shared_ptr<const std::string>, std::less<>> cache;
     std::size_t cache_size = 0;
 
+    std::set<std::string> removals;             // whose EdgeNodes are not deleted yet
     std::map<std::string, SteadyTime> renewed;  // when a device was last given a certificate
     std::optional<MqttTls> own_certificate;
     std::string connection_error;  // why the last connection ended or was not made
