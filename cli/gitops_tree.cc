@@ -6,6 +6,7 @@
 #include "cli/connect.h"
 #include "cli/output.h"
 #include "gitops/apply/applier.h"
+#include "gitops/destinations.h"
 #include "gitops/health.h"
 #include "gitops/objects.h"
 #include "kube/yaml.h"
@@ -81,13 +82,6 @@ void describe(Node& node, const Live& live, bool controllers) {
     const auto health = gitops::health_of(found->second);
     node.state = gitops::to_string(health.state);
     if (health.state != gitops::Health::State::current) node.message = health.message;
-}
-
-asio::awaitable<bool> runs_controllers(kube::Client& client) {
-    net::Request request;
-    request.target = "/version";
-    const auto response = co_await client.transport().send(std::move(request));
-    co_return response.body.find("+kled\"") == std::string::npos;
 }
 
 class Grower {
@@ -179,7 +173,7 @@ asio::awaitable<void> tree(const Globals& globals, const Flags& flags) {
         throw Error{ErrorKind::invalid, gitops::key_of(found.object).to_string() +
                                             " has no inventory; a Kustomization has"};
     }
-    const bool controllers = co_await runs_controllers(client);
+    const bool controllers = co_await gitops::runs_controllers(client.transport());
     Grower grower{client, all, controllers};
     const auto root = co_await grower.grow(found.object);
     switch (flags.output) {

@@ -22,13 +22,15 @@ std::shared_ptr<kube::Transport> way_of(kube::Client& client) {
 
 }  // namespace
 
+asio::awaitable<bool> runs_controllers(kube::Transport& server) {
+    net::Request request;
+    request.target = "/version";
+    const auto response = co_await server.send(std::move(request));
+    co_return response.body.find("+kled\"") == std::string::npos;
+}
+
 asio::awaitable<bool> Destination::runs_controllers() {
-    if (!runs_controllers_) {
-        net::Request request;
-        request.target = "/version";
-        const auto response = co_await ways_.front()->send(std::move(request));
-        runs_controllers_ = response.body.find("+kled\"") == std::string::npos;
-    }
+    if (!runs_controllers_) runs_controllers_ = co_await gitops::runs_controllers(*ways_.front());
     co_return *runs_controllers_;
 }
 

@@ -19,6 +19,9 @@
 
 namespace kled::gitops {
 
+/// False for kled's embedded API: nothing there makes a Deployment's pods.
+boost::asio::awaitable<bool> runs_controllers(kube::Transport& server);
+
 /// One API server as one user.
 class Destination {
 public:
@@ -26,7 +29,7 @@ public:
     explicit Destination(std::vector<std::shared_ptr<kube::Transport>> ways)
         : ways_{std::move(ways)}, client{ways_.back()} {}
 
-    /// False for kled's embedded API: nothing there makes a Deployment's pods.
+    /// The same, asked once.
     boost::asio::awaitable<bool> runs_controllers();
 
 private:
