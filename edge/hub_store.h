@@ -43,6 +43,8 @@ struct CertificateRecord {
     WallTime not_after;
 };
 
+/// For one thread at a time: once the hub runs, for whoever has its turn, on the pool. A read
+/// beside somebody's transaction can lose what that wrote.
 class HubStore {
 public:
     explicit HubStore(const std::filesystem::path& path);
