@@ -8,9 +8,11 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cassert>
 #include <cerrno>
 #include <map>
+#include <thread>
 #include <utility>
 
 namespace kled::store {
@@ -107,6 +109,7 @@ struct Database::Impl {
     Connection connection;
     /// Those not in use; a statement is taken out while it runs.
     std::map<std::string, Prepared, std::less<>> statements;
+    std::atomic<std::thread::id> holder;  ///< who is in a call or transaction; nobody: {}
 
     [[nodiscard]] Error failure(std::string_view sql) const {
         return store::failure(connection.get(), path, sql);
@@ -141,10 +144,34 @@ struct Database::Impl {
     }
 };
 
+/// A thread's hold on the connection. What two threads do at once would land in each other's
+/// transactions and go with their rollbacks, unnoticed: so it is refused.
+class Hold {
+public:
+    explicit Hold(Database::Impl& owner) : owner_{owner} {
+        std::thread::id before;
+        outermost_ = owner.holder.compare_exchange_strong(before, std::this_thread::get_id());
+        if (!outermost_ && before != std::this_thread::get_id()) {
+            throw Error{ErrorKind::internal,
+                        owner.path.string() + ": two threads use one connection"};
+        }
+    }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+    ~Hold() {
+        if (outermost_) owner_.holder = std::thread::id{};
+    }
+
+private:
+    Database::Impl& owner_;
+    bool outermost_ = false;
+};
+
 /// A prepared statement on loan from the connection: bound, stepped, and given back clean.
 class Statement {
 public:
-    Statement(Database::Impl& owner, std::string_view sql) : owner_{owner}, sql_{sql} {
+    Statement(Database::Impl& owner, std::string_view sql)
+        : hold_{owner}, owner_{owner}, sql_{sql} {
         if (const auto kept = owner.statements.find(sql); kept != owner.statements.end()) {
             entry_ = owner.statements.extract(kept);
             return;
@@ -215,6 +242,7 @@ public:
 private:
     [[nodiscard]] sqlite3_stmt* get() const noexcept { return entry_.mapped().get(); }
 
+    Hold hold_;
     Database::Impl& owner_;
     std::string_view sql_;
     std::map<std::string, Prepared, std::less<>>::node_type entry_;
@@ -335,7 +363,10 @@ std::optional<std::string> Database::query_text(std::string_view sql, Bind value
     return std::string{statement.row().text(0)};
 }
 
-void Database::transaction(const std::function<void()>& work) { impl_->transaction(work); }
+void Database::transaction(const std::function<void()>& work) {
+    const Hold hold{*impl_};
+    impl_->transaction(work);
+}
 
 bool Database::in_transaction() const noexcept { return impl_->in_transaction(); }
 
@@ -344,6 +375,7 @@ int Database::schema_version() {
 }
 
 void Database::backup_to(const fs::path& path) {
+    const Hold hold{*impl_};
     const auto temporary = path.string() + ".tmp";
     std::error_code ignored;
     fs::remove(temporary, ignored);

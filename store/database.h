@@ -65,7 +65,7 @@ struct OpenOptions {
     bool check_integrity = true;  ///< PRAGMA quick_check: reads the whole file once
 };
 
-/// One connection, used by one thread at a time.
+/// One connection, used by one thread at a time: a second one gets Error(internal).
 class Database {
 public:
     /// Opens or makes `path`, mode 0600. Migrates forward, after a copy `<path>.backup-v<N>` when
@@ -96,6 +96,7 @@ public:
     void backup_to(const std::filesystem::path& path);
 
 private:
+    friend class Hold;
     friend class Statement;
     struct Impl;
     std::unique_ptr<Impl> impl_;

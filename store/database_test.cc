@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <thread>
 
 namespace kled::store {
 namespace {
@@ -219,6 +220,18 @@ TEST_F(DatabaseTest, BacksUpWhatIsCommitted) {
     Database copy{folder.path() / "copy.db", OpenOptions{.migrations = first}};
     EXPECT_EQ(copy.query_integer("SELECT count(*) FROM t"), 2);
     EXPECT_FALSE(fs::exists(folder.path() / "copy.db.tmp"));
+}
+
+TEST_F(DatabaseTest, RefusesASecondThreadInTheMiddleOfATransaction) {
+    auto db = open();
+    db.transaction([&] {
+        db.execute("INSERT INTO t VALUES ('a', 1)");
+        std::thread{[&] {
+            EXPECT_EQ(failure_of([&] { db.execute("INSERT INTO t VALUES ('b', 1)"); }).kind(),
+                      ErrorKind::internal);
+        }}.join();
+    });
+    std::thread{[&] { EXPECT_EQ(db.query_integer("SELECT count(*) FROM t"), 1); }}.join();
 }
 
 /// Fills `db` until it refuses; what was committed must be all there, and room again must do.
