@@ -410,8 +410,6 @@ TEST_F(ClusterMode, TakesTheHighestTagAndLeavesOutWhatIsIgnored) {
 }
 
 TEST_F(ClusterMode, EndsAtAppliedWhereNoControllersRun) {
-    start();
-    apply_repository();
     files.insert_or_assign("apps/d.yaml",
                            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: "
                            "web}\nspec:\n  selector: "
@@ -419,6 +417,8 @@ TEST_F(ClusterMode, EndsAtAppliedWhereNoControllersRun) {
                            " spec: {containers: [{name: "
                            "c, image: x}]}\n");
     const auto commit = world.repository.commit(files);
+    start();
+    apply_repository();
     world.apply(kustomization("  wait: true\n  timeout: 1m\n"));
     ASSERT_TRUE(ready_at(commit)) << summarise(apps()).message;
     EXPECT_EQ(summarise(apps()).state, "Applied");
