@@ -76,14 +76,17 @@ class Fleet {
 
 public:
     Fleet(Site& site, asio::any_io_executor loop,
-          std::chrono::seconds certificate_lifetime = std::chrono::hours{24})
+          std::chrono::seconds certificate_lifetime = std::chrono::hours{24},
+          std::chrono::seconds key_lifetime = std::chrono::hours{24})
         : site_{site}, loop_{std::move(loop)} {
-        start_hub(certificate_lifetime);
+        start_hub(certificate_lifetime, key_lifetime);
     }
 
-    void start_hub(std::chrono::seconds certificate_lifetime = std::chrono::hours{24}) {
+    void start_hub(std::chrono::seconds certificate_lifetime = std::chrono::hours{24},
+                   std::chrono::seconds key_lifetime = std::chrono::hours{24}) {
         auto options = site_.hub_options();
         options.certificate_lifetime = certificate_lifetime;
+        options.key_lifetime = key_lifetime;
         hub.emplace(loop_, pool, std::move(options), shown);
     }
     void start_agent() {
@@ -697,6 +700,23 @@ asio::awaitable<void> short_certificates(Site& site) {
 TEST(Fleet, ADeviceGoesOnBeyondTheEndOfItsFirstCertificate) {
     Site site;
     run_to_end(short_certificates(site));
+}
+
+asio::awaitable<void> short_key(Site& site) {
+    const auto loop = co_await asio::this_coro::executor;
+    Fleet fleet{site, loop, 24h, 2s};
+    co_await fleet.begin();
+    const auto first = std::chrono::system_clock::now();
+    co_await eventually("what the hub began with is over",
+                        [&] { return std::chrono::system_clock::now() > first + 3s; });
+    co_await fleet.deliver("two");
+    co_await fleet.runs("two");
+    co_await fleet.end();
+}
+
+TEST(Fleet, AHubGoesOnBeyondTheEndOfItsFirstCertificate) {
+    Site site;
+    run_to_end(short_key(site));
 }
 
 asio::awaitable<void> no_answer(Site& site) {

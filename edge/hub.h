@@ -37,6 +37,8 @@ struct HubOptions {
     std::chrono::hours assignment_lifetime{24 * 7};
     /// Of devices' certificates, which they renew from half of it on.
     std::chrono::seconds certificate_lifetime{std::chrono::hours{24 * 365}};
+    /// Of the key that assignments are signed with, certified anew from half of it on.
+    std::chrono::seconds key_lifetime{std::chrono::hours{24 * 365}};
     ProtocolRange protocol = our_protocol;
 };
 
