@@ -31,8 +31,13 @@ _kled() {
 }
 compdef _kled kled
 )sh";
-constexpr auto fish_script =
-    "complete -c kled -f -a '(kled __complete (commandline -opc)[2..-1] 2>/dev/null)'\n";
+// Files only where nothing but flags could follow.
+constexpr auto fish_script = R"sh(function __kled_candidates
+    kled __complete (commandline -opc)[2..-1] 2>/dev/null
+end
+complete -c kled -a '(__kled_candidates)'
+complete -c kled -f -n '__kled_candidates | string match -qv -- "-*"'
+)sh";
 
 using Values = std::function<std::vector<std::string>()>;
 std::map<const CLI::App*, Values>& values_of_verbs() {

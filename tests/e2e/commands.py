@@ -298,6 +298,14 @@ class Commands:
             file.write_text(self.run("completion", shell, says="kled __complete"))
             if shutil.which(shell):
                 subprocess.run([shell, "-n", str(file)], check=True, timeout=30)
+        if shutil.which("fish"):
+            for typed, wanted in {"edge ": "token", "edge get -o ": "wide", "edge describe pr": "press-4", "build ma": "manifests/"}.items():
+                result = subprocess.run(["fish", "-N", "-c", f"source {file}; complete -C 'kled {typed}'"],
+                                        capture_output=True, text=True, timeout=30, cwd=ROOT,
+                                        env={**self.world.environment(), "KLED_STATE": str(self.world.state)})
+                if wanted not in result.stdout.split():
+                    raise Failure(f"fish completes {typed!r} to {result.stdout.split()}, without {wanted}: {result.stderr}")
+                self.checked += 1
 
     # ---- what ships
 
