@@ -82,11 +82,13 @@ public:
         context_.budget.kustomization();
         for (const auto& entry : k_.resources) attempt(entry.at, [&] { add(all, entry.text); });
         configure(all);
-        if (!sound()) return;
         generate_all(all.resources);
         for (const auto& entry : k_.components)
             attempt(entry.at, [&] { add_component(all, entry.text); });
-        if (!sound()) return;
+        if (!sound()) {
+            look_at_the_rest();
+            return;
+        }
         transform(all);
         if (!sound()) return;
         validate(all.resources);
@@ -159,25 +161,42 @@ private:
         }
     }
 
+    /// There is no result any more: what else is wrong, as far as it does not hang on what is
+    /// missing, is found in the same run.
+    void look_at_the_rest() {
+        const auto look = [this](const std::string& at, const std::string& path) {
+            if (!path.empty() && !is_inline(path))
+                attempt(at, [&] { static_cast<void>(read_document(root_, path)); });
+        };
+        for (const auto* patches : {&k_.patches, &k_.json_patches})
+            for (const auto& patch : *patches) look(patch.at, patch.path);
+        for (const auto& entry : k_.strategic_patches) look(entry.at, entry.text);
+        for (const auto& replacement : k_.replacements) look(replacement.at, replacement.path);
+        for (const auto* entries : {&k_.generators, &k_.transformers, &k_.validators})
+            for (const auto& entry : *entries)
+                attempt(entry.at, [&] { static_cast<void>(load_entries({entry}, target_)); });
+    }
+
     void add_directory(Accumulated& all, const std::string& path, bool component) {
-        if (const auto below = load_below(path, component)) add_below(all, *below, component);
+        add_below(all, load_below(path, component), component);
     }
 
 public:
-    std::optional<Target> load_below(const std::string& path, bool component) {
+    Target load_below(const std::string& path, bool component) {
         const auto remote = RepositoryUrl::parse(path);
+        const auto problems_before = context_.problems.size();
         auto below = load_target(remote ? root_.enter(*remote) : root_.enter(path), false);
-        if (!below) return std::nullopt;
-        if (below->kustomization.component != component) {
+        const bool readable = context_.problems.size() == problems_before;
+        if (readable && below.kustomization.component != component) {
             throw Error{ErrorKind::invalid, component
                                                 ? "not a component (kind: Component): " + path
                                                 : "a component; name it in `components`: " + path};
         }
-        below->path = remote ? remote->directory : join_lexically(target_.path, path);
-        below->repo = remote ? remote->url : target_.repo;
-        below->ref = remote ? remote->ref : target_.ref;
-        below->tracks_origin = target_.tracks_origin;
-        choose_open_api(*below, false);
+        below.path = remote ? remote->directory : join_lexically(target_.path, path);
+        below.repo = remote ? remote->url : target_.repo;
+        below.ref = remote ? remote->ref : target_.ref;
+        below.tracks_origin = target_.tracks_origin;
+        choose_open_api(below, false);
         return below;
     }
 
@@ -252,6 +271,9 @@ private:
     void generate_all(ResourceMap& resources) {
         for (const auto* generators : {&k_.config_maps, &k_.secrets}) {
             for (const auto& generator : *generators) {
+                // What it goes into may be among what is missing.
+                if (!sound() && !generator.behavior.empty() && generator.behavior != "create")
+                    continue;
                 attempt(generator.at, [&] {
                     context_.budget.object();
                     auto item = generate(generator, root_);
@@ -266,6 +288,7 @@ private:
                 });
             }
         }
+        if (!sound()) return;
         for (const auto& chart : k_.charts) {
             attempt(chart.at, [&] {
                 for (auto& item : inflate(chart, root_)) {
@@ -306,7 +329,11 @@ private:
               const std::function<void()>& change) {
         if (!sound()) return;
         attempt(at, change);
-        note(resources, target_.tracks_origin ? std::optional{configured_by(kind)} : std::nullopt);
+        note(resources, who(kind));
+    }
+
+    [[nodiscard]] std::optional<Provenance> who(const char* kind) const {
+        return target_.tracks_origin ? std::optional{configured_by(kind)} : std::nullopt;
     }
 
     /// What a transformer leaves behind: its name on each resource, and no removed ones.
@@ -352,9 +379,13 @@ private:
                     throw Error{ErrorKind::invalid, "there is no patch in it"};
             });
         }
-        for (const auto& patch : k_.patches) {
-            step(resources, "PatchTransformer", patch.at,
-                 [&] { apply_patch(resources, patch, root_); });
+        if (sound()) {
+            // One that is wrong says little about the others: all of them are tried.
+            const auto by = who("PatchTransformer");
+            for (const auto& patch : k_.patches) {
+                attempt(patch.at, [&] { apply_patch(resources, patch, root_); });
+                note(resources, by);
+            }
         }
         resources.sweep();
         if (!k_.ns.empty()) {
@@ -502,7 +533,7 @@ private:
 
 }  // namespace
 
-std::optional<Target> load_target(Root root, bool top) {
+Target load_target(Root root, bool top) {
     auto& context = root.context();
     const auto& files = root.files();
     std::string file;
@@ -543,7 +574,6 @@ std::optional<Target> load_target(Root root, bool top) {
         if (read.value.is_null()) read.value.emplace_object();
         if (auto* fields = read.value.if_object()) context.options.amend(*fields);
     }
-    const auto problems_before = context.problems.size();
     Document document{.origin = std::move(read.origin), .problems = context.problems};
     const auto* map = read.value.if_object();
     const bool says_something =
@@ -555,7 +585,6 @@ std::optional<Target> load_target(Root root, bool top) {
     if (!says_something)
         context.problems.add(document.origin.file + ": the kustomization is empty");
     auto kustomization = read_kustomization(read.value, document, context.warnings);
-    if (context.problems.size() != problems_before) return std::nullopt;
     kustomization.directory = root.directory();
     if (context.wants_settings && map != nullptr) {
         auto settings = *map;
@@ -569,7 +598,12 @@ std::optional<Target> load_target(Root root, bool top) {
     Target target{.root = std::move(root), .kustomization = std::move(kustomization), .path = {}};
     if (top) {
         target.tracks_origin = target.kustomization.build_metadata();
-        Accumulator::choose_open_api(target, true);
+        try {
+            Accumulator::choose_open_api(target, true);
+        } catch (const Error& error) {
+            if (context.problems.empty()) throw;
+            context.problems.add(error.what());
+        }
     }
     return target;
 }

@@ -32,10 +32,10 @@ struct Target {
     bool tracks_origin = false;  ///< the kustomization that is built has `buildMetadata`
 };
 
-/// Reads the kustomization file of `root`; nullopt, with the problems noted, when it cannot be
-/// used. `top`: it is the one BuildOptions::amend and generate_missing are about. Error(not_found):
-/// none.
-[[nodiscard]] std::optional<Target> load_target(Root root, bool top);
+/// Reads the kustomization file of `root`. Its problems are noted; what could be read of it is
+/// there to look for more of them. `top`: it is the one BuildOptions::amend and generate_missing
+/// are about. Error(not_found): none; Error(invalid): not YAML.
+[[nodiscard]] Target load_target(Root root, bool top);
 
 /// The problems go to the context; once there are some, the result is not complete.
 [[nodiscard]] Accumulated accumulate(const Target& target);

@@ -152,9 +152,8 @@ BuildResult build(const Files& files, const std::string& directory, const BuildO
                         ": a file; name the directory it is in: " + (above.empty() ? "." : above)};
     }
     const auto target = load_target(Root{context, entry->path}, true);
-    stop_on(context.problems);
-    const auto& top = target->kustomization;
-    auto all = accumulate(*target);
+    const auto& top = target.kustomization;
+    auto all = accumulate(target);
     stop_on(context.problems);
     time.phase("read and transform");
 

@@ -42,7 +42,8 @@ TEST(Build, SaysWhichEntryOfWhichFileIsMissing) {
 TEST(Build, ReportsAllProblemsOfATreeAtOnce) {
     EXPECT_EQ(
         problems({{"top/kustomization.yaml", "namePrfix: x\nresources:\n- ../base\n"}}, "top"),
-        "top/kustomization.yaml:1: namePrfix: unknown field");
+        "top/kustomization.yaml:1: namePrfix: unknown field\n"
+        "top/kustomization.yaml:3: resources[0]: no such file or directory: ../base");
     EXPECT_EQ(problems({{"top/kustomization.yaml", "resources:\n- ../a\n- gone.yaml\n- ../b\n"},
                         {"a/kustomization.yaml", "namePrefix: 7\nnamespase: x\n"},
                         {"b/kustomization.yaml", "resources: [broken.yaml]\n"},
@@ -54,6 +55,36 @@ TEST(Build, ReportsAllProblemsOfATreeAtOnce) {
               "b/kustomization.yaml:1: resources[0]: b/broken.yaml:2:19: did not find expected "
               "node content while "
               "parsing a flow node");
+}
+
+TEST(Build, LooksAtWhatDoesNotHangOnWhatIsMissing) {
+    EXPECT_EQ(problems({{"kustomization.yaml",
+                         "resources: [gone.yaml]\n"
+                         "configMapGenerator:\n"
+                         "- {name: new, files: [absent.txt]}\n"
+                         "- {name: base, behavior: merge, literals: [a=b]}\n"
+                         "patches:\n"
+                         "- path: missing.yaml\n"
+                         "- {path: there.yaml, target: {kind: Deployment}}\n"
+                         "components: [part]\n"},
+                        {"there.yaml", "- {op: remove, path: /spec}\n"},
+                        {"part/kustomization.yaml", "kind: Component\nresources: [lost.yaml]\n"}}),
+              "kustomization.yaml:1: resources[0]: no such file or directory: gone.yaml\n"
+              "kustomization.yaml:3: configMapGenerator[0]: no such file: absent.txt\n"
+              "part/kustomization.yaml:2: resources[0]: no such file or directory: lost.yaml\n"
+              "kustomization.yaml:6: patches[0]: no such file: missing.yaml");
+    EXPECT_EQ(problems({{"kustomization.yaml",
+                         "resources: [a.yaml]\n"
+                         "patches:\n"
+                         "- patch: '- {op: remove, path: /b}'\n"
+                         "  target: {kind: ConfigMap}\n"
+                         "- patch: '- {op: remove, path: /c}'\n"
+                         "  target: {kind: ConfigMap}\n"},
+                        {"a.yaml", config_map}}),
+              "kustomization.yaml:3: patches[0]: ConfigMap settings (a.yaml:1): JSON patch: "
+              "operation 0: path \"/b\" does not exist\n"
+              "kustomization.yaml:5: patches[1]: ConfigMap settings (a.yaml:1): JSON patch: "
+              "operation 0: path \"/c\" does not exist");
 }
 
 TEST(Build, SaysWhichFileHasAnObjectWithoutAName) {

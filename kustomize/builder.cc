@@ -207,11 +207,11 @@ struct Builder::Impl {
         const auto entry = recorder.find(directory);
         if (!entry || entry->kind != Files::Kind::directory) throw Indivisible{};
         const auto top = load_target(Root{context, entry->path}, true);
-        if (!top || !works_one_by_one(top->kustomization)) throw Indivisible{};
+        if (!context.problems.empty() || !works_one_by_one(top.kustomization)) throw Indivisible{};
         Run run{.recorder = recorder, .context = context, .remotes = remotes ? &*remotes : nullptr};
         std::vector<const Target*> layers;
-        gather(run, *top, layers);
-        auto done = put_together(run, *top);
+        gather(run, top, layers);
+        auto done = put_together(run, top);
         done.warnings.insert(done.warnings.begin(), context.warnings.begin(),
                              context.warnings.end());
         parts = std::move(run.kept);

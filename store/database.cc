@@ -183,7 +183,7 @@ public:
                                SQLITE_PREPARE_PERSISTENT, &statement, &tail);
         Prepared prepared{statement};
         if (code != SQLITE_OK) throw owner.failure(sql);
-        const auto rest = sql.substr(static_cast<std::size_t>(tail - sql.data()));
+        [[maybe_unused]] const auto rest = sql.substr(static_cast<std::size_t>(tail - sql.data()));
         assert(prepared && rest.find_first_not_of(" \t\n;") == std::string_view::npos &&
                "one statement, not none or several");
         // By way of a map, which is the one that makes its nodes.
