@@ -3,6 +3,8 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/connect.h"
+#include "cli/gitops_approve.h"
+#include "cli/gitops_handled.h"
 #include "cli/gitops_tree.h"
 #include "cli/output.h"
 #include "gitops/hook.h"
@@ -10,9 +12,7 @@
 #include "net/http_client.h"
 
 #include <CLI/CLI.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
 #include <iostream>
@@ -99,29 +99,6 @@ asio::awaitable<void> list_names(const Globals& globals, std::vector<std::string
 
 // ---- reconcile, suspend, resume
 // ---------------------------------------------------------------------
-
-/// Until the object says that it handled `token`; its Ready condition then.
-asio::awaitable<gitops::Summary> handled(kube::Client& client, const gitops::FoundObject& found,
-                                         std::string token, Duration timeout) {
-    asio::steady_timer timer{co_await asio::this_coro::executor};
-    const auto deadline = std::chrono::steady_clock::now() + timeout;
-    for (auto pause = 50ms;; pause = std::min<std::chrono::milliseconds>(pause * 2, 1000ms)) {
-        const auto object = co_await gitops::read_again(client, found);
-        if (!object)
-            throw Error{ErrorKind::not_found,
-                        gitops::key_of(found.object).to_string() + " went away"};
-        const auto* status = object->status();
-        if (status != nullptr && kube::find_string(*status, {"lastHandledReconcileAt"}) == token)
-            co_return gitops::summarise(*object);
-        if (std::chrono::steady_clock::now() > deadline) {
-            throw Error{ErrorKind::unavailable, "not reconciled within " +
-                                                    format_duration(timeout) +
-                                                    "; is a kledd with the role gitops running?"};
-        }
-        timer.expires_after(pause);
-        co_await timer.async_wait(asio::use_awaitable);
-    }
-}
 
 asio::awaitable<void> reconcile_one(kube::Client& client, const gitops::FoundObject& found,
                                     Duration timeout) {
@@ -304,6 +281,8 @@ void add_gitops(CLI::App& app, Globals& globals) {
         ->capture_default_str();
     reconcile_verb->callback(
         [&globals, flags] { run([&] { return reconcile(globals, *flags); }); });
+
+    add_gitops_approve(*group, globals);
 
     auto* suspend_verb = group->add_subcommand(
         "suspend",

@@ -1,6 +1,7 @@
 #include "gitops/api.h"
 
 #include "base/error.h"
+#include "gitops/annotations.h"
 #include "gitops/fields.h"
 #include "kube/names.h"
 
@@ -47,6 +48,29 @@ std::optional<PostBuild> post_build_of(const Reader& spec) {
         throw fields.bad("substituteStrategy", "'" + strategy + "' is no such strategy");
     result.always = strategy == "Always";
     return result;
+}
+
+/// What the object is asked for beside its spec.
+void read_annotations(Deployment& deployment, const kube::Object& object) {
+    const auto bad = [](std::string_view key, const std::string& what) {
+        return Error{ErrorKind::invalid, "metadata.annotations[" + std::string{key} + "]: " + what};
+    };
+    if (const auto pin = object.annotation(pin_annotation); !pin.empty()) {
+        deployment.pin = commit_in(pin);
+        if (deployment.pin.empty()) {
+            throw bad(pin_annotation, "'" + std::string{pin} +
+                                          "' is neither 40 hex digits nor a revision that ends "
+                                          "with sha1:<40 hex digits>");
+        }
+    }
+    if (const auto prune = object.annotation(prune_annotation); !prune.empty()) {
+        if (prune != "confirm") {
+            throw bad(prune_annotation,
+                      "'" + std::string{prune} + "' is not confirm, which is all it can say");
+        }
+        deployment.confirm_prune = true;
+    }
+    deployment.prune_approved = object.annotation(prune_approved_annotation);
 }
 
 }  // namespace
@@ -192,6 +216,7 @@ Deployment Deployment::from_object(kube::Object object) {
             throw spec.bad("serviceAccountName", "not a name");
         append(result.unsupported, spec.unsupported({"healthCheckExprs", "ignore"}));
     }
+    read_annotations(result, object);
     result.object = std::move(object);
     return result;
 }

@@ -131,6 +131,9 @@ struct Deployment {
     std::optional<Decryption> decryption;
     std::optional<KubeConfigFrom> kube_config;  ///< none: the cluster of the object itself
     std::string service_account;                ///< whose rights bound it; empty: the default's
+    std::string pin;  ///< of its annotations: the commit to deploy; empty: the source's newest
+    bool confirm_prune = false;  ///< of its annotations: what it prunes waits for an approval
+    std::string prune_approved;  ///< the digest of the list that was approved last
     std::vector<Unsupported> unsupported;
 
     /// Error(invalid) "spec.path: …". Kinds other than Kustomization need no interval and no prune.

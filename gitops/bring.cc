@@ -2,6 +2,7 @@
 #include "base/metrics.h"
 #include "base/timeout.h"
 #include "gitops/health_wait.h"
+#include "gitops/prune_approval.h"
 #include "gitops/reconciler_impl.h"
 
 #include <algorithm>
@@ -93,7 +94,8 @@ std::vector<std::string> Reconciler::Impl::failures_of(const std::vector<Change>
 void Reconciler::Impl::tell(const Work& work, const std::vector<Change>& changes) {
     std::vector<std::string> lines;
     for (const auto& change : changes) {
-        if (change.action == Change::Action::unchanged || change.action == Change::Action::failed)
+        if (change.action == Change::Action::unchanged || change.action == Change::Action::failed ||
+            change.action == Change::Action::waiting)
             continue;
         lines.push_back(change.id.to_string() + " " + std::string{to_string(change.action)} +
                         (change.message.empty() ? "" : ": " + change.message));
@@ -113,11 +115,14 @@ asio::awaitable<std::vector<Change>> Reconciler::Impl::prune(const Key& key, Wor
     auto gone = work.status.inventory.minus(wanted);
     std::vector<Change> changes;
     auto inventory = wanted;
-    if (deployment.prune && !gone.empty()) {
+    if (!deployment.prune || gone.empty()) {
+        note_pending(work, {});
+    } else {
         const auto versions = gone;
-        changes = co_await work.destination->applier.prune(key, std::move(gone), work.memory);
+        changes = co_await take_away(key, work, deployment, std::move(gone));
         for (const auto& change : changes) {
-            if (change.action != Change::Action::failed) continue;
+            if (change.action != Change::Action::failed && change.action != Change::Action::waiting)
+                continue;
             const auto found =
                 std::ranges::find(versions, change.id, [](const auto& v) { return v.first; });
             inventory.add(change.id, found->second);
@@ -125,6 +130,49 @@ asio::awaitable<std::vector<Change>> Reconciler::Impl::prune(const Key& key, Wor
     }
     work.status.inventory = std::move(inventory);
     co_return changes;
+}
+
+asio::awaitable<std::vector<Change>> Reconciler::Impl::take_away(const Key& key, Work& work,
+                                                                 const Deployment& deployment,
+                                                                 Inventory::EntryList gone) {
+    auto& applier = work.destination->applier;
+    const std::map<kube::ObjectId, std::string> versions{gone.begin(), gone.end()};
+    auto changes = co_await applier.prune(
+        key, std::move(gone), work.memory,
+        deployment.confirm_prune ? Applier::Confirm::all : Applier::Confirm::marked);
+    const PendingPrune pending{changes};
+    if (!pending.empty() && pending.digest() == deployment.prune_approved) {
+        Inventory::EntryList approved;
+        for (const auto& change : changes) {
+            if (change.action == Change::Action::waiting)
+                approved.emplace_back(change.id, versions.at(change.id));
+        }
+        std::erase_if(changes, [](const Change& c) { return c.action == Change::Action::waiting; });
+        auto more =
+            co_await applier.prune(key, std::move(approved), work.memory, Applier::Confirm::given);
+        std::ranges::move(more, std::back_inserter(changes));
+    }
+    note_pending(work, changes);
+    co_return changes;
+}
+
+void Reconciler::Impl::note_pending(Work& work, const std::vector<Change>& changes) {
+    const PendingPrune pending{changes};
+    auto& conditions = work.status.conditions;
+    work.prunes_waiting = pending.size();
+    if (pending.empty()) {
+        conditions.remove(prune_approval_condition);
+        return;
+    }
+    auto message = work.redacted(pending.message());
+    const auto* before = conditions.find(prune_approval_condition);
+    const bool told = before != nullptr && before->message == message;
+    conditions.set(prune_approval_condition, "False", "WaitingForApproval", message,
+                   work.object.generation(), wall_now());
+    if (!told) {
+        events.record(work.object, false, std::string{prune_approval_condition}, std::move(message),
+                      revision_in(work.status));
+    }
 }
 
 asio::awaitable<std::optional<Outcome>> Reconciler::Impl::check_health(const Key& key, Work& work,

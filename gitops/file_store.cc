@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/retry.h"
 #include "crypto/hash.h"
+#include "gitops/annotations.h"
 #include "kube/names.h"
 #include "kube/watch.h"
 
@@ -74,11 +75,25 @@ std::string text_of(kube::Object& object) {
     return kube::to_json(borrowed.value);
 }
 
-/// What a user asks for by the annotations of the ConfigMap, in the object itself.
-void wish(kube::Object& object, std::string_view requested, bool suspended) {
-    if (!requested.empty()) object.set_annotation(requested_at, requested);
-    auto* spec = object.fields().if_contains("spec");
-    if (suspended && spec != nullptr && spec->is_object()) spec->get_object()["suspend"] = true;
+/// What is asked for by the annotations of the ConfigMap.
+std::map<std::string, std::string> wishes_of(const kube::Object& state) {
+    auto wishes = own_annotations_of(state);
+    if (const auto request = state.annotation(requested_at); !request.empty())
+        wishes.emplace(requested_at, request);
+    return wishes;
+}
+
+/// The same in the object itself.
+void wish(kube::Object& object, const std::map<std::string, std::string>& wishes) {
+    for (const auto& [key, value] : wishes) {
+        if (key != suspend_annotation) {
+            object.set_annotation(key, value);
+            continue;
+        }
+        auto* spec = object.fields().if_contains("spec");
+        if (value == "true" && spec != nullptr && spec->is_object())
+            spec->get_object()["suspend"] = true;
+    }
 }
 
 }  // namespace
@@ -87,8 +102,7 @@ std::optional<kube::Object> kept_object(const kube::Object& state) {
     try {
         auto object = kube::Object::from(
             kube::parse_json(kube::find_string(state.fields(), {"data", "object"})));
-        wish(object, state.annotation(requested_at),
-             state.annotation(suspend_annotation) == "true");
+        wish(object, wishes_of(state));
         return object;
     } catch (const Error&) {
         return std::nullopt;
@@ -152,6 +166,7 @@ asio::awaitable<void> FileStore::load() {
             kept_.insert_or_assign(
                 key,
                 Kept{.object = std::move(object),
+                     .wishes = wishes_of(state),
                      .owner = std::string{kube::find_string(state.fields(), {"data", "owner"})},
                      .stored = text});
         } catch (const Error& error) {
@@ -274,7 +289,7 @@ void FileStore::tell(const Key& key) {
     const auto found = kept_.find(key);
     if (found == kept_.end()) return;
     auto object = found->second.object;
-    wish(object, found->second.requested, found->second.suspended);
+    wish(object, found->second.wishes);
     listener_->changed(std::move(object));
 }
 
@@ -283,10 +298,9 @@ void FileStore::read_wishes(const kube::Object& state) {
         kept_, [&](const auto& entry) { return state_name(entry.first) == state.name(); });
     if (found == kept_.end()) return;
     auto& [key, kept] = *found;
-    const bool suspended = state.annotation(suspend_annotation) == "true";
-    if (kept.requested == state.annotation(requested_at) && kept.suspended == suspended) return;
-    kept.requested = state.annotation(requested_at);
-    kept.suspended = suspended;
+    auto wishes = wishes_of(state);
+    if (kept.wishes == wishes) return;
+    kept.wishes = std::move(wishes);
     tell(key);
 }
 

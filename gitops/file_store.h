@@ -43,9 +43,8 @@ public:
 private:
     class Wishes;
     struct Kept {
-        kube::Object object;      ///< as declared, with its status
-        std::string requested{};  ///< what the ConfigMap's annotations ask for
-        bool suspended = false;
+        kube::Object object;                          ///< as declared, with its status
+        std::map<std::string, std::string> wishes{};  ///< what the ConfigMap's annotations ask for
         std::string owner;   ///< Key::to_string() of who declared it; empty: the two roots
         std::string stored;  ///< the ConfigMap's text
     };
@@ -70,8 +69,8 @@ private:
     std::map<Key, Kept> kept_;
 };
 
-/// Label on the ConfigMaps; their `data.object` is the object as JSON, their annotation
-/// reconcile.fluxcd.io/requestedAt and gitops.kled.io/suspend are what a user asks for.
+/// Label on the ConfigMaps; their `data.object` is the object as JSON, their annotations
+/// reconcile.fluxcd.io/requestedAt and gitops.kled.io/… are what a user asks for.
 inline constexpr std::string_view state_label = "gitops.kled.io/state";
 inline constexpr std::string_view suspend_annotation = "gitops.kled.io/suspend";
 

@@ -48,11 +48,17 @@ asio::awaitable<void> merge(kube::Client& client, const FoundObject& found, json
     co_await client.patch(gvk, ns, name, kube::PatchType::merge, body, whole);
 }
 
-json::object annotation_patch(std::string_view key, std::string_view value) {
-    json::object annotations;
-    annotations[key] = value;
+json::object annotation_patch(const std::map<std::string, std::string>& annotations) {
+    json::object fields;
+    for (const auto& [key, value] : annotations) {
+        if (value.empty()) {
+            fields[key] = nullptr;
+        } else {
+            fields[key] = value;
+        }
+    }
     json::object metadata;
-    metadata["annotations"] = std::move(annotations);
+    metadata["annotations"] = std::move(fields);
     json::object patch;
     patch["metadata"] = std::move(metadata);
     return patch;
@@ -125,7 +131,14 @@ const FoundObject& select(const std::vector<FoundObject>& objects, std::string_v
 
 asio::awaitable<void> request_reconcile(kube::Client& client, const FoundObject& found,
                                         std::string token) {
-    auto patch = annotation_patch(requested_at, token);
+    const std::map<std::string, std::string> annotations{
+        {std::string{requested_at}, std::move(token)}};
+    co_await annotate(client, found, annotations);
+}
+
+asio::awaitable<void> annotate(kube::Client& client, const FoundObject& found,
+                               const std::map<std::string, std::string>& annotations) {
+    auto patch = annotation_patch(annotations);
     auto state_patch = patch;
     co_await merge(client, found, std::move(patch), std::move(state_patch));
 }
@@ -136,7 +149,8 @@ asio::awaitable<void> set_suspended(kube::Client& client, const FoundObject& fou
     spec["suspend"] = suspended;
     json::object patch;
     patch["spec"] = std::move(spec);
-    auto state_patch = annotation_patch(suspend_annotation, suspended ? "true" : "false");
+    auto state_patch =
+        annotation_patch({{std::string{suspend_annotation}, suspended ? "true" : "false"}});
     co_await merge(client, found, std::move(patch), std::move(state_patch));
 }
 

@@ -7,6 +7,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,6 +32,9 @@ boost::asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& clie
 /// Asks for a reconciliation now; `token` appears as status.lastHandledReconcileAt when it is done.
 boost::asio::awaitable<void> request_reconcile(kube::Client& client, const FoundObject& found,
                                                std::string token);
+/// Sets annotations of the object; an empty value takes one away.
+boost::asio::awaitable<void> annotate(kube::Client& client, const FoundObject& found,
+                                      const std::map<std::string, std::string>& annotations);
 boost::asio::awaitable<void> set_suspended(kube::Client& client, const FoundObject& found,
                                            bool suspended);
 

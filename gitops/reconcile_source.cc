@@ -99,7 +99,10 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
     std::optional<git::Revision> fetched;
     try {
         assembly.access = co_await access_of(repository);
-        auto fetch = [assembly](const std::stop_token& stop) { return assembly.fetch(stop); };
+        auto fetch = [assembly, assembling = source->assembling](const std::stop_token& stop) {
+            const std::scoped_lock alone{*assembling};
+            return assembly.fetch(stop);
+        };
         auto assembled = co_await offload_stoppable(pool, std::move(fetch));
         note_verified(*source, assembled.verified);
         if (assembled.failure.empty()) {
@@ -294,6 +297,57 @@ asio::awaitable<void> Reconciler::Impl::recall(const Key& key, Source& source, A
     source.revision = std::move(found);
     touch_dependents_of_source(key);
     touch_includers(key);
+}
+
+asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::revision_at(
+    const Key& key, std::shared_ptr<Source> source, std::string commit,
+    std::shared_ptr<AssemblyMemory> memory) {
+    if (source->revision->commit.hex() == commit) co_return *source->revision;
+    const auto none = [&](std::string reason, const std::string& why) {
+        return Outcome{.reason = std::move(reason),
+                       .message = "revision " + commit + " of " + key.kind + " " + key.ns + "/" +
+                                  key.name + ": " + why};
+    };
+    std::optional<Outcome> bad;
+    std::optional<Assembled> found;
+    try {
+        const auto repository = GitRepository::from_object(source->object);
+        auto included = includes_of(key, repository);
+        if (auto* wrong = std::get_if<Outcome>(&included)) co_return std::move(*wrong);
+        auto assembly =
+            assembly_of(key, *source, repository, std::move(std::get<Included>(included).parts));
+        assembly.memory = std::move(memory);
+        assembly.verification = co_await verification_of(repository);
+        assembly.access = co_await access_of(repository);
+        // A tag is the name of one commit; a branch was that of those before as well.
+        const auto& ref = repository.reference;
+        const bool branch = ref.tag.empty() && ref.semver.empty() && ref.name.empty();
+        const auto& newest = source->revision->name;
+        const auto at = branch ? newest.rfind("@sha1:") : std::string::npos;
+        auto find = [assembly = std::move(assembly), assembling = source->assembling,
+                     oid = *git::Oid::parse(commit),
+                     name = at == std::string::npos ? "" : newest.substr(0, at)](
+                        const std::stop_token& stop) {
+            std::unique_lock<std::mutex> alone{*assembling, std::defer_lock};
+            if (assembly.submodules || !assembly.includes.empty()) alone.lock();
+            return assembly.find(oid, name, stop);
+        };
+        found = co_await offload_stoppable(pool, std::move(find));
+    } catch (const Error& error) {
+        bad = none("RevisionNotUsable", error.what());
+    }
+    if (bad) co_return std::move(*bad);
+    if (!found) {
+        co_return none("RevisionNotFound",
+                       "it is not among what was fetched; a commit of the branch that the source "
+                       "follows is, once it was pushed");
+    }
+    if (!found->failure.empty()) {
+        co_return none(
+            found->verified && !found->verified->good ? found->verified->reason : "CopyFailure",
+            found->failure);
+    }
+    co_return std::move(found->revision);
 }
 
 asio::awaitable<void> Reconciler::Impl::archive(const Key& key, Source& source) {

@@ -1,5 +1,6 @@
 // A deployment object: may it go, what its revision builds to, where that goes, and its end.
 #include "base/log.h"
+#include "gitops/annotations.h"
 #include "gitops/dependencies.h"
 #include "gitops/reconciler_impl.h"
 
@@ -155,8 +156,13 @@ std::string Reconciler::Impl::why_not_ready(const Key& key, const Deployment& de
     const auto* spec = found->second->object.spec();
     const bool same_source = spec != nullptr && kube::find_string(*spec, {"sourceRef", "name"}) ==
                                                     deployment.source.name;
-    if (same_source && status.last_applied_revision != source.revision->name)
+    if (!same_source) return {};
+    // One that is pinned will never have the newest.
+    const auto pin = commit_in(found->second->object.annotation(pin_annotation));
+    if (pin.empty() && status.last_applied_revision != source.revision->name)
         return "has not applied " + source.revision->name + " yet";
+    if (!pin.empty() && commit_in(status.last_applied_revision) != pin)
+        return "has not applied " + pin + " yet";
     return {};
 }
 
@@ -164,7 +170,9 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     const Key& key, Work& work, std::shared_ptr<const Deployment> shared, const Seen& seen) {
     const auto& deployment = *shared;
     const auto source = source_of(deployment);
-    const auto revision = *source->revision;
+    auto chosen = co_await choose_revision(work, deployment, source);
+    if (auto* none = std::get_if<Outcome>(&chosen)) co_return std::move(*none);
+    const auto revision = std::get<git::Revision>(std::move(chosen));
     const auto now = steady_now();
     const bool full = now >= work.next_full || !work.complete ||
                       seen.generation != work.status.observed_generation ||
@@ -220,7 +228,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
             .took = std::chrono::duration_cast<Duration>(steady_now() - now)};
         work.status.history.add(attempt, wall_now());
         if (bad) co_return bad;
-        work.complete = !remote;
+        work.complete = !remote && work.prunes_waiting == 0;
         work.inputs = inputs_digest;
     } else {
         work.complete = true;
@@ -230,13 +238,23 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     co_return std::nullopt;
 }
 
+asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::choose_revision(
+    Work& work, const Deployment& deployment, std::shared_ptr<Source> source) {
+    if (deployment.pin.empty()) co_return *source->revision;
+    const auto key = key_of(source->object);
+    co_return co_await revision_at(key, std::move(source), deployment.pin, work.assembled);
+}
+
 asio::awaitable<void> Reconciler::Impl::succeed(Work& work, const git::Revision& revision,
                                                 const Seen& seen) {
     const bool delivered = options.targets.contains(std::string{work.object.kind()});
-    const auto message =
-        (delivered ? "Delivered revision: " : "Applied revision: ") + revision.name;
+    auto message = (delivered ? "Delivered revision: " : "Applied revision: ") + revision.name;
     if (work.status.last_applied_revision != revision.name)
         events.record(work.object, false, "ReconciliationSucceeded", message, revision.name);
+    if (work.prunes_waiting > 0) {
+        message += "; " + std::to_string(work.prunes_waiting) +
+                   " not pruned yet: waiting for `kled gitops approve`";
+    }
     work.status.last_applied_revision = revision.name;
     work.status.conditions.ready("ReconciliationSucceeded", message, seen.generation, wall_now());
     work.status.observed_generation = seen.generation;
@@ -312,10 +330,17 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::take_out(const Key& ke
     }
     co_await find_destination(work, deployment);
     auto& applier = work.destination->applier;
-    const auto changes = co_await applier.prune(key, std::move(all), work.memory);
+    const auto changes = co_await take_away(key, work, deployment, std::move(all));
     tell(work, changes);
     if (const auto failures = failures_of(changes); !failures.empty())
         co_return Outcome{.reason = "PruneFailed", .message = join(failures, listed_changes)};
+    if (work.prunes_waiting > 0) {
+        co_return Outcome{.reason = "WaitingForApproval",
+                          .message = std::to_string(work.prunes_waiting) +
+                                     " of what it brought are not pruned yet: waiting for `kled "
+                                     "gitops approve`",
+                          .retry = false};
+    }
     if (!deployment.wait_for_termination) co_return std::nullopt;
     const auto left = co_await still_there(applier, work.status.inventory, deployment.timeout);
     if (left.empty()) co_return std::nullopt;

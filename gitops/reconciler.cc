@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "gitops/annotations.h"
 #include "gitops/dependencies.h"
 #include "gitops/reconciler_impl.h"
 
@@ -156,13 +157,15 @@ std::size_t Reconciler::nudge(const std::string& url) {
 
 namespace {
 
-/// Whether `now` asks for something that `before` did not: status alone never does.
+/// Whether `now` asks for something that `before` did not: status and what others annotate never
+/// do.
 bool asks_for_more(const kube::Object& before, const kube::Object& now) {
     const auto* a = before.spec();
     const auto* b = now.spec();
     const bool same_spec = (a == nullptr) == (b == nullptr) && (a == nullptr || *a == *b);
     return !same_spec || before.deleting() != now.deleting() ||
-           reconcile_request(before) != reconcile_request(now);
+           reconcile_request(before) != reconcile_request(now) ||
+           own_annotations_of(before) != own_annotations_of(now);
 }
 
 template <typename N>

@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <random>
 #include <string>
@@ -59,6 +60,8 @@ struct Source : Node {
     std::shared_ptr<git::Mirror> mirror;
     std::shared_ptr<git::Submodules> submodules;
     std::shared_ptr<AssemblyMemory> assembled = std::make_shared<AssemblyMemory>();
+    /// What puts together more than the repository itself is one at a time.
+    std::shared_ptr<std::mutex> assembling = std::make_shared<std::mutex>();
     std::optional<git::Revision> revision;
     std::optional<git::Revision> archived;  ///< what `status.artifact` is of
 };
@@ -78,6 +81,9 @@ struct Work : Node {
     bool complete = false;     ///< what `builds` built last was applied completely
     std::uint64_t inputs = 0;  ///< digest of what else that was built from
     SteadyTime next_full{};    ///< when drift is looked for again
+    /// Of a revision that is not the source's own, how it was put together.
+    std::shared_ptr<AssemblyMemory> assembled = std::make_shared<AssemblyMemory>();
+    std::size_t prunes_waiting = 0;  ///< objects, for somebody's approval
 };
 
 inline const std::string& revision_in(const SourceStatus& status) {
@@ -194,6 +200,11 @@ struct Reconciler::Impl {
     [[nodiscard]] std::filesystem::path modules_of(const Key& key) const;
     /// What the status says was fetched last, if it still is in the mirror.
     boost::asio::awaitable<void> recall(const Key& key, Source& source, Assembly assembly);
+    /// Another commit of `source` than its newest, as that would be put together and verified;
+    /// `what` says for whom, in messages. An Outcome: why there is none.
+    boost::asio::awaitable<std::variant<git::Revision, Outcome>> revision_at(
+        const Key& key, std::shared_ptr<Source> source, std::string commit,
+        std::shared_ptr<AssemblyMemory> memory);
     /// The archive of what was fetched, where others want one.
     boost::asio::awaitable<void> archive(const Key& key, Source& source);
     boost::asio::awaitable<void> discard(Key key);
@@ -225,6 +236,9 @@ struct Reconciler::Impl {
     boost::asio::awaitable<std::optional<Outcome>> deploy(const Key& key, Work& work,
                                                           std::shared_ptr<const Deployment> shared,
                                                           const Seen& seen);
+    /// What is to be deployed: what it is pinned to, else the source's newest.
+    boost::asio::awaitable<std::variant<git::Revision, Outcome>> choose_revision(
+        Work& work, const Deployment& deployment, std::shared_ptr<Source> source);
     boost::asio::awaitable<void> succeed(Work& work, const git::Revision& revision,
                                          const Seen& seen);
     boost::asio::awaitable<std::optional<Outcome>> hand_over(kube::Target& target, Work& work,
@@ -251,10 +265,16 @@ struct Reconciler::Impl {
     boost::asio::awaitable<void> find_destination(Work& work, const Deployment& deployment);
     static std::vector<std::string> failures_of(const std::vector<Change>& changes);
     void tell(const Work& work, const std::vector<Change>& changes);
-    /// Afterwards the inventory is what is wanted and what could not be pruned.
+    /// Afterwards the inventory is what is wanted and what could not or may not be pruned.
     boost::asio::awaitable<std::vector<Change>> prune(const Key& key, Work& work,
                                                       const Deployment& deployment,
                                                       const Inventory& wanted);
+    /// `gone` out of the cluster, as far as nobody has to say so first.
+    boost::asio::awaitable<std::vector<Change>> take_away(const Key& key, Work& work,
+                                                          const Deployment& deployment,
+                                                          Inventory::EntryList gone);
+    /// What waits for an approval, in the conditions and for people.
+    void note_pending(Work& work, const std::vector<Change>& changes);
     boost::asio::awaitable<std::optional<Outcome>> check_health(const Key& key, Work& work,
                                                                 const Deployment& deployment,
                                                                 const Plan& plan);

@@ -2,6 +2,7 @@
 
 #include "base/task_group.h"
 #include "crypto/hash.h"
+#include "gitops/annotations.h"
 #include "gitops/apply/compare.h"
 #include "gitops/apply/order.h"
 #include "gitops/apply/take_over.h"
@@ -88,6 +89,7 @@ std::string_view to_string(Change::Action action) noexcept {
         case Change::Action::recreated: return "recreated";
         case Change::Action::pruned: return "pruned";
         case Change::Action::kept: return "kept";
+        case Change::Action::waiting: return "waiting";
         case Change::Action::failed: return "failed";
     }
     return "";
@@ -483,14 +485,17 @@ asio::awaitable<Change> Applier::recreate(const Batch& batch, const Planned& pla
 }
 
 asio::awaitable<std::vector<Change>> Applier::prune(
-    const Key& owner, std::vector<std::pair<kube::ObjectId, std::string>> gone, Memory& memory) {
+    const Key& owner, std::vector<std::pair<kube::ObjectId, std::string>> gone, Memory& memory,
+    Confirm confirm) {
     std::ranges::sort(
         gone, [](const auto& a, const auto& b) { return applied_before(b.first, a.first); });
     std::vector<Change> changes;
     for (const auto& [id, version] : gone) {
         try {
-            auto change = co_await prune_one(owner, id, version);
+            auto change = co_await prune_one(owner, id, version, confirm);
+            const bool waits = change.action == Change::Action::waiting;
             changes.push_back(std::move(change));
+            if (waits) continue;
         } catch (const Error& error) {
             if (error.kind() == ErrorKind::unavailable) throw;
             changes.push_back(failed(id, error.what()));
@@ -502,7 +507,7 @@ asio::awaitable<std::vector<Change>> Applier::prune(
 }
 
 asio::awaitable<Change> Applier::prune_one(const Key& owner, const kube::ObjectId& id,
-                                           const std::string& version) {
+                                           const std::string& version, Confirm confirm) {
     kube::GroupVersionKind gvk{.group = id.group, .version = version, .kind = id.kind};
     const auto served = co_await client_.map(gvk);
     if (!served) {
@@ -518,6 +523,13 @@ asio::awaitable<Change> Applier::prune_one(const Key& owner, const kube::ObjectI
         co_return kept(id, "it was there before kled");
     if (live->annotation("kustomize.toolkit.fluxcd.io/prune") == "disabled")
         co_return kept(id, "its annotations say so");
+    const bool marked = live->annotation(prune_annotation) == "confirm";
+    if (confirm == Confirm::all || (confirm == Confirm::marked && marked)) {
+        co_return Change{.id = id,
+                         .action = Change::Action::waiting,
+                         .message = {},
+                         .uid = std::string{live->uid()}};
+    }
     kube::DeleteOptions options;
     options.uid = live->uid();  // not another one that takes its name meanwhile
     co_await client_.remove(gvk, id.ns, id.name, options);

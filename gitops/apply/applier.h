@@ -25,12 +25,14 @@ struct Change {
         configured,
         recreated,  ///< deleted and made anew: a field that cannot change, and `force`
         pruned,
-        kept,    ///< left alone on purpose: `message` says why
-        failed,  ///< `message` says why; the others went on
+        kept,     ///< left alone on purpose: `message` says why
+        waiting,  ///< would be pruned, and waits until somebody says so: `uid` is whose end it is
+        failed,   ///< `message` says why; the others went on
     };
     kube::ObjectId id;
     Action action = Action::unchanged;
     std::string message;
+    std::string uid{};
 };
 [[nodiscard]] std::string_view to_string(Change::Action action) noexcept;
 
@@ -96,10 +98,17 @@ public:
     boost::asio::awaitable<std::vector<Change>> apply(const Order& order, const Plan& plan,
                                                       Memory& memory);
 
+    /// What is not pruned before somebody says so.
+    enum class Confirm {
+        marked,  ///< what its own annotation says so of
+        all,
+        given,  ///< nothing: it was said
+    };
     /// Deletes what `gone` names, the other way round, if it still is the owner's and was made by
-    /// kled; the rest is `kept`.
+    /// kled; the rest is `kept`, or `waiting`.
     boost::asio::awaitable<std::vector<Change>> prune(
-        const Key& owner, std::vector<std::pair<kube::ObjectId, std::string>> gone, Memory& memory);
+        const Key& owner, std::vector<std::pair<kube::ObjectId, std::string>> gone, Memory& memory,
+        Confirm confirm = Confirm::marked);
 
     /// Whether it is there and on its way out.
     boost::asio::awaitable<bool> is_going(const kube::ObjectId& id);
@@ -128,7 +137,7 @@ private:
                                            std::string ns);
     boost::asio::awaitable<void> wait_until_served(const Order& order, const Plan& plan);
     boost::asio::awaitable<Change> prune_one(const Key& owner, const kube::ObjectId& id,
-                                             const std::string& version);
+                                             const std::string& version, Confirm confirm);
 
     kube::Client& client_;
     Options options_;
