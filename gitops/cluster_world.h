@@ -44,11 +44,10 @@ public:
     /// `annotations` as YAML of a flow mapping: "{a: b}".
     void apply_kustomization(const std::string& name, const std::string& annotations = "{}",
                              const std::string& more = "") {
-        apply(
-            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: " +
-            name + ", namespace: default, annotations: " + annotations +
-            "}\nspec:\n  interval: 10m\n  retryInterval: 1s\n  path: " + name +
-            "\n  prune: true\n  sourceRef: {kind: GitRepository, name: fleet}\n" + more);
+        apply("apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: " +
+              name + ", namespace: default, annotations: " + annotations +
+              "}\nspec:\n  interval: 10m\n  retryInterval: 1s\n  path: " + name +
+              "\n  prune: true\n  sourceRef: {kind: GitRepository, name: fleet}\n" + more);
     }
     static std::string config(const std::string& name, const std::string& value,
                               const std::string& annotations = "{}") {
@@ -102,8 +101,8 @@ public:
         sync(request_reconcile(client(), found, token));
         return eventually([&] {
             const auto now = sync(read_again(client(), found));
-            return now && kube::find_string(now->fields(), {"status", "lastHandledReconcileAt"}) ==
-                              token;
+            return now &&
+                   kube::find_string(now->fields(), {"status", "lastHandledReconcileAt"}) == token;
         });
     }
     /// The source has this commit.
