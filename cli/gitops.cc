@@ -5,6 +5,7 @@
 #include "cli/connect.h"
 #include "cli/gitops_approve.h"
 #include "cli/gitops_handled.h"
+#include "cli/gitops_rollback.h"
 #include "cli/gitops_tree.h"
 #include "cli/output.h"
 #include "gitops/hook.h"
@@ -283,6 +284,7 @@ void add_gitops(CLI::App& app, Globals& globals) {
         [&globals, flags] { run([&] { return reconcile(globals, *flags); }); });
 
     add_gitops_approve(*group, globals);
+    add_gitops_rollback(*group, globals);
 
     auto* suspend_verb = group->add_subcommand(
         "suspend",

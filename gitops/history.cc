@@ -1,7 +1,11 @@
 #include "gitops/history.h"
 
+#include "base/error.h"
+#include "gitops/annotations.h"
+
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace kled::gitops {
 
@@ -14,6 +18,10 @@ std::int64_t count_in(const json::object& snapshot) {
     return value != nullptr && value->is_int64() ? value->get_int64() : 0;
 }
 
+std::string_view revision_of(const json::value& snapshot) {
+    return kube::find_string(snapshot.get_object(), {"metadata", "revision"});
+}
+
 }  // namespace
 
 History History::from_status(const json::object* status) {
@@ -24,6 +32,34 @@ History History::from_status(const json::object* status) {
         if (item.is_object() && result.snapshots_.size() < limit) result.snapshots_.push_back(item);
     }
     return result;
+}
+
+std::string History::revision_before(std::string_view now, std::string_view commit) const {
+    const auto current = commit_in(now);
+    std::vector<std::string> found;
+    std::string known;
+    for (const auto& snapshot : snapshots_) {
+        const std::string revision{revision_of(snapshot)};
+        const auto its = commit_in(revision);
+        if (its.empty() || its == current || std::ranges::find(found, revision) != found.end() ||
+            kube::find_string(snapshot.get_object(), {"lastReconciledStatus"}) !=
+                "ReconciliationSucceeded") {
+            continue;
+        }
+        known += (known.empty() ? "" : ", ") + revision;
+        if (its.starts_with(commit)) found.push_back(revision);
+    }
+    if (found.empty()) {
+        throw Error{ErrorKind::not_found,
+                    "no revision" + (commit.empty() ? "" : " " + std::string{commit}) +
+                        " was applied before this one" +
+                        (known.empty() ? "; --to takes a whole commit" : ": there are " + known)};
+    }
+    if (!commit.empty() && found.size() > 1) {
+        throw Error{ErrorKind::invalid,
+                    "several revisions begin with " + std::string{commit} + ": " + known};
+    }
+    return found.front();
 }
 
 void History::add(const Attempt& attempt, WallTime now) {

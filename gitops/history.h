@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 namespace kled::gitops {
 
@@ -23,6 +24,10 @@ public:
     /// What is there is kept as it was read, at most `limit` of it.
     static History from_status(const kube::json::object* status);
     [[nodiscard]] kube::json::array to_json() const { return snapshots_; }
+
+    /// The newest revision that was applied before `now`, or the one whose commit begins with
+    /// `commit`. Error(not_found) that lists what there is; Error(invalid): several begin so.
+    [[nodiscard]] std::string revision_before(std::string_view now, std::string_view commit) const;
 
     /// Newest first; the same objects with the same result are one snapshot that counts.
     void add(const Attempt& attempt, WallTime now);

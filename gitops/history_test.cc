@@ -1,5 +1,7 @@
 #include "gitops/history.h"
 
+#include "base/error.h"
+
 #include <gtest/gtest.h>
 
 namespace kled::gitops {
@@ -41,6 +43,39 @@ TEST(History, RemembersFive) {
     kube::json::object status;
     status["history"] = history.to_json();
     EXPECT_EQ(History::from_status(&status), history);
+}
+
+TEST(History, KnowsWhatWasAppliedBefore) {
+    const auto commit = [](char digit) { return std::string(40, digit); };
+    const auto revision = [&](char digit) { return "main@sha1:" + commit(digit); };
+    History history;
+    const auto applied = [&](char digit, const char* result) {
+        history.add({.digest = std::string(1, digit),
+                     .result = result,
+                     .revision = revision(digit),
+                     .took = Duration{1}},
+                    start);
+    };
+    applied('1', "ReconciliationSucceeded");
+    applied('2', "ReconciliationSucceeded");
+    applied('3', "HealthCheckFailed");
+    applied('4', "ReconciliationSucceeded");
+    EXPECT_EQ(history.revision_before(revision('4'), ""), revision('2'));
+    EXPECT_EQ(history.revision_before(revision('4'), "111"), revision('1'));
+    EXPECT_EQ(history.revision_before(commit('2'), ""), revision('4')) << "without a branch";
+    const auto says = [&](std::string_view now, std::string_view from) -> std::string {
+        try {
+            return history.revision_before(now, from);
+        } catch (const Error& error) {
+            return error.what();
+        }
+    };
+    EXPECT_EQ(says(revision('4'), "333"),
+              "no revision 333 was applied before this one: there are " + revision('2') + ", " +
+                  revision('1'));
+    EXPECT_EQ(History{}.to_json().size(), 0U);
+    history = {};
+    EXPECT_EQ(says("", ""), "no revision was applied before this one; --to takes a whole commit");
 }
 
 }  // namespace

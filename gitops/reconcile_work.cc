@@ -255,6 +255,8 @@ asio::awaitable<void> Reconciler::Impl::succeed(Work& work, const git::Revision&
         message += "; " + std::to_string(work.prunes_waiting) +
                    " not pruned yet: waiting for `kled gitops approve`";
     }
+    if (!work.object.annotation(pin_annotation).empty())
+        message += "; pinned to it (kled gitops rollback --undo follows the source again)";
     work.status.last_applied_revision = revision.name;
     work.status.conditions.ready("ReconciliationSucceeded", message, seen.generation, wall_now());
     work.status.observed_generation = seen.generation;

@@ -1,0 +1,104 @@
+// kled gitops rollback: pins a deployment object to a revision that it had before.
+#include "cli/gitops_rollback.h"
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/connect.h"
+#include "cli/gitops_handled.h"
+#include "gitops/annotations.h"
+#include "gitops/history.h"
+#include "gitops/objects.h"
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <chrono>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kled::cli {
+
+namespace asio = boost::asio;
+
+namespace {
+
+struct Flags {
+    std::string name;
+    std::string ns;
+    std::string to;
+    bool undo = false;
+    std::string timeout = "2m";
+};
+
+/// What to pin it to: empty means nothing, that is, the source's newest.
+std::string wanted(const kube::Object& object, const Flags& flags) {
+    if (flags.undo) return {};
+    // A whole commit need not be one that was there before.
+    if (!gitops::commit_in(flags.to).empty()) return flags.to;
+    const auto history = gitops::History::from_status(object.status());
+    const auto applied = object.status() == nullptr
+                             ? std::string_view{}
+                             : kube::find_string(*object.status(), {"lastAppliedRevision"});
+    return history.revision_before(applied, flags.to);
+}
+
+asio::awaitable<void> rollback(const Globals& globals, const Flags& flags) {
+    auto client = connect(co_await asio::this_coro::executor, globals);
+    const auto all = co_await gitops::find_objects(client, flags.ns);
+    const auto& found = gitops::select(all, flags.name);
+    const auto key = gitops::key_of(found.object);
+    if (key.kind == "GitRepository") {
+        throw Error{ErrorKind::invalid,
+                    key.to_string() + ": a source is not rolled back; name what it deploys"};
+    }
+    const auto revision = wanted(found.object, flags);
+    const auto token = to_rfc3339_micro(std::chrono::system_clock::now());
+    const std::map<std::string, std::string> annotations{
+        {std::string{gitops::pin_annotation}, revision},
+        {std::string{gitops::requested_at}, token}};
+    co_await gitops::annotate(client, found, annotations);
+    const auto summary = co_await handled(client, found, token, parse_duration(flags.timeout));
+    std::cout << key.to_string() << ": " << summary.message << '\n';
+    if (summary.ready != "True") throw Exit{1};
+}
+
+asio::awaitable<void> list_names(const Globals& globals, std::vector<std::string>& names) {
+    auto client = connect(co_await asio::this_coro::executor, globals);
+    const std::string everywhere;
+    const auto found = co_await gitops::find_objects(client, everywhere);
+    for (const auto& one : found)
+        if (gitops::key_of(one.object).kind != "GitRepository")
+            names.emplace_back(one.object.name());
+}
+
+}  // namespace
+
+void add_gitops_rollback(CLI::App& group, Globals& globals) {
+    const auto flags = std::make_shared<Flags>();
+    auto* verb = group.add_subcommand(
+        "rollback",
+        "Deploy a revision that was there before, and stay with it until --undo\n\n"
+        "Examples:\n"
+        "  kled gitops rollback apps                  the one before\n"
+        "  kled gitops rollback ks/apps --to 3f2a9c1\n"
+        "  kled gitops rollback apps --undo           follow the source again");
+    verb->add_option("name", flags->name, "NAME of a Kustomization or EdgeDeployment, or KIND/NAME")
+        ->required();
+    verb->add_option("-n,--namespace", flags->ns, "Only of this namespace");
+    auto* to =
+        verb->add_option("--to", flags->to, "A commit, or the beginning of one in status.history");
+    verb->add_flag("--undo", flags->undo, "Back to the newest revision of the source")
+        ->excludes(to);
+    verb->add_option("--timeout", flags->timeout, "How long to wait")->capture_default_str();
+    complete_with(*verb, [&globals] {
+        std::vector<std::string> names;
+        run([&] { return list_names(globals, names); });
+        return names;
+    });
+    verb->callback([&globals, flags] { run([&] { return rollback(globals, *flags); }); });
+}
+
+}  // namespace kled::cli

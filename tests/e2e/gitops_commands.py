@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""The commands of GitOps as a user types them, against a kledd whose deployment objects are files of the repository:
+what they print, what they change, and how they end.
+
+    gitops_commands.py --bin build/release/bin
+"""
+import argparse
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from api_crash import Api  # noqa: E402
+from gitops_crash import Cluster  # noqa: E402
+from support.gitops_world import GitopsWorld  # noqa: E402
+from support.judge import judge  # noqa: E402
+from support.processes import Failure, wait_for  # noqa: E402
+
+WRONG, ABSENT = 2, 3  # docs/reference/exit-status.md
+
+KUSTOMIZATION = """apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: apps, namespace: default, annotations: {gitops.kled.io/prune: confirm}}
+spec: {interval: 10m, prune: true, path: ./apps,
+  sourceRef: {kind: GitRepository, name: flux-system, namespace: flux-system}}
+"""
+NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n"
+
+
+def config(name, value):
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: web}}\ndata: {{k: '{value}'}}\n"
+
+
+class Commands:
+    def __init__(self, world):
+        self.world = world
+        self.cluster = None
+        self.checked = 0
+
+    def run(self, *argv, status=0, says=(), not_says=()):
+        result = subprocess.run([str(a) for a in (self.world.bin / "kled", "--state", self.world.state, "gitops", *argv)],
+                                env=self.world.environment(), capture_output=True, text=True, timeout=60,
+                                stdin=subprocess.DEVNULL)
+        said = result.stdout + result.stderr
+        shown = f"kled gitops {' '.join(map(str, argv))}"
+        if result.returncode != status:
+            raise Failure(f"{shown}: exit status {result.returncode}, not {status}: {said}")
+        for text in [says] if isinstance(says, str) else says:
+            if text not in said:
+                raise Failure(f"{shown}: does not say {text!r}: {said}")
+        for text in [not_says] if isinstance(not_says, str) else not_says:
+            if text in said:
+                raise Failure(f"{shown}: says {text!r}: {said}")
+        self.checked += 1
+        return result.stdout
+
+    def value(self, name):
+        status, answer = self.cluster.call("GET", f"/api/v1/namespaces/web/configmaps/{name}")
+        return answer["data"]["k"] if status == 200 else None
+
+    def holds(self, name, wanted):
+        wait_for(f"ConfigMap {name} to be {wanted}", lambda: self.value(name) == wanted)
+
+    def push(self, **values):
+        for name, value in values.items():
+            if value is None:
+                (self.world.repository.tree / f"apps/{name}.yaml").unlink()
+            else:
+                self.world.repository.write(f"apps/{name}.yaml", config(name, value))
+        return self.world.repository.push_commit("change")
+
+    def begin(self):
+        repository = self.world.repository
+        repository.write("clusters/apps.yaml", KUSTOMIZATION)
+        repository.write("apps/ns.yaml", NAMESPACE)
+        first = self.push(a="1", b="1")
+        self.world.start()
+        self.cluster = Cluster(Api(self.world.api_port, self.world.state / "api/admin.kubeconfig", self.world.folder))
+        self.holds("a", "1")
+        second = self.push(a="2")
+        self.holds("a", "2")
+        return first, second
+
+    # ---- back to what was there before, and on again
+
+    def rollback(self, first, second):
+        self.run("rollback", "apps", says=[first, "pinned to it"])
+        self.holds("a", "1")
+        third = self.push(a="3")
+        self.run("reconcile", "apps", "--with-source", says=first)
+        self.holds("a", "1")
+        self.run("rollback", "apps", "--to", second[:9], says=second)
+        self.holds("a", "2")
+        self.run("rollback", "apps", "--to", "0" * 9, status=ABSENT, says=["no revision 000000000 was applied", first])
+        self.run("rollback", "apps", "--to", "0" * 40, status=1, says="is not among what was fetched")
+        self.holds("a", "2")
+        self.run("rollback", "apps", "--undo", says=third, not_says="pinned")
+        self.holds("a", "3")
+        self.run("rollback", "nothing", status=ABSENT, says="nothing")
+        self.run("rollback", "apps", "--undo", "--to", first, status=WRONG)
+
+    # ---- nothing goes before somebody says so
+
+    def approve(self):
+        self.run("approve", "apps", says="nothing waits for an approval")
+        self.push(b=None, a="4")
+        self.holds("a", "4")
+        wait_for("it to say what waits", lambda: "1 not pruned yet" in self.run("get"))
+        self.run("approve", "apps", status=WRONG, says=["ConfigMap web/b", "--yes"])
+        self.holds("b", "1")
+        self.run("approve", "apps", "--yes", says="ConfigMap web/b")
+        self.holds("b", None)
+        self.run("approve", "apps", says="nothing waits for an approval")
+        self.holds("a", "4")
+
+    # ---- looking, and standing still
+
+    def look(self):
+        self.run("tree", "apps", says=["Namespace web", "ConfigMap web/a"], not_says="ConfigMap web/b")
+        self.run("get", "-o", "name", says="apps")
+        self.run("get", "-o", "wide", says="Applied")
+        self.run("suspend", "apps")
+        self.push(a="5")
+        self.run("get", says="Suspended")
+        if self.value("a") != "4":
+            raise Failure("what is suspended was changed")
+        self.run("resume", "apps")
+        self.holds("a", "5")
+
+    def all(self):
+        commits = self.begin()
+        self.rollback(*commits)
+        self.approve()
+        self.look()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", type=pathlib.Path, required=True)
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory(prefix="kled-gitops-commands-", ignore_cleanup_errors=True) as folder:
+        world = GitopsWorld(folder, arguments.bin)
+        commands = Commands(world)
+        status = judge(commands.all, world.logs, world.stop)
+    if status == 0:
+        print(f"{commands.checked} commands of GitOps said and did what they should")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
