@@ -8,6 +8,7 @@
 #include "cli/gitops_rollback.h"
 #include "cli/gitops_tree.h"
 #include "cli/output.h"
+#include "gitops/annotations.h"
 #include "gitops/hook.h"
 #include "gitops/objects.h"
 #include "net/http_client.h"
@@ -34,6 +35,7 @@ struct Flags {
     std::string ns;
     Output output = Output::table;
     bool with_source = false;
+    bool override_window = false;
     bool follow = false;
     std::string timeout = "2m";
     std::string repository;
@@ -113,15 +115,41 @@ asio::awaitable<void> reconcile_one(kube::Client& client, const gitops::FoundObj
     if (summary.ready != "True") throw Exit{1};
 }
 
+/// Of an object with a `sourceRef`.
+asio::awaitable<gitops::FoundObject> source_of(kube::Client& client,
+                                               const gitops::FoundObject& found) {
+    const auto& spec = *found.object.spec();
+    std::string ns{kube::find_string(spec, {"sourceRef", "namespace"})};
+    if (ns.empty()) ns = found.object.ns();
+    const std::string name{kube::find_string(spec, {"sourceRef", "name"})};
+    const auto there = co_await gitops::find_objects(client, std::move(ns));
+    co_return gitops::select(there, "source/" + name);
+}
+
+/// What the source has now need not wait for a window: this revision, and no later one.
+asio::awaitable<void> let_in_now(kube::Client& client, const gitops::FoundObject& found) {
+    const auto key = gitops::key_of(found.object);
+    if (found.object.spec() == nullptr || key.kind == "GitRepository") {
+        throw Error{ErrorKind::invalid,
+                    key.to_string() + ": a source has no deploy windows; name what it deploys"};
+    }
+    const auto source = co_await source_of(client, found);
+    const std::map<std::string, std::string> annotations{
+        {std::string{gitops::deploy_now_annotation}, gitops::summarise(source.object).revision}};
+    co_await gitops::annotate(client, found, annotations);
+}
+
 asio::awaitable<void> reconcile(const Globals& globals, const Flags& flags) {
     auto client = connect(co_await asio::this_coro::executor, globals);
     const auto all = co_await gitops::find_objects(client, flags.ns);
     const auto& found = gitops::select(all, flags.name);
     const auto timeout = parse_duration(flags.timeout);
-    if (flags.with_source && found.object.spec() != nullptr) {
-        const std::string source{kube::find_string(*found.object.spec(), {"sourceRef", "name"})};
-        co_await reconcile_one(client, gitops::select(all, "source/" + source), timeout);
+    const auto* spec = found.object.spec();
+    if (flags.with_source && spec != nullptr && kube::find(*spec, {"sourceRef"}) != nullptr) {
+        const auto source = co_await source_of(client, found);
+        co_await reconcile_one(client, source, timeout);
     }
+    if (flags.override_window) co_await let_in_now(client, found);
     co_await reconcile_one(client, found, timeout);
 }
 
@@ -278,6 +306,8 @@ void add_gitops(CLI::App& app, Globals& globals) {
                               "  kled gitops reconcile source/fleet");
     named(reconcile_verb, true);
     reconcile_verb->add_flag("--with-source", flags->with_source, "Its source first");
+    reconcile_verb->add_flag("--override-window", flags->override_window,
+                             "What its source has now, although no deploy window is open");
     reconcile_verb->add_option("--timeout", flags->timeout, "How long to wait")
         ->capture_default_str();
     reconcile_verb->callback(

@@ -63,6 +63,11 @@ void read_annotations(Deployment& deployment, const kube::Object& object) {
                                           "with sha1:<40 hex digits>");
         }
     }
+    if (const auto windows = object.annotation(windows_annotation); !windows.empty()) {
+        deployment.windows = DeployWindows::parse(
+            windows, "metadata.annotations[" + std::string{windows_annotation} + "]");
+    }
+    deployment.deploy_now = commit_in(object.annotation(deploy_now_annotation));
     if (const auto prune = object.annotation(prune_annotation); !prune.empty()) {
         if (prune != "confirm") {
             throw bad(prune_annotation,

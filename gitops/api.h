@@ -8,6 +8,7 @@
 #include "gitops/git/revision.h"
 #include "gitops/history.h"
 #include "gitops/inventory.h"
+#include "gitops/windows/deploy_windows.h"
 #include "kube/object.h"
 
 #include <map>
@@ -132,6 +133,8 @@ struct Deployment {
     std::optional<KubeConfigFrom> kube_config;  ///< none: the cluster of the object itself
     std::string service_account;                ///< whose rights bound it; empty: the default's
     std::string pin;  ///< of its annotations: the commit to deploy; empty: the source's newest
+    DeployWindows windows;       ///< of its annotations
+    std::string deploy_now;      ///< of its annotations: the commit that need not wait for a window
     bool confirm_prune = false;  ///< of its annotations: what it prunes waits for an approval
     std::string prune_approved;  ///< the digest of the list that was approved last
     std::vector<Unsupported> unsupported;

@@ -57,11 +57,12 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
     if (bad) {
         co_await conclude(*work, *bad);
         work->next_full = {};
-        co_return after_failure(*work, deployment.retry_interval);
+        if (!bad->retry) co_return next_look(*work, std::nullopt);
+        co_return next_look(*work, after_failure(*work, deployment.retry_interval));
     }
     work->backoff.reset();
     touch_dependents_of_work(key);
-    co_return work->next_full;
+    co_return next_look(*work, work->next_full);
 }
 
 std::filesystem::path Reconciler::Impl::bases_of(const Key& key) const {
@@ -240,9 +241,39 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
 
 asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::choose_revision(
     Work& work, const Deployment& deployment, std::shared_ptr<Source> source) {
-    if (deployment.pin.empty()) co_return *source->revision;
     const auto key = key_of(source->object);
-    co_return co_await revision_at(key, std::move(source), deployment.pin, work.assembled);
+    work.held.reset();
+    // Whoever pins it says when as well.
+    if (!deployment.pin.empty())
+        co_return co_await revision_at(key, std::move(source), deployment.pin, work.assembled);
+    const auto newest = *source->revision;
+    const auto& applied = work.status.last_applied_revision;
+    if (newest.name == applied || commit_in(newest.name) == deployment.deploy_now) co_return newest;
+    const auto verdict = deployment.windows.at(wall_now());
+    if (verdict.open) co_return newest;
+    work.held = {.revision = newest.name, .until = verdict.until};
+    const auto commit = commit_in(applied);
+    if (commit.empty()) {
+        co_return Outcome{
+            .reason = "OutsideDeployWindow", .message = work.held->to_string(), .retry = false};
+    }
+    co_return co_await revision_at(key, std::move(source), commit, work.assembled);
+}
+
+std::string Work::Held::to_string() const {
+    return revision + " waits for a deploy window" +
+           (until ? ", which opens at " + to_rfc3339(*until) : ", and none will open") +
+           " (kled gitops reconcile --override-window)";
+}
+
+std::optional<SteadyTime> Reconciler::Impl::next_look(const Work& work,
+                                                      std::optional<SteadyTime> planned) {
+    if (!work.held || !work.held->until) return planned;
+    // Clocks are set: what is far away is looked at again on the way.
+    constexpr Duration longest = std::chrono::hours{1};
+    const auto left = std::chrono::ceil<Duration>(*work.held->until - wall_now());
+    const auto then = steady_now() + std::clamp(left, Duration{0}, longest);
+    return planned ? std::min(*planned, then) : then;
 }
 
 asio::awaitable<void> Reconciler::Impl::succeed(Work& work, const git::Revision& revision,
@@ -255,6 +286,7 @@ asio::awaitable<void> Reconciler::Impl::succeed(Work& work, const git::Revision&
         message += "; " + std::to_string(work.prunes_waiting) +
                    " not pruned yet: waiting for `kled gitops approve`";
     }
+    if (work.held) message += "; " + work.held->to_string();
     if (!work.object.annotation(pin_annotation).empty())
         message += "; pinned to it (kled gitops rollback --undo follows the source again)";
     work.status.last_applied_revision = revision.name;

@@ -83,6 +83,13 @@ struct Work : Node {
     SteadyTime next_full{};    ///< when drift is looked for again
     /// Of a revision that is not the source's own, how it was put together.
     std::shared_ptr<AssemblyMemory> assembled = std::make_shared<AssemblyMemory>();
+    /// The newest revision, while it waits for a deploy window.
+    struct Held {
+        std::string revision;
+        std::optional<WallTime> until;  ///< nullopt: no window opens
+        [[nodiscard]] std::string to_string() const;
+    };
+    std::optional<Held> held;
     std::size_t prunes_waiting = 0;  ///< objects, for somebody's approval
 };
 
@@ -236,9 +243,12 @@ struct Reconciler::Impl {
     boost::asio::awaitable<std::optional<Outcome>> deploy(const Key& key, Work& work,
                                                           std::shared_ptr<const Deployment> shared,
                                                           const Seen& seen);
-    /// What is to be deployed: what it is pinned to, else the source's newest.
+    /// What is to be deployed: what it is pinned to, else the source's newest, or outside of its
+    /// windows what it has.
     boost::asio::awaitable<std::variant<git::Revision, Outcome>> choose_revision(
         Work& work, const Deployment& deployment, std::shared_ptr<Source> source);
+    /// `planned`, or before that, when a window opens for what is held.
+    static std::optional<SteadyTime> next_look(const Work& work, std::optional<SteadyTime> planned);
     boost::asio::awaitable<void> succeed(Work& work, const git::Revision& revision,
                                          const Seen& seen);
     boost::asio::awaitable<std::optional<Outcome>> hand_over(kube::Target& target, Work& work,

@@ -1,0 +1,98 @@
+// Kustomizations that may change at certain times only, in an embedded API.
+#include "gitops/annotations.h"
+#include "gitops/cluster_world.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace kled::gitops {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::string windows{windows_annotation};
+constexpr auto never = R"([{schedule: "* * * * *", duration: 1m, kind: deny}])";
+
+/// A window that denies, and ends `left` from now.
+std::string denied_for(std::chrono::seconds left) {
+    using namespace std::chrono;
+    const auto now = floor<seconds>(system_clock::now());
+    const auto begin = floor<minutes>(now) - minutes{1};
+    const hh_mm_ss time{begin - floor<days>(begin)};
+    return "[{schedule: \"" + std::to_string(time.minutes().count()) + " " +
+           std::to_string(time.hours().count()) +
+           " * * *\", duration: " + std::to_string((now + left - begin).count()) +
+           "s, kind: deny}]";
+}
+
+struct WindowsMode : ::testing::Test {
+    std::string commit(const std::string& value) {
+        return world.repository.commit(
+            {{"apps/ns.yaml", world.web()}, {"apps/a.yaml", world.config("a", value)}});
+    }
+    std::string ready_message() { return world.conditions("apps").find("Ready")->message; }
+    testing::ClusterWorld world;
+};
+
+TEST_F(WindowsMode, ANewRevisionWaitsAndTheOldOneIsKept) {
+    const auto first = commit("1");
+    world.start_cluster();
+    world.apply_repository();
+    world.apply_kustomization("apps");
+    ASSERT_TRUE(world.applied("apps", first));
+
+    world.annotate_object("ks/apps", {{windows, never}});
+    const auto second = commit("2");
+    ASSERT_TRUE(world.fetched(second));
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_TRUE(world.applied("apps", first));
+    EXPECT_THAT(ready_message(), HasSubstr("; main@sha1:" + second +
+                                           " waits for a deploy window, and none will open"));
+    world.apply(world.config("a", "by hand"));
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_EQ(world.value("a"), "1") << "drift is no news";
+
+    // Let in by name: this one and no later one, also after another start.
+    world.annotate_object("ks/apps", {{std::string{deploy_now_annotation}, second}});
+    ASSERT_TRUE(world.applied("apps", second));
+    const auto third = commit("3");
+    ASSERT_TRUE(world.fetched(third));
+    world.stop_reconciler();
+    world.start_cluster();
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_TRUE(world.applied("apps", second));
+    EXPECT_EQ(world.value("a"), "2");
+
+    world.annotate_object("ks/apps", {{windows, ""}});
+    EXPECT_TRUE(world.applied("apps", third));
+}
+
+TEST_F(WindowsMode, WhatWaitsComesWhenTheWindowOpens) {
+    const auto first = commit("1");
+    world.start_cluster();
+    world.apply_repository();
+    ASSERT_TRUE(world.fetched(first));
+    world.apply_kustomization("apps");
+    ASSERT_TRUE(world.applied("apps", first));
+    const auto second = commit("2");
+    world.annotate_object("ks/apps", {{windows, denied_for(std::chrono::seconds{5})}});
+    ASSERT_TRUE(world.fetched(second));
+    EXPECT_EQ(world.value("a"), "1");
+    EXPECT_TRUE(world.applied("apps", second)) << "nobody asks for it";
+}
+
+TEST_F(WindowsMode, NothingAtAllComesBeforeAWindowOpens) {
+    commit("1");
+    world.start_cluster();
+    world.apply_repository();
+    world.apply_kustomization(
+        "apps", "{" + windows + ": '[{schedule: \"* * * * *\", duration: 1m, kind: deny}]'}");
+    EXPECT_THAT(world.says("apps", "Ready", "OutsideDeployWindow"), HasSubstr("none will open"));
+    EXPECT_EQ(world.value("a"), "absent");
+    world.annotate_object("ks/apps", {{windows, "[{schedule: '61 * * * *', duration: 1h}]"}});
+    EXPECT_THAT(world.says("apps", "Stalled", "InvalidSpec"),
+                HasSubstr("metadata.annotations[gitops.kled.io/deploy-windows][0].schedule: "));
+}
+
+}  // namespace
+}  // namespace kled::gitops
