@@ -48,6 +48,7 @@ stdenv.mkDerivation {
       ../cli
       ../manifests
       ../tests
+      ../docs/dependencies.md # what programs may need, for the test of layers
     ];
   };
 
