@@ -118,8 +118,15 @@ Cron Cron::parse(std::string_view text) {
             "(\"0 22 * * 1-5\")");
     }
     Cron cron;
-    read_field(minute_field, fields[0], [&](std::size_t i) { cron.minutes_.set(i); });
-    read_field(hour_field, fields[1], [&](std::size_t i) { cron.hours_.set(i); });
+    std::bitset<60> minutes;
+    std::bitset<24> hours;
+    read_field(minute_field, fields[0], [&](std::size_t i) { minutes.set(i); });
+    read_field(hour_field, fields[1], [&](std::size_t i) { hours.set(i); });
+    for (int hour = 0; hour < 24; ++hour)
+        for (int minute = 0; minute < 60; ++minute)
+            if (hours.test(static_cast<std::size_t>(hour)) &&
+                minutes.test(static_cast<std::size_t>(minute)))
+                cron.times_.push_back(chr::hours{hour} + chr::minutes{minute});
     cron.any_day_ = read_field(day_field, fields[2], [&](std::size_t i) { cron.days_.set(i); });
     read_field(month_field, fields[3], [&](std::size_t i) { cron.months_.set(i); });
     cron.any_weekday_ =
@@ -135,24 +142,45 @@ bool Cron::includes(chr::local_days day) const {
     return any_day_ || any_weekday_ ? by_day && by_weekday : by_day || by_weekday;
 }
 
-std::vector<chr::sys_seconds> Cron::moments(chr::local_days day, const TimeZone& zone) const {
-    std::vector<chr::sys_seconds> result;
-    if (!includes(day)) return result;
+namespace {
+
+/// When that day begins, if it has one offset and so have those beside it.
+std::optional<chr::sys_seconds> steady_midnight(chr::local_days day, const TimeZone& zone) {
     const chr::sys_seconds as_utc{day.time_since_epoch()};
     const auto offset = zone.steady_offset(as_utc - chr::hours{27}, as_utc + chr::hours{51});
-    for (std::size_t hour = 0; hour < hours_.size(); ++hour) {
-        if (!hours_.test(hour)) continue;
-        for (std::size_t minute = 0; minute < minutes_.size(); ++minute) {
-            if (!minutes_.test(minute)) continue;
-            const auto time = chr::hours{hour} + chr::minutes{minute};
-            if (offset) {
-                result.push_back(as_utc + time - *offset);
-                continue;
-            }
-            for (const auto moment : zone.moments(day + chr::seconds{time}))
-                result.push_back(moment);
-        }
+    return offset ? std::optional{as_utc - *offset} : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<chr::sys_seconds> Cron::first_after(chr::sys_seconds after, chr::local_days day,
+                                                  const TimeZone& zone) const {
+    if (!includes(day)) return std::nullopt;
+    if (const auto midnight = steady_midnight(day, zone)) {
+        const auto time = std::ranges::upper_bound(times_, after - *midnight);
+        return time == times_.end() ? std::nullopt : std::optional{*midnight + *time};
     }
+    const auto all = moments(day, zone);
+    const auto first = std::ranges::upper_bound(all, after);
+    return first == all.end() ? std::nullopt : std::optional{*first};
+}
+
+std::optional<chr::sys_seconds> Cron::last_until(chr::sys_seconds until, chr::local_days day,
+                                                 const TimeZone& zone) const {
+    if (!includes(day)) return std::nullopt;
+    if (const auto midnight = steady_midnight(day, zone)) {
+        const auto after = std::ranges::upper_bound(times_, until - *midnight);
+        return after == times_.begin() ? std::nullopt : std::optional{*midnight + *(after - 1)};
+    }
+    const auto all = moments(day, zone);
+    const auto after = std::ranges::upper_bound(all, until);
+    return after == all.begin() ? std::nullopt : std::optional{*(after - 1)};
+}
+
+std::vector<chr::sys_seconds> Cron::moments(chr::local_days day, const TimeZone& zone) const {
+    std::vector<chr::sys_seconds> result;
+    for (const auto time : times_)
+        for (const auto moment : zone.moments(day + chr::seconds{time})) result.push_back(moment);
     std::ranges::sort(result);
     return result;
 }
@@ -171,9 +199,8 @@ std::optional<chr::sys_seconds> Cron::next(chr::sys_seconds after, const TimeZon
     for (int i = 0; i < days_limit; ++i, day += chr::days{1}) {
         // Clocks that are set back around midnight show times of the next day first.
         const bool decided = found.has_value();
-        const auto all = moments(day, zone);
-        const auto first = std::ranges::upper_bound(all, after);
-        if (first != all.end() && (!found || *first < *found)) found = *first;
+        const auto first = first_after(after, day, zone);
+        if (first && (!found || *first < *found)) found = first;
         if (decided) break;
     }
     return found;
@@ -185,11 +212,8 @@ std::optional<chr::sys_seconds> Cron::last(chr::sys_seconds until, chr::seconds 
     const auto earliest = day_at(until - within, zone) - chr::days{1};
     for (auto day = day_at(until, zone) + chr::days{1}; day >= earliest; day -= chr::days{1}) {
         const bool decided = found.has_value();
-        const auto all = moments(day, zone);
-        const auto after = std::ranges::upper_bound(all, until);
-        if (after != all.begin() && *(after - 1) > until - within &&
-            (!found || *(after - 1) > *found))
-            found = *(after - 1);
+        const auto last = last_until(until, day, zone);
+        if (last && *last > until - within && (!found || *last > *found)) found = last;
         if (decided) break;
     }
     return found;

@@ -31,13 +31,19 @@ public:
 
 private:
     [[nodiscard]] bool includes(std::chrono::local_days day) const;
-    /// All of a day's, ascending.
+    /// The first of a day's after `after`.
+    [[nodiscard]] std::optional<std::chrono::sys_seconds> first_after(
+        std::chrono::sys_seconds after, std::chrono::local_days day, const TimeZone& zone) const;
+    /// The last of a day's that is not after `until`.
+    [[nodiscard]] std::optional<std::chrono::sys_seconds> last_until(std::chrono::sys_seconds until,
+                                                                     std::chrono::local_days day,
+                                                                     const TimeZone& zone) const;
+    /// All of a day's on which clocks are set, ascending.
     [[nodiscard]] std::vector<std::chrono::sys_seconds> moments(std::chrono::local_days day,
                                                                 const TimeZone& zone) const;
 
-    std::bitset<60> minutes_;
-    std::bitset<24> hours_;
-    std::bitset<32> days_;  // from 1
+    std::vector<std::chrono::minutes> times_;  // of a day, ascending
+    std::bitset<32> days_;                     // from 1
     std::bitset<13> months_;
     std::bitset<7> weekdays_;  // from Sunday
     bool any_day_ = false;
