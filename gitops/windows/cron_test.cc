@@ -141,22 +141,20 @@ TEST(Cron, AgreesWithTheClockMinuteByMinute) {
           Case{"America/Nuuk", utc(2026, 3, 28)}, Case{"America/Nuuk", utc(2026, 10, 24)},
           Case{"America/Havana", utc(2026, 10, 31)}, Case{"Pacific/Apia", utc(2011, 12, 29)}}) {
         const auto zone = TimeZone::load(name);
-        const auto to = from + 72h;
-        // Two each: to look at every minute takes its time.
-        const std::size_t turn = round++;
-        for (const auto* text : {texts[turn % texts.size()], texts[(turn + 3) % texts.size()]}) {
-            const auto wanted = looked_up(text, from, to, zone);
-            const auto cron = Cron::parse(text);
-            std::set<chr::sys_seconds> forwards;
-            for (auto at = cron.next(from - 1s, zone); at && *at < to; at = cron.next(*at, zone))
-                forwards.insert(*at);
-            EXPECT_EQ(forwards, wanted) << name << " " << text;
-            std::set<chr::sys_seconds> backwards;
-            for (auto at = cron.last(to - 1s, 48h, zone); at && *at >= from;
-                 at = cron.last(*at - 1s, 48h, zone))
-                backwards.insert(*at);
-            EXPECT_EQ(backwards.size(), wanted.size()) << name << " " << text;
-        }
+        const auto to = from + 48h;
+        // One each: to look at every minute takes its time.
+        const auto* const text = texts[round++ % texts.size()];
+        const auto wanted = looked_up(text, from, to, zone);
+        const auto cron = Cron::parse(text);
+        std::set<chr::sys_seconds> forwards;
+        for (auto at = cron.next(from - 1s, zone); at && *at < to; at = cron.next(*at, zone))
+            forwards.insert(*at);
+        EXPECT_EQ(forwards, wanted) << name << " " << text;
+        std::set<chr::sys_seconds> backwards;
+        for (auto at = cron.last(to - 1s, 48h, zone); at && *at >= from;
+             at = cron.last(*at - 1s, 48h, zone))
+            backwards.insert(*at);
+        EXPECT_EQ(backwards.size(), wanted.size()) << name << " " << text;
     }
 }
 
