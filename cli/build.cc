@@ -12,14 +12,19 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
+#include <thread>
+#include <vector>
 
 namespace kled::cli {
 
@@ -30,7 +35,7 @@ using kustomize::DiskFiles;
 using Clock = std::chrono::steady_clock;
 
 struct Build {
-    std::string directory = ".";
+    std::vector<std::string> directories{"."};
     std::string reorder = "legacy";
     std::string load_restrictor = "LoadRestrictionsRootOnly";
     std::string output_file;
@@ -77,28 +82,31 @@ double milliseconds(std::chrono::nanoseconds time) {
     return std::chrono::duration<double, std::milli>{time}.count();
 }
 
-void print_stats(const kustomize::BuildResult& result, std::chrono::nanoseconds printing,
-                 const CountedFiles& files) {
-    const auto line = [](const std::string& name, std::chrono::nanoseconds time) {
-        std::cerr << std::left << std::setw(24) << name << std::right << std::setw(10) << std::fixed
-                  << std::setprecision(2) << milliseconds(time) << " ms\n";
+std::string stats_of(const kustomize::BuildResult& result, std::chrono::nanoseconds printing,
+                     const CountedFiles& files) {
+    std::ostringstream text;
+    const auto line = [&](const std::string& name, std::chrono::nanoseconds time) {
+        text << std::left << std::setw(24) << name << std::right << std::setw(10) << std::fixed
+             << std::setprecision(2) << milliseconds(time) << " ms\n";
     };
     for (const auto& phase : result.phases) line(phase.name, phase.time);
     line("print", printing);
-    std::cerr << result.objects.size() << " objects, " << files.read_files << " files of "
-              << files.read_bytes << " bytes read, " << files.looked_up << " paths looked up\n";
+    text << result.objects.size() << " objects, " << files.read_files << " files of "
+         << files.read_bytes << " bytes read, " << files.looked_up << " paths looked up\n";
+    return text.str();
 }
 
+/// Of one directory: a YAML stream, JSON objects with commas between them, or names.
 std::string as_text(const std::vector<const kube::Object*>& objects, Output output) {
     std::string text;
-    if (output == Output::json) {
-        kube::json::array items;
-        for (const auto* object : objects) items.emplace_back(object->fields());
-        const kube::json::object list{
-            {"apiVersion", "v1"}, {"kind", "List"}, {"items", std::move(items)}};
-        return kube::to_json(list) + "\n";
+    for (const auto* object : objects) {
+        if (output == Output::name) {
+            text += object->id().to_string() + "\n";
+            continue;
+        }
+        if (!text.empty()) text += ",";
+        text += kube::to_json(object->fields());
     }
-    for (const auto* object : objects) text += object->id().to_string() + "\n";
     return text;
 }
 
@@ -114,6 +122,20 @@ std::string as_text(const kustomize::Builder::Result& result, Output output) {
     std::vector<const kube::Object*> objects;
     for (const auto& object : result.objects) objects.push_back(&object->loaded().object);
     return as_text(objects, output);
+}
+
+/// The texts of all directories as one: one stream, one List.
+std::string joined(const std::vector<std::string>& texts, Output output) {
+    const std::string between = output == Output::yaml   ? "---\n"
+                                : output == Output::json ? ","
+                                                         : "";
+    std::string all;
+    for (const auto& text : texts) {
+        if (!all.empty() && !text.empty()) all += between;
+        all += text;
+    }
+    if (output != Output::json) return all;
+    return R"({"apiVersion":"v1","kind":"List","items":[)" + all + "]}\n";
 }
 
 void print(const std::string& text, const Build& flags) {
@@ -165,40 +187,102 @@ void warn(const std::vector<std::string>& warnings) {
     for (const auto& warning : warnings) std::cerr << "warning: " << warning << '\n';
 }
 
-void build_once(const Build& flags) {
+/// What building one directory gave.
+struct Built {
+    std::string text;
+    std::vector<std::string> warnings;
+    std::string stats;
+    std::exception_ptr error;
+};
+
+Built build_directory(const Build& flags, const std::string& named) {
     Setup setup{flags};
     const DiskFiles disk;
     std::shared_ptr<const kustomize::Files> other;
     std::string directory;
-    const auto remote = kustomize::RepositoryUrl::parse(flags.directory);
-    if (remote && setup.options.remotes != nullptr &&
-        !std::filesystem::is_directory(flags.directory)) {
+    const auto remote = kustomize::RepositoryUrl::parse(named);
+    if (remote && setup.options.remotes != nullptr && !std::filesystem::is_directory(named)) {
         other = setup.options.remotes->repository(*remote);
         directory = remote->directory;
     } else {
-        directory = DiskFiles::path_of(flags.directory);
+        directory = DiskFiles::path_of(named);
     }
     const CountedFiles files{other ? *other : disk};
     const auto result = kustomize::build(files, directory, setup.options);
-    warn(result.warnings);
     const auto start = Clock::now();
-    print(as_text(result, flags.output), flags);
-    if (flags.stats) print_stats(result, Clock::now() - start, files);
+    Built built;
+    built.text = as_text(result, flags.output);
+    if (flags.stats) built.stats = stats_of(result, Clock::now() - start, files);
+    built.warnings = result.warnings;
+    return built;
+}
+
+/// All of them, as many at a time as there are processors; the results stand in the order the
+/// directories were named.
+std::vector<Built> build_directories(const Build& flags) {
+    std::vector<Built> all(flags.directories.size());
+    std::atomic<std::size_t> next = 0;
+    const auto work = [&] {
+        for (auto i = next++; i < all.size(); i = next++) {
+            try {
+                all[i] = build_directory(flags, flags.directories[i]);
+            } catch (...) {
+                all[i].error = std::current_exception();
+            }
+        }
+    };
+    const auto wanted = std::min<std::size_t>(all.size(), std::thread::hardware_concurrency());
+    std::vector<std::jthread> others;
+    for (std::size_t i = 1; i < wanted; ++i) others.emplace_back(work);
+    work();
+    others.clear();
+    return all;
+}
+
+/// What is wrong with any of them is one error: half of a result is none.
+void stop_on_errors(const std::vector<Built>& all) {
+    std::optional<Error> first;
+    std::string text;
+    for (const auto& built : all) {
+        if (!built.error) continue;
+        try {
+            std::rethrow_exception(built.error);
+        } catch (const Error& error) {
+            if (!first) first = error;
+            text += (text.empty() ? "" : "\n") + std::string{error.what()};
+        }
+    }
+    if (first) throw Error{first->kind(), text};
+}
+
+void build_once(const Build& flags) {
+    const auto all = build_directories(flags);
+    for (const auto& built : all) warn(built.warnings);
+    stop_on_errors(all);
+    std::vector<std::string> texts;
+    for (const auto& built : all) texts.push_back(built.text);
+    print(joined(texts, flags.output), flags);
+    for (std::size_t i = 0; i < all.size() && flags.stats; ++i) {
+        if (all.size() > 1) std::cerr << flags.directories[i] << ":\n";
+        std::cerr << all[i].stats;
+    }
 }
 
 /// Builds again after each change of a file it hangs on, until it is interrupted.
 [[noreturn]] void build_and_watch(const Build& flags) {
+    if (flags.directories.size() != 1)
+        throw Error{ErrorKind::invalid, "--watch builds one directory"};
     Setup setup{flags};
     const DiskFiles disk;
     Watch watch;
-    kustomize::Builder builder{DiskFiles::path_of(flags.directory), setup.options};
+    kustomize::Builder builder{DiskFiles::path_of(flags.directories.front()), setup.options};
     std::optional<std::string> printed;
     for (;;) {
         const auto start = Clock::now();
         try {
             const auto& result = builder.build(disk);
             const auto built = Clock::now() - start;
-            auto text = as_text(result, flags.output);
+            auto text = joined({as_text(result, flags.output)}, flags.output);
             const auto rendered = Clock::now() - start;
             if (text != printed) {
                 if (printed && flags.output_file.empty() && flags.output == Output::yaml)
@@ -226,14 +310,15 @@ void add_build(CLI::App& app, Globals&) {
     auto flags = std::make_shared<Build>();
     auto* build = app.add_subcommand(
         "build",
-        "Print the objects of a kustomization, as kustomize build does\n\n"
+        "Print the objects of kustomizations, as kustomize build does\n\n"
         "Examples:\n"
         "  kled build overlays/dev\n"
         "  kled build overlays/dev -o name          which objects\n"
+        "  kled build overlays/*                    all of them, side by side\n"
         "  kled build overlays/dev --reorder none   in the order the files name them\n"
         "  kled build overlays/dev --watch --output dev.yaml\n"
         "  kled build 'https://github.com/org/repo//overlays/dev?ref=v1'");
-    build->add_option("directory", flags->directory, "Where kustomization.yaml is")
+    build->add_option("directory", flags->directories, "Where kustomization.yaml is")
         ->capture_default_str();
     const auto one_of = [build](const std::string& flag, std::string& value, const char* says,
                                 const std::vector<std::string>& values) {

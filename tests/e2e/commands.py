@@ -107,6 +107,20 @@ class Commands:
         (folder / "top").mkdir()
         (folder / "top/kustomization.yaml").write_text("resources: []\n")
         self.run("build", folder / "top/kustomization.yaml", status=ABSENT, says=["a file; name the directory", str(folder / "top")])
+        (folder / "top/kustomization.yaml").write_text("resources: [absent.yaml]\n")
+        (folder / "other").mkdir()
+        (folder / "other/kustomization.yaml").write_text("resources: [missing.yaml]\n")
+        self.run("build", folder / "top", folder / "other", status=WRONG, says=["absent.yaml", "missing.yaml"])
+        self.run("build", folder / "top", folder / "other", "--watch", status=WRONG, says="one directory")
+        for name in ("top", "other"):
+            (folder / name / "kustomization.yaml").write_text(
+                f"configMapGenerator:\n- name: {name}\n  options: {{disableNameSuffixHash: true}}\n")
+        if self.run("build", folder / "top", folder / "other") != \
+                self.run("build", folder / "top") + "---\n" + self.run("build", folder / "other"):
+            raise Failure("two directories are not what each of them is")
+        names = [item["metadata"]["name"] for item in json.loads(self.run("build", folder / "other", folder / "top", "-o", "json"))["items"]]
+        if names != ["other", "top"]:
+            raise Failure(f"two directories in the order they were named: {names}")
         agent = folder / "agent"
         agent.mkdir()
         (agent / "agent.json").write_text("{}")
