@@ -135,7 +135,12 @@ GitRepository GitRepository::from_object(kube::Object object) {
         result.verify = std::move(wanted);
     }
     result.unsupported = spec.unsupported({"serviceAccountName"});
-    if (const auto provider = spec.text("provider"); !provider.empty() && provider != "generic")
+    const auto provider = spec.text("provider");
+    result.github_app = provider == "github";
+    if (result.github_app && result.secret_name.empty())
+        throw spec.bad("secretRef",
+                       "is required where `provider` is github: a GitHub App's Secret");
+    if (!provider.empty() && provider != "generic" && !result.github_app)
         result.unsupported.push_back({"spec.provider: " + provider});
     result.object = std::move(object);
     return result;

@@ -64,6 +64,7 @@ struct GitRepository {
     std::optional<Verify> verify;
     std::string secret_name;  ///< empty: none
     std::string proxy_secret_name;
+    bool github_app = false;  ///< the Secret is a GitHub App's
     Duration interval{};
     Duration timeout{60'000};
     bool suspend = false;

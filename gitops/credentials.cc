@@ -3,14 +3,18 @@
 #include "base/error.h"
 #include "gitops/secret_data.h"
 
+#include <optional>
+
 namespace kled::gitops {
 
 namespace asio = boost::asio;
 
-asio::awaitable<git::Access> read_access(kube::Client& client, const GitRepository& repository) {
+asio::awaitable<git::Access> read_access(kube::Client& client, GitHubApps& github,
+                                         const GitRepository& repository) {
     git::Access access;
     access.timeout = repository.timeout;
     const std::string ns{repository.object.ns()};
+    std::optional<GitHubApp> app;
     if (!repository.secret_name.empty()) {
         const auto data = co_await read_secret(client, ns, repository.secret_name);
         access.user = data.text({"username"});
@@ -25,6 +29,12 @@ asio::awaitable<git::Access> read_access(kube::Client& client, const GitReposito
             throw Error{ErrorKind::invalid, "Secret " + ns + "/" + repository.secret_name +
                                                 ": tls.crt and tls.key belong together"};
         }
+        if (repository.github_app) {
+            app = GitHubApp::from_secret(data);
+        } else if (GitHubApp::is_in(data)) {
+            throw Error{ErrorKind::invalid, "Secret " + ns + "/" + repository.secret_name +
+                                                " is a GitHub App's: set spec.provider to github"};
+        }
     }
     if (!repository.proxy_secret_name.empty()) {
         const auto data = co_await read_secret(client, ns, repository.proxy_secret_name);
@@ -34,6 +44,7 @@ asio::awaitable<git::Access> read_access(kube::Client& client, const GitReposito
             !user.empty() && scheme != std::string::npos)
             access.proxy.insert(scheme + 3, user + ":" + data.text({"password"}) + "@");
     }
+    if (app) co_await github.sign_in(*app, access);
     co_return access;
 }
 

@@ -3,6 +3,7 @@
 
 #include "gitops/api.h"
 #include "gitops/git/access.h"
+#include "gitops/github_app.h"
 #include "kube/client.h"
 
 #include <boost/asio/awaitable.hpp>
@@ -10,9 +11,10 @@
 namespace kled::gitops {
 
 /// Reads `spec.secretRef` (Flux's keys: username, password, bearerToken, identity, known_hosts,
-/// ca.crt, tls.crt, tls.key and their older names) and `spec.proxySecretRef` (address, username,
-/// password). Error(not_found) when a Secret is not there, Error(invalid) when it cannot be used.
-boost::asio::awaitable<git::Access> read_access(kube::Client& client,
+/// ca.crt, tls.crt, tls.key and their older names; of a GitHub App, whose token is then there) and
+/// `spec.proxySecretRef` (address, username, password). Error(not_found) when a Secret is not
+/// there, Error(invalid) when it cannot be used; for an App also GitHubApps::sign_in's.
+boost::asio::awaitable<git::Access> read_access(kube::Client& client, GitHubApps& github,
                                                 const GitRepository& repository);
 
 }  // namespace kled::gitops

@@ -156,7 +156,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
 }
 
 asio::awaitable<git::Access> Reconciler::Impl::access_of(const GitRepository& repository) {
-    auto access = co_await read_access(client, repository);
+    auto access = co_await read_access(client, github_apps, repository);
     access.local_repositories = options.local_repositories;
     access.own_ssh_configuration = !options.local_repositories || access.ssh_identity;
     co_return access;

@@ -8,6 +8,7 @@
 #include "gitops/build.h"
 #include "gitops/destinations.h"
 #include "gitops/git/mirror.h"
+#include "gitops/github_app.h"
 #include "gitops/inputs.h"
 #include "gitops/reconciler.h"
 #include "gitops/schedule.h"
@@ -129,6 +130,7 @@ struct Reconciler::Impl {
     Events& events;
     Options options;
     Destinations destinations;
+    GitHubApps github_apps{loop};
     Schedule schedule;
     std::map<Key, std::shared_ptr<Source>> sources;
     std::map<Key, std::shared_ptr<Work>> works;
