@@ -23,6 +23,7 @@ namespace {
 
 constexpr int redirect_limit = 5;
 constexpr std::size_t error_text_limit = 300;
+const std::string references = "/info/refs";
 
 /// Drives coroutines to their end on the calling thread, within the limits of a transfer.
 class Loop {
@@ -83,17 +84,15 @@ public:
     void close() override { client_.reset(); }
 
     /// GET or POST below the repository; the answer is a stream with status 200.
-    net::StreamResponse exchange(const std::string& method, const std::string& path,
-                                 std::string body);
+    net::StreamResponse exchange(bool discovery, const std::string& service, std::string body);
     std::optional<std::string> next(net::BodyStream& body) { return loop_.wait(body.next()); }
 
 private:
     void connect(std::string_view url);
-    net::Request request(const std::string& method, const std::string& path,
-                         const std::string& body) const;
+    net::Request request(bool discovery, const std::string& service, const std::string& body) const;
     [[noreturn]] void refuse(net::StreamResponse& response, const std::string& where);
     /// Takes `location` as the repository's address from now on.
-    void follow(std::string_view location, const std::string& path);
+    void follow(std::string_view location);
 
     Transfer& transfer_;
     Loop loop_;
@@ -104,10 +103,11 @@ private:
 
 class HttpStream : public Stream {
 public:
-    HttpStream(HttpSubtransport& owner, bool discovery) : owner_{owner}, discovery_{discovery} {}
+    HttpStream(HttpSubtransport& owner, std::string service, bool discovery)
+        : owner_{owner}, service_{std::move(service)}, discovery_{discovery} {}
 
     std::size_t read(char* buffer, std::size_t size) override {
-        if (!answer_) answer_ = send();
+        if (!answer_) answer_ = owner_.exchange(discovery_, service_, std::move(request_));
         while (offset_ == piece_.size()) {
             auto next = owner_.next(*answer_->body);
             if (!next) return 0;
@@ -123,12 +123,8 @@ public:
     void write(std::string_view bytes) override { request_ += bytes; }
 
 private:
-    net::StreamResponse send() {
-        if (!discovery_) return owner_.exchange("POST", "/git-upload-pack", std::move(request_));
-        return owner_.exchange("GET", "/info/refs?service=git-upload-pack", {});
-    }
-
     HttpSubtransport& owner_;
+    std::string service_;  // "git-upload-pack", "git-receive-pack"
     bool discovery_;
     std::string request_;
     std::optional<net::StreamResponse> answer_;
@@ -138,14 +134,12 @@ private:
 
 std::shared_ptr<Stream> HttpSubtransport::open(const std::string& url,
                                                git_smart_service_t service) {
-    switch (service) {
-        case GIT_SERVICE_UPLOADPACK_LS:
-            connect(url);
-            given_origin_ = origin_of(url_);
-            return std::make_shared<HttpStream>(*this, true);
-        case GIT_SERVICE_UPLOADPACK: return std::make_shared<HttpStream>(*this, false);
-        default: throw Error{ErrorKind::internal, "git: kled does not push"};
+    const bool discovery = lists_references(service);
+    if (discovery) {
+        connect(url);
+        given_origin_ = origin_of(url_);
     }
+    return std::make_shared<HttpStream>(*this, program_of(service), discovery);
 }
 
 void HttpSubtransport::connect(std::string_view url) {
@@ -163,15 +157,16 @@ void HttpSubtransport::connect(std::string_view url) {
     client_.emplace(loop_.executor(), url_, std::move(options));
 }
 
-net::Request HttpSubtransport::request(const std::string& method, const std::string& path,
+net::Request HttpSubtransport::request(bool discovery, const std::string& service,
                                        const std::string& body) const {
     net::Request result;
-    result.method = method;
-    result.target = url_.target + path;
+    result.method = discovery ? "GET" : "POST";
+    result.target =
+        url_.target + (discovery ? references + ("?service=" + service) : "/" + service);
     result.body = body;
-    if (method == "POST") {
-        result.headers.set("Content-Type", "application/x-git-upload-pack-request");
-        result.headers.set("Accept", "application/x-git-upload-pack-result");
+    if (!discovery) {
+        result.headers.set("Content-Type", "application/x-" + service + "-request");
+        result.headers.set("Accept", "application/x-" + service + "-result");
     }
     if (origin_of(url_) != given_origin_) return result;
     const auto& access = transfer_.access;
@@ -186,22 +181,21 @@ net::Request HttpSubtransport::request(const std::string& method, const std::str
     return result;
 }
 
-net::StreamResponse HttpSubtransport::exchange(const std::string& method, const std::string& path,
+net::StreamResponse HttpSubtransport::exchange(bool discovery, const std::string& service,
                                                std::string body) {
-    const bool discovery = method == "GET";
     for (int redirects = 0;; ++redirects) {
-        auto response = loop_.wait(client_->open(request(method, path, body)));
+        auto response = loop_.wait(client_->open(request(discovery, service, body)));
         const auto where = url_.host + url_.target;
         const bool redirect = response.status == 301 || response.status == 302 ||
                               response.status == 307 || response.status == 308;
         if (redirect && discovery && redirects < redirect_limit) {
-            follow(response.headers.get("Location"), path);
+            follow(response.headers.get("Location"));
             continue;
         }
         if (response.status != 200) refuse(response, where);
         const auto type = response.headers.get("Content-Type");
-        const std::string_view expected = discovery ? "application/x-git-upload-pack-advertisement"
-                                                    : "application/x-git-upload-pack-result";
+        const auto expected =
+            "application/x-" + service + (discovery ? "-advertisement" : "-result");
         if (!type.starts_with(expected)) {
             throw Error{ErrorKind::invalid,
                         where + " is no Git server that kled can read: it answers '" +
@@ -211,10 +205,10 @@ net::StreamResponse HttpSubtransport::exchange(const std::string& method, const 
     }
 }
 
-void HttpSubtransport::follow(std::string_view location, const std::string& path) {
+void HttpSubtransport::follow(std::string_view location) {
     std::string target{location};
     if (target.starts_with('/')) target = origin_of(url_) + target;
-    const auto end = target.rfind(path.substr(0, path.find('?')));
+    const auto end = target.rfind(references);
     if (end == std::string::npos) {
         throw Error{ErrorKind::invalid, url_.host + url_.target + " redirects to '" + target +
                                             "', which is no Git repository"};

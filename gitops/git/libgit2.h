@@ -26,6 +26,8 @@ using BlobPtr = std::unique_ptr<git_blob, Freed<git_blob_free>>;
 using ReferencePtr = std::unique_ptr<git_reference, Freed<git_reference_free>>;
 using OdbPtr = std::unique_ptr<git_odb, Freed<git_odb_free>>;
 using PackbuilderPtr = std::unique_ptr<git_packbuilder, Freed<git_packbuilder_free>>;
+using SignaturePtr = std::unique_ptr<git_signature, Freed<git_signature_free>>;
+using TreeEntryPtr = std::unique_ptr<git_tree_entry, Freed<git_tree_entry_free>>;
 using RevwalkPtr = std::unique_ptr<git_revwalk, Freed<git_revwalk_free>>;
 
 /// Starts the library once, with small caches and without the configuration of user and machine.

@@ -98,7 +98,7 @@ std::string quoted(const std::string& word) {
 
 class SshStream : public Stream {
 public:
-    SshStream(const std::string& url, Transfer& transfer);
+    SshStream(const std::string& url, const std::string& program, Transfer& transfer);
     std::size_t read(char* buffer, std::size_t size) override;
     void write(std::string_view bytes) override;
 
@@ -116,7 +116,8 @@ private:
     bool received_ = false;
 };
 
-SshStream::SshStream(const std::string& url, Transfer& transfer) : transfer_{transfer} {
+SshStream::SshStream(const std::string& url, const std::string& program, Transfer& transfer)
+    : transfer_{transfer} {
     const auto address = parse_address(url);
     const auto& access = transfer.access;
     host_ = address.host;
@@ -154,7 +155,7 @@ SshStream::SshStream(const std::string& url, Transfer& transfer) : transfer_{tra
     if (!address.port.empty()) argv.insert(argv.end(), {"-p", address.port});
     argv.insert(argv.end(),
                 {"--", address.user.empty() ? address.host : address.user + "@" + address.host,
-                 "git-upload-pack " + quoted(address.path)});
+                 program + " " + quoted(address.path)});
     const Process::Options pipes{.pipe_stdin = true, .pipe_stdout = true, .pipe_stderr = true};
     process_ = Process::start({.argv = std::move(argv), .env = {}, .directory = {}}, pipes);
 }
@@ -245,16 +246,13 @@ public:
     explicit SshSubtransport(Transfer& transfer) : transfer_{transfer} {}
 
     std::shared_ptr<Stream> open(const std::string& url, git_smart_service_t service) override {
-        switch (service) {
-            case GIT_SERVICE_UPLOADPACK_LS:
-                stream_ = std::make_shared<SshStream>(url, transfer_);
-                return stream_;
-            case GIT_SERVICE_UPLOADPACK:
-                if (stream_) return stream_;
-                throw Error{ErrorKind::internal,
-                            "git: upload-pack before its references were listed"};
-            default: throw Error{ErrorKind::internal, "git: kled does not push"};
+        if (lists_references(service)) {
+            stream_ = std::make_shared<SshStream>(url, program_of(service), transfer_);
+        } else if (!stream_) {
+            throw Error{ErrorKind::internal,
+                        "git: " + program_of(service) + " before its references were listed"};
         }
+        return stream_;
     }
     void close() override { stream_.reset(); }
 

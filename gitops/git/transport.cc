@@ -142,6 +142,15 @@ void Transfer::check_limits() const {
     }
 }
 
+std::string program_of(git_smart_service_t service) {
+    const bool push = service == GIT_SERVICE_RECEIVEPACK_LS || service == GIT_SERVICE_RECEIVEPACK;
+    return push ? "git-receive-pack" : "git-upload-pack";
+}
+
+bool lists_references(git_smart_service_t service) {
+    return service == GIT_SERVICE_UPLOADPACK_LS || service == GIT_SERVICE_RECEIVEPACK_LS;
+}
+
 Protocol protocol_of(std::string_view url, const Access& access) {
     if (url.starts_with("https://") || url.starts_with("http://")) return Protocol::http;
     if (url.starts_with("ssh://")) return Protocol::ssh;

@@ -18,7 +18,7 @@
 
 namespace kled::gitops::git {
 
-/// One fetch: its limits, and the failure that libgit2 can only pass on as -1.
+/// One fetch or push: its limits, and the failure that libgit2 can only pass on as -1.
 struct Transfer {
     const Access& access;
     std::stop_token stop;
@@ -46,6 +46,11 @@ public:
     virtual std::shared_ptr<Stream> open(const std::string& url, git_smart_service_t service) = 0;
     virtual void close() = 0;
 };
+
+/// "git-upload-pack" for a fetch, "git-receive-pack" for a push.
+std::string program_of(git_smart_service_t service);
+/// The first of the two exchanges; in the other, objects go over.
+bool lists_references(git_smart_service_t service);
 
 std::unique_ptr<Subtransport> make_http_subtransport(Transfer& transfer);
 std::unique_ptr<Subtransport> make_ssh_subtransport(Transfer& transfer);

@@ -1,4 +1,5 @@
-// Fetches over real transports: Git's own CGI program behind our HTTP server, and a real sshd.
+// Fetches and pushes over real transports: Git's own CGI program behind our HTTP server, and a real
+// sshd.
 #include "base/error.h"
 #include "base/file.h"
 #include "base/process.h"
@@ -6,6 +7,7 @@
 #include "base/task_group.h"
 #include "crypto/hash.h"
 #include "crypto/x509.h"
+#include "gitops/git/change.h"
 #include "gitops/git/mirror.h"
 #include "gitops/git/testing.h"
 #include "gitops/git/tree.h"
@@ -74,9 +76,13 @@ public:
         command.env = {
             "GIT_PROJECT_ROOT=" + root_.string(),
             "GIT_HTTP_EXPORT_ALL=1",
-            "GIT_CONFIG_COUNT=1",
+            "GIT_CONFIG_COUNT=3",
             "GIT_CONFIG_KEY_0=safe.directory",
             "GIT_CONFIG_VALUE_0=*",
+            "GIT_CONFIG_KEY_1=http.receivepack",
+            "GIT_CONFIG_VALUE_1=true",
+            "GIT_CONFIG_KEY_2=receive.advertisePushOptions",
+            "GIT_CONFIG_VALUE_2=true",
             "PATH=/usr/bin:/bin",
             "REQUEST_METHOD=" + request.method,
             "PATH_INFO=" + request.target.substr(0, question),
@@ -130,6 +136,26 @@ protected:
             return {error.kind(), error.what()};
         }
         return {ErrorKind::internal, "nothing was thrown"};
+    }
+    /// `a` of `base` becomes `text`, and that the tip of `push.reference`. The commit.
+    std::string push(const Revision& base, const std::string& text, const Push& push) {
+        Change change{*mirror, base};
+        change.commit({{"a", text}}, "set\n", {.name = "Bot", .email = "bot@example.org"}, 1);
+        change.send(push, access, stop.get_token());
+        return change.id().hex();
+    }
+    std::pair<ErrorKind, std::string> push_failure(const Revision& base, const Push& push) {
+        try {
+            this->push(base, "mine", push);
+        } catch (const Error& error) {
+            return {error.kind(), error.what()};
+        }
+        return {ErrorKind::internal, "nothing was thrown"};
+    }
+    void hook(const std::string& name, const std::string& script) const {
+        const auto file = remote.path() / "hooks" / name;
+        make_directories(file.parent_path());
+        write_file_atomic(file, "#!/bin/sh\n" + script, 0755);
     }
     std::string content(const Revision& revision, const std::string& path) {
         return Tree{*mirror, revision}.read(path);
@@ -221,6 +247,50 @@ TEST_F(HttpTransport, SaysWhatTheServerIsNot) {
     EXPECT_EQ(failure(url + "/broken").first, ErrorKind::unavailable);
     EXPECT_EQ(failure(url + "/page").first, ErrorKind::invalid);
     EXPECT_EQ(failure(url + "/garbage").first, ErrorKind::unavailable);
+}
+
+TEST_F(HttpTransport, PushesAndTellsWhatStandsInTheWay) {
+    const Server server{git()};
+    const auto url = "http://127.0.0.1:" + server.port() + "/repository.git";
+    remote.commit({{"a", "1"}, {"b", std::string(100'000, 'x')}});
+    const auto base = fetch(url);
+    const auto pushed = push(base, "2", {.reference = "refs/heads/main"});
+    EXPECT_EQ(content(fetch(url), "a"), "2");
+    EXPECT_EQ(fetch(url).commit.hex(), pushed);
+    EXPECT_EQ(push_failure(base, {.reference = "refs/heads/main"}).first, ErrorKind::conflict);
+    EXPECT_EQ(fetch(url).commit.hex(), pushed) << "nothing of others is lost";
+    push(base, "3", {.reference = "refs/heads/images", .force = true});
+    push(base, "4", {.reference = "refs/heads/images", .force = true});
+    EXPECT_EQ(content(mirror->fetch({.branch = "images"}, access, {}), "a"), "4");
+
+    hook("pre-receive", "echo \"$GIT_PUSH_OPTION_0\" > pushed-with\n");
+    push(fetch(url), "5", {.reference = "refs/heads/main", .options = {"ci.skip"}});
+    EXPECT_EQ(read_file(remote.path() / "pushed-with"), "ci.skip\n");
+    hook("pre-receive", "echo no pushes on Sundays >&2\nexit 1\n");
+    const auto refused = push_failure(fetch(url), {.reference = "refs/heads/main"});
+    EXPECT_EQ(refused.first, ErrorKind::denied);
+    EXPECT_NE(refused.second.find("no pushes on Sundays"), std::string::npos) << refused.second;
+}
+
+TEST_F(HttpTransport, PushesWithItsCredentialsAndNeverInAMessage) {
+    remote.commit({{"a", "1"}});
+    const Server server{
+        [this](net::Request request, const net::Peer& peer, net::ResponseWriter& out) {
+            const bool reads = request.target.find("git-upload-pack") != std::string::npos;
+            if (reads || request.headers.get("Authorization") == "Basic bWU6c2VjcmV0")
+                return backend(std::move(request), peer, out);
+            return answer(out, 403, {}, "read only");
+        }};
+    access.user = "me";
+    access.password = secret("wrong");
+    const auto url = "http://127.0.0.1:" + server.port() + "/repository.git";
+    const auto base = fetch(url);
+    const auto refused = push_failure(base, {.reference = "refs/heads/main"});
+    EXPECT_EQ(refused.first, ErrorKind::denied);
+    EXPECT_EQ(refused.second.find("wrong"), std::string::npos);
+    access.password = secret("secret");
+    push(base, "2", {.reference = "refs/heads/main"});
+    EXPECT_EQ(content(fetch(url), "a"), "2");
 }
 
 TEST_F(HttpTransport, StopsAtTheLimits) {
@@ -331,7 +401,7 @@ private:
     std::optional<Process> process_;
 };
 
-TEST_F(SshTransport, FetchesWithItsOwnKeyAndKnownHosts) {
+TEST_F(SshTransport, FetchesAndPushesWithItsOwnKeyAndKnownHosts) {
     if (!std::filesystem::exists("/usr/sbin/sshd") || ::geteuid() != 0)
         GTEST_SKIP() << "SKIPPED: needs sshd and root";
     const SshServer server{directory.path() / "ssh"};
@@ -341,6 +411,16 @@ TEST_F(SshTransport, FetchesWithItsOwnKeyAndKnownHosts) {
     EXPECT_EQ(content(fetch(server.url(remote.path())), "a"), "1");
     for (int i = 2; i < 20; ++i) remote.commit({{"a", std::to_string(i)}});
     EXPECT_EQ(content(fetch(server.url(remote.path())), "a"), "19");
+
+    const auto base = fetch(server.url(remote.path()));
+    push(base, "20", {.reference = "refs/heads/main"});
+    EXPECT_EQ(content(fetch(server.url(remote.path())), "a"), "20");
+    EXPECT_EQ(push_failure(base, {.reference = "refs/heads/main"}).first, ErrorKind::conflict);
+    hook("update", "echo not you >&2\nexit 1\n");
+    const auto refused =
+        push_failure(fetch(server.url(remote.path())), {.reference = "refs/heads/main"});
+    EXPECT_EQ(refused.first, ErrorKind::denied);
+    EXPECT_NE(refused.second.find("not you"), std::string::npos) << refused.second;
 
     EXPECT_EQ(failure(server.url(remote.path() / "none")).first, ErrorKind::not_found);
     access.known_hosts = "[127.0.0.1]:1 " + server.key("host.pub");
