@@ -84,8 +84,11 @@ asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
              summary.state, short_revision(summary.revision),
              age(kube::find_string(object.fields(), {"metadata", "creationTimestamp"})),
              first_line(summary.message),
-             object.kind() == "GitRepository" ? text({"url"}) : text({"sourceRef", "name"}),
-             text({"path"}),
+             object.kind() == "GitRepository"     ? text({"url"})
+             : object.kind() == "ImageRepository" ? text({"image"})
+             : object.kind() == "ImagePolicy"     ? text({"imageRepositoryRef", "name"})
+                                                  : text({"sourceRef", "name"}),
+             object.kind() == "ImageUpdateAutomation" ? text({"update", "path"}) : text({"path"}),
              entries != nullptr && entries->is_array() ? std::to_string(entries->get_array().size())
                                                        : ""});
         objects.push_back(std::move(object));

@@ -9,6 +9,7 @@
 #include "gitops/cluster_store.h"
 #include "gitops/events.h"
 #include "gitops/file_store.h"
+#include "gitops/image/image_objects.h"
 #include "gitops/notify/notifier.h"
 #include "gitops/receiver.h"
 #include "gitops/receiver_objects.h"
@@ -102,6 +103,15 @@ public:
               loop, client_, events_, {.no_cross_namespace_refs = flags.no_cross_namespace_refs}},
           store_{make_store(daemon, flags)},
           reconciler_{loop, daemon.pool, client_, *store_, events_, options(daemon, flags)} {
+        // In file mode there is no GitRepository in the cluster that one could name.
+        if (in_cluster_ && !flags.only_sources) {
+            gitops::ImageObjects::Options images;
+            images.cache = daemon.state / "gitops" / "git";
+            images.local_repositories = flags.local_repositories;
+            images.no_cross_namespace_refs = flags.no_cross_namespace_refs;
+            images.label_selector = flags.label_selector;
+            images_.emplace(loop, daemon.pool, client_, events_, std::move(images));
+        }
         const gitops::Nudge nudge = [this](std::string url) {
             return on(loop_, look(std::move(url)));
         };
@@ -136,6 +146,7 @@ private:
     asio::awaitable<void> reconcile() {
         TaskGroup tasks{loop_};
         tasks.spawn(reconciler_.run());
+        if (images_) tasks.spawn(images_->run());
         if (artifact_server_) tasks.spawn(artifact_server_->run());
         co_await even_if_cancelled;
         co_await tasks.join();
@@ -294,6 +305,7 @@ private:
     std::unique_ptr<gitops::ObjectStore> store_;
     std::optional<net::HttpServer> artifact_server_;
     gitops::Reconciler reconciler_;
+    std::optional<gitops::ImageObjects> images_;
     std::optional<gitops::ReceiverObjects> receivers_;
     std::optional<net::HttpServer> webhooks_;
     std::optional<kube::Election> election_;

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/task_group.h"
+#include "gitops/image/group.h"
 #include "kube/served.h"
 #include "kube/watch.h"
 
@@ -74,6 +75,15 @@ json::object status_patch(const kube::Object& object) {
                                      "history"};
     static constexpr std::array receiver{"conditions", "observedGeneration",
                                          "lastHandledReconcileAt", "webhookPath"};
+    static constexpr std::array image_repository{
+        "conditions",         "observedGeneration", "lastHandledReconcileAt",
+        "canonicalImageName", "lastScanResult",     "observedExclusionList"};
+    static constexpr std::array image_policy{"conditions", "observedGeneration",
+                                             "lastHandledReconcileAt", "latestRef",
+                                             "observedPreviousRef"};
+    static constexpr std::array image_automation{
+        "conditions",     "observedGeneration", "lastHandledReconcileAt", "lastAutomationRunTime",
+        "lastPushCommit", "lastPushTime",       "observedPolicies",       "observedSourceRevision"};
     json::object fields;
     const auto take = [&](std::string_view name) {
         const auto* value =
@@ -88,6 +98,12 @@ json::object status_patch(const kube::Object& object) {
         for (const auto* name : source) take(name);
     } else if (object.kind() == "Receiver") {
         for (const auto* name : receiver) take(name);
+    } else if (object.kind() == "ImageRepository") {
+        for (const auto* name : image_repository) take(name);
+    } else if (object.kind() == "ImagePolicy") {
+        for (const auto* name : image_policy) take(name);
+    } else if (object.kind() == "ImageUpdateAutomation") {
+        for (const auto* name : image_automation) take(name);
     } else {
         for (const auto* name : work) take(name);
     }
@@ -126,7 +142,7 @@ asio::awaitable<void> ClusterStore::write_status(kube::Object object) {
     const std::string name{object.name()};
     const std::string status = "status";
     if (gvk.group == source_group || gvk.group == kustomize_group ||
-        gvk.group == notification_group) {
+        gvk.group == notification_group || gvk.group == image_group) {
         const json::value patch(status_patch(object));
         co_await client_.patch(gvk, ns, name, kube::PatchType::merge, patch, status);
         co_return;

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "gitops/file_store.h"
+#include "gitops/image/group.h"
 
 #include <algorithm>
 #include <array>
@@ -23,6 +24,11 @@ constexpr std::array kinds{
     Kind{source_group, "GitRepository", {"gitrepository", "source", "git"}},
     Kind{kustomize_group, "Kustomization", {"kustomization", "ks", "kustomizations"}},
     Kind{"edge.kled.io", "EdgeDeployment", {"edgedeployment", "ed", "edgedeployments"}},
+    Kind{image_group, "ImageRepository", {"imagerepository", "imgrepo", "imagerepositories"}},
+    Kind{image_group, "ImagePolicy", {"imagepolicy", "imgpol", "imagepolicies"}},
+    Kind{image_group,
+         "ImageUpdateAutomation",
+         {"imageupdateautomation", "iua", "imageupdateautomations"}},
 };
 
 const kube::GroupVersionKind config_map{.group = "", .version = "v1", .kind = "ConfigMap"};
@@ -46,6 +52,25 @@ asio::awaitable<void> merge(kube::Client& client, const FoundObject& found, json
     const json::value body(kept ? std::move(state_patch) : std::move(patch));
     const std::string whole;
     co_await client.patch(gvk, ns, name, kube::PatchType::merge, body, whole);
+}
+
+/// What stands for an image object's progress: its tags, its image, its last commit.
+std::string image_revision(const kube::Object& object) {
+    const auto& status = *object.status();
+    if (object.kind() == "ImagePolicy")
+        return std::string{kube::find_string(status, {"latestRef", "tag"})};
+    if (object.kind() == "ImageUpdateAutomation") {
+        const auto commit = kube::find_string(status, {"lastPushCommit"});
+        return commit.empty() ? std::string{} : "sha1:" + std::string{commit};
+    }
+    const auto* count = kube::find(status, {"lastScanResult", "tagCount"});
+    return count != nullptr && count->is_int64() ? std::to_string(count->get_int64()) + " tags"
+                                                 : std::string{};
+}
+
+std::string_view image_state(std::string_view kind) {
+    if (kind == "ImageRepository") return "Scanned";
+    return kind == "ImagePolicy" ? "Elected" : "UpToDate";
 }
 
 json::object annotation_patch(const std::map<std::string, std::string>& annotations) {
@@ -169,12 +194,15 @@ asio::awaitable<std::optional<kube::Object>> read_again(kube::Client& client,
 Summary summarise(const kube::Object& object) {
     const auto conditions = Conditions::from_status(object.status());
     const bool source = object.kind() == "GitRepository";
+    const bool image = object.kind().starts_with("Image");
     Summary result;
     const auto* ready = conditions.find("Ready");
     if (ready == nullptr) ready = conditions.find("Rendered");
     result.ready = ready == nullptr ? "Unknown" : ready->status;
     result.message = ready == nullptr ? "not looked at yet" : ready->message;
-    if (object.status() != nullptr) {
+    if (object.status() != nullptr && image) {
+        result.revision = image_revision(object);
+    } else if (object.status() != nullptr) {
         result.revision = source ? kube::find_string(*object.status(), {"artifact", "revision"})
                                  : kube::find_string(*object.status(), {"lastAppliedRevision"});
     }
@@ -189,7 +217,10 @@ Summary summarise(const kube::Object& object) {
     } else if (conditions.is_true("Reconciling") || result.ready == "Unknown") {
         result.state = "Reconciling";
     } else {
-        result.state = source ? "Fetched" : conditions.is_true("Healthy") ? "Healthy" : "Applied";
+        result.state = image                           ? image_state(object.kind())
+                       : source                        ? "Fetched"
+                       : conditions.is_true("Healthy") ? "Healthy"
+                                                       : "Applied";
     }
     return result;
 }

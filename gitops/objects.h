@@ -20,8 +20,8 @@ struct FoundObject {
     std::string state_namespace;
 };
 
-/// GitRepositories, Kustomizations and EdgeDeployments of `ns` (empty: all), sources first, by
-/// namespace and name.
+/// GitRepositories, Kustomizations, EdgeDeployments and the objects of image automation of `ns`
+/// (empty: all), sources first, by namespace and name.
 boost::asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std::string ns);
 
 /// "apps", "kustomization/apps", "ks/apps", "source/fleet": exactly one of `objects`.
@@ -45,7 +45,8 @@ boost::asio::awaitable<std::optional<kube::Object>> read_again(kube::Client& cli
 /// "True", "False", "Unknown" and its message, in a few words for a table: "Applied", "Healthy".
 struct Summary {
     std::string ready;
-    std::string state;  ///< Applied, Healthy, Fetched, Suspended, Reconciling, Failed, Stalled
+    std::string state;  ///< Applied, Healthy, Fetched, Suspended, Reconciling, Failed, Stalled;
+                        ///< Scanned, Elected and UpToDate of image objects
     std::string message;
     std::string revision;
 };

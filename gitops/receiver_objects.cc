@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "gitops/fields.h"
+#include "gitops/image/group.h"
 #include "gitops/receiver.h"
 #include "gitops/secret_data.h"
 
@@ -95,7 +96,7 @@ std::string_view group_of(std::string_view kind) {
     constexpr std::array sources{"Bucket", "GitRepository", "HelmChart", "HelmRepository",
                                  "OCIRepository"};
     if (std::ranges::find(sources, kind) != sources.end()) return source_group;
-    return kind == "ImageRepository" ? "image.toolkit.fluxcd.io" : std::string_view{};
+    return kind == "ImageRepository" ? image_group : std::string_view{};
 }
 
 net::Response plain(unsigned status, std::string text) {

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "gitops/fields.h"
+#include "gitops/image/group.h"
 
 #include <re2/re2.h>
 
@@ -75,6 +76,10 @@ bool Provider::sets_commit_status() const { return std::ranges::count(status_typ
 std::string_view Notification::controller() const {
     if (api_version.starts_with(source_group)) return "source-controller";
     if (api_version.starts_with(kustomize_group)) return "kustomize-controller";
+    if (api_version.starts_with(image_group)) {
+        return kind == "ImageUpdateAutomation" ? "image-automation-controller"
+                                               : "image-reflector-controller";
+    }
     return "kled";
 }
 

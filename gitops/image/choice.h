@@ -1,0 +1,47 @@
+/// Which of an image's tags is the latest, by the rules of an ImagePolicy.
+#pragma once
+
+#include "gitops/fields.h"
+#include "gitops/git/semver.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace re2 {
+class RE2;
+}
+
+namespace kled::gitops {
+
+/// `spec.policy` and `spec.filterTags` (fluxcd/image-reflector-controller internal/policy).
+class TagChoice {
+public:
+    /// Error(invalid) naming the field.
+    static TagChoice from_spec(const Reader& spec);
+
+    /// Error(not_found): none of `tags` fits; Error(invalid): `numerical`, and one is no number.
+    [[nodiscard]] std::string latest(const std::vector<std::string>& tags) const;
+
+private:
+    enum class Order { semver, alphabetical, numerical };
+    struct Candidate {
+        std::string key;  ///< what is compared: the tag, or what was extracted from it
+        std::string tag;
+    };
+    [[nodiscard]] std::vector<Candidate> candidates(const std::vector<std::string>& tags) const;
+
+    Order order_ = Order::semver;
+    bool descending_ = false;
+    std::string range_text_;
+    git::VersionRange range_;
+    std::shared_ptr<const re2::RE2> pattern_;  ///< null: every tag counts
+    std::string extract_;
+};
+
+/// A pattern by RE2's rules, as Go's regexp. Error(invalid) naming `field`.
+[[nodiscard]] std::shared_ptr<const re2::RE2> compile_pattern(const std::string& text,
+                                                              const std::string& field);
+
+}  // namespace kled::gitops

@@ -1,0 +1,315 @@
+// Image automation in a cluster: from what a registry has to a commit, and from that to the source.
+#include "base/error.h"
+#include "gitops/cluster_store.h"
+#include "gitops/git/tree.h"
+#include "gitops/image/image_objects.h"
+#include "gitops/world.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <mutex>
+
+namespace kled::gitops {
+namespace {
+
+namespace asio = boost::asio;
+using ::testing::HasSubstr;
+
+const std::string source_api = "source.toolkit.fluxcd.io/v1";
+const std::string image_api = "image.toolkit.fluxcd.io/v1";
+const std::string marker = " # {\"$imagepolicy\": \"default:app\"}\n";
+
+std::string deployment(const std::string& image) {
+    return "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app}\nimage: " + image + marker;
+}
+
+/// Says what a test wants a registry to say.
+class FakeRegistry : public ImageRegistry {
+public:
+    [[nodiscard]] std::string canonical_name(const std::string& image) const override {
+        return image;
+    }
+    asio::awaitable<std::vector<std::string>> tags(std::string, RegistryAccess access) override {
+        const std::lock_guard lock{mutex_};
+        if (access.docker_config) shown_ = std::string{access.docker_config->reveal()};
+        if (!failure_.empty()) throw Error{ErrorKind::unavailable, failure_};
+        co_return tags_;
+    }
+    asio::awaitable<std::string> digest(std::string, std::string tag, RegistryAccess) override {
+        co_return "sha256:" + std::string(60, '0') + "00" + tag.substr(tag.size() - 1) + "f";
+    }
+    void has(std::vector<std::string> tags, std::string failure = {}) {
+        const std::lock_guard lock{mutex_};
+        tags_ = std::move(tags);
+        failure_ = std::move(failure);
+    }
+    std::string shown() {
+        const std::lock_guard lock{mutex_};
+        return shown_;
+    }
+
+private:
+    std::mutex mutex_;
+    std::vector<std::string> tags_;
+    std::string failure_;
+    std::string shown_;
+};
+
+class ImageMode : public ::testing::Test {
+protected:
+    ImageMode() {
+        for (const auto& file :
+             std::filesystem::directory_iterator{KLED_SOURCE_DIR "/manifests/crds"}) {
+            if (file.path().filename() != "kustomization.yaml") world.apply(read_file(file.path()));
+        }
+        world.eventually([this] {
+            const kube::ObjectId last{.group = std::string{image_group},
+                                      .kind = "ImageUpdateAutomation",
+                                      .ns = {},
+                                      .name = {}};
+            return world.sync(world.client().map(last)).has_value();
+        });
+    }
+    ~ImageMode() override { world.stop_reconciler(); }
+
+    void start(bool with_registry = true, bool own_namespace_only = false) {
+        world.start([](kube::Client& client) {
+            return std::make_unique<ClusterStore>(client, ClusterStore::Options{});
+        });
+        ImageObjects::Options options;
+        options.cache = world.directory.path() / "images";
+        options.local_repositories = true;
+        options.no_cross_namespace_refs = own_namespace_only;
+        if (with_registry) options.registry = registry;
+        images = std::make_unique<ImageObjects>(world.executor(), pool, world.client(),
+                                                world.recorded(), std::move(options));
+        world.beside(images->run());
+    }
+    void apply(const std::string& kind, const std::string& name, const std::string& spec,
+               const std::string& ns = "default") {
+        world.apply("apiVersion: " + image_api + "\nkind: " + kind + "\nmetadata: {name: " + name +
+                    ", namespace: " + ns + "}\nspec:\n" + spec);
+    }
+    void apply_source() {
+        world.apply("apiVersion: " + source_api +
+                    "\nkind: GitRepository\nmetadata: {name: fleet, namespace: default}\nspec:\n"
+                    "  url: " +
+                    world.repository.url() + "\n  interval: 10m\n  ref: {branch: main}\n");
+    }
+    void apply_images(const std::string& ns = "") {
+        apply("ImageRepository", "app", "  image: example.org/app\n  interval: 10m\n");
+        apply("ImagePolicy", "app",
+              std::string{"  imageRepositoryRef: {name: app"} +
+                  (ns.empty() ? "" : ", namespace: default") +
+                  "}\n  policy: {semver: {range: '>=1.0.0'}}\n",
+              ns.empty() ? "default" : ns);
+    }
+    void apply_automation(const std::string& more = "") {
+        apply("ImageUpdateAutomation", "update",
+              "  interval: 10m\n  sourceRef: {kind: GitRepository, name: fleet}\n"
+              "  git:\n    commit: {author: {name: Bot, email: bot@example.org}}\n" +
+                  more);
+    }
+    template <typename Status>
+    Status status(const std::string& kind, const std::string& name,
+                  const std::string& ns = "default") {
+        const auto object = world.get(image_api, kind, ns, name);
+        return object ? Status::from_object(*object) : Status{};
+    }
+    ImageUpdateAutomationStatus automation() {
+        return status<ImageUpdateAutomationStatus>("ImageUpdateAutomation", "update");
+    }
+    ImagePolicyStatus policy(const std::string& ns = "default") {
+        return status<ImagePolicyStatus>("ImagePolicy", "app", ns);
+    }
+    template <typename Status>
+    static std::string ready(const Status& status) {
+        const auto* condition = status.conditions.find("Ready");
+        return condition == nullptr ? "" : condition->reason + ": " + condition->message;
+    }
+    std::string content(const std::string& branch, const std::string& path) {
+        git::Access access;
+        access.local_repositories = true;
+        try {
+            git::Mirror mirror{world.directory.path() / "look", world.repository.url()};
+            const auto revision = mirror.fetch({.branch = branch}, access, {});
+            return git::Tree{mirror, revision}.read(path);
+        } catch (const Error& error) {
+            return error.what();
+        }
+    }
+    std::string source_revision() {
+        const auto object = world.get(source_api, "GitRepository", "default", "fleet");
+        return object ? SourceStatus::from_object(*object).artifact_revision : "";
+    }
+
+    testing::World world;
+    std::shared_ptr<FakeRegistry> registry = std::make_shared<FakeRegistry>();
+    ThreadPool pool{2};
+    std::unique_ptr<ImageObjects> images;
+};
+
+TEST_F(ImageMode, BringsANewTagToGitAndTheCommitToTheSource) {
+    world.repository.commit({{"app.yaml", deployment("example.org/app:1.0.0")}});
+    registry->has({"1.0.0", "1.1.0", "latest"});
+    start();
+    apply_source();
+    apply_images();
+    apply_automation();
+    ASSERT_TRUE(world.eventually([&] {
+        return content("main", "app.yaml") == deployment("example.org/app:1.1.0");
+    })) << ready(automation())
+        << " / " << ready(policy());
+    ASSERT_TRUE(world.eventually([&] {
+        const auto now = automation();
+        return !now.last_push_commit.empty() &&
+               source_revision() == "main@sha1:" + now.last_push_commit &&
+               now.observed_source_revision == source_revision();
+    })) << "the source's own interval is ten minutes";
+    EXPECT_EQ(ready(automation()), "Succeeded: repository up-to-date");
+    EXPECT_EQ(automation().observed_policies.at("app").tag, "1.1.0");
+    EXPECT_EQ(ready(policy()), "Succeeded: Latest image tag for example.org/app resolved to 1.1.0");
+    bool told = false;
+    for (const auto& event : world.events())
+        told |= event.about.kind() == "ImageUpdateAutomation" &&
+                event.message.starts_with("pushed commit '");
+    EXPECT_TRUE(told);
+
+    // The next tag, which a webhook's request has it find at once.
+    registry->has({"1.0.0", "1.1.0", "1.2.0"});
+    world.apply("apiVersion: " + image_api +
+                "\nkind: ImageRepository\nmetadata:\n  name: app\n  namespace: default\n"
+                "  annotations: {reconcile.fluxcd.io/requestedAt: now}\nspec:\n"
+                "  image: example.org/app\n  interval: 10m\n");
+    EXPECT_TRUE(world.eventually([&] {
+        return content("main", "app.yaml") == deployment("example.org/app:1.2.0");
+    })) << ready(automation());
+    const auto scanned = status<ImageRepositoryStatus>("ImageRepository", "app");
+    EXPECT_EQ(scanned.tag_count, 3);
+    EXPECT_EQ(scanned.canonical_name, "example.org/app");
+    EXPECT_THAT(scanned.latest_tags, ::testing::ElementsAre("1.2.0", "1.1.0", "1.0.0"));
+    EXPECT_TRUE(world.eventually([&] { return policy().previous.tag == "1.1.0"; }));
+}
+
+TEST_F(ImageMode, ActsOnPoliciesThatAnotherControllerElects) {
+    world.repository.commit({{"app.yaml", deployment("example.org/app:1.0.0")}});
+    start(false);
+    apply_source();
+    apply_images();
+    apply_automation();
+    ASSERT_TRUE(world.eventually([&] {
+        return ready(automation()) == "Succeeded: repository up-to-date";
+    })) << ready(automation());
+    const auto object = world.get(image_api, "ImagePolicy", "default", "app");
+    ASSERT_TRUE(object);
+    EXPECT_EQ(ready(policy()), "") << "not ours to say";
+    auto written = *object;
+    ImagePolicyStatus elected;
+    elected.latest = {.name = "example.org/app", .tag = "3.0.0", .digest = {}};
+    elected.write_to(written);
+    world.sync(world.client().update_status(written));
+    EXPECT_TRUE(world.eventually([&] {
+        return content("main", "app.yaml") == deployment("example.org/app:3.0.0");
+    })) << ready(automation());
+}
+
+TEST_F(ImageMode, PushesToABranchOfItsOwnWithADigest) {
+    world.repository.commit({{"app.yaml", deployment("example.org/app:1.0.0")}});
+    registry->has({"1.1.0"});
+    start();
+    apply_source();
+    apply("ImageRepository", "app", "  image: example.org/app\n  interval: 10m\n");
+    apply("ImagePolicy", "app",
+          "  imageRepositoryRef: {name: app}\n  digestReflectionPolicy: IfNotPresent\n"
+          "  policy: {alphabetical: {}}\n");
+    apply_automation("    push: {branch: images}\n");
+    const auto digest = "sha256:" + std::string(60, '0') + "000f";
+    EXPECT_TRUE(world.eventually([&] {
+        return content("images", "app.yaml") == deployment("example.org/app:1.1.0@" + digest);
+    })) << ready(automation());
+    EXPECT_EQ(content("main", "app.yaml"), deployment("example.org/app:1.0.0"));
+}
+
+TEST_F(ImageMode, SaysWhatIsMissingAndGoesOnWhenItComes) {
+    world.repository.commit({{"app.yaml", deployment("example.org/app:1.0.0")}});
+    registry->has({}, "the registry sleeps");
+    start();
+    apply_images();
+    apply_automation();
+    EXPECT_TRUE(world.eventually([&] {
+        return ready(automation()) ==
+               "SourceManagerFailed: there is no GitRepository default/fleet";
+    })) << ready(automation());
+    EXPECT_TRUE(world.eventually([&] {
+        return ready(policy()) ==
+               "DependencyNotReady: ImageRepository/default/app has no tags: the registry sleeps";
+    })) << ready(policy());
+    EXPECT_EQ(ready(status<ImageRepositoryStatus>("ImageRepository", "app")),
+              "ReadOperationFailed: the registry sleeps");
+    registry->has({"1.1.0"});
+    apply_source();
+    EXPECT_TRUE(world.eventually([&] {
+        return content("main", "app.yaml") == deployment("example.org/app:1.1.0");
+    })) << ready(automation());
+}
+
+TEST_F(ImageMode, ShowsCredentialsToTheRegistryAndToNobodyElse) {
+    world.repository.commit({{"app.yaml", deployment("example.org/app:1.0.0")}});
+    registry->has({}, "refused");
+    start();
+    const std::string config = R"({"auths":{"example.org":{"auth":"c2VjcmV0"}}})";
+    world.apply(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: pull, namespace: default}\n"
+        "type: kubernetes.io/dockerconfigjson\nstringData: {.dockerconfigjson: '" +
+        config + "'}\n");
+    apply("ImageRepository", "app",
+          "  image: example.org/app\n  interval: 10m\n  secretRef: {name: pull}\n");
+    EXPECT_TRUE(world.eventually([&] { return registry->shown() == config; }));
+    EXPECT_TRUE(world.eventually([&] {
+        return ready(status<ImageRepositoryStatus>("ImageRepository", "app")) ==
+               "ReadOperationFailed: refused";
+    }));
+    for (const auto& event : world.events())
+        EXPECT_THAT(event.message, ::testing::Not(HasSubstr("c2VjcmV0")));
+}
+
+TEST_F(ImageMode, AsksTheOwnerOfAnImageInAnotherNamespace) {
+    world.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: team, labels: {tenant: a}}\n");
+    registry->has({"1.1.0"});
+    start();
+    apply_images("team");
+    EXPECT_TRUE(world.eventually([&] {
+        return ready(policy("team")) ==
+               "AccessDenied: spec.accessFrom of ImageRepository/default/app does not let "
+               "namespace team in";
+    })) << ready(policy("team"));
+    apply("ImageRepository", "app",
+          "  image: example.org/app\n  interval: 10m\n"
+          "  accessFrom: {namespaceSelectors: [{matchLabels: {tenant: a}}]}\n");
+    EXPECT_TRUE(world.eventually([&] { return policy("team").latest.tag == "1.1.0"; }))
+        << ready(policy("team"));
+}
+
+TEST_F(ImageMode, DoesNothingWhereItIsSuspendedOrAskedForMoreThanItCan) {
+    world.repository.commit({{"app.yaml", deployment("example.org/app:1.0.0")}});
+    registry->has({"1.1.0"});
+    start();
+    apply_source();
+    apply_images();
+    apply_automation("  suspend: true\n");
+    EXPECT_TRUE(world.eventually([&] { return policy().latest.tag == "1.1.0"; }));
+    EXPECT_EQ(ready(automation()), "");
+    EXPECT_EQ(content("main", "app.yaml"), deployment("example.org/app:1.0.0"));
+    apply("ImageUpdateAutomation", "update",
+          "  interval: 10m\n  suspend: false\n  sourceRef: {kind: GitRepository, name: fleet}\n"
+          "  git: {commit: {author: {email: b@x}, signingKey: {secretRef: {name: k}}}}\n");
+    EXPECT_TRUE(world.eventually([&] {
+        return ready(automation()) ==
+               "UnsupportedField: spec.git.commit.signingKey is not supported";
+    })) << ready(automation());
+    EXPECT_EQ(content("main", "app.yaml"), deployment("example.org/app:1.0.0"));
+}
+
+}  // namespace
+}  // namespace kled::gitops

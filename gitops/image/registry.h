@@ -1,0 +1,42 @@
+/// What an image's registry is asked, and what is shown to it.
+#pragma once
+
+#include "base/clock.h"
+#include "base/secret.h"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kled::gitops {
+
+/// Of one ImageRepository.
+struct RegistryAccess {
+    std::shared_ptr<const Secret> docker_config{};  ///< ".dockerconfigjson"; null: no credentials
+    std::string ca_pem{};                           ///< empty: the system's trust store
+    std::string certificate_pem{};
+    std::shared_ptr<const Secret> key_pem{};
+    std::string proxy{};
+    bool insecure = false;  ///< http
+    Duration timeout{60'000};
+};
+
+/// Used from one loop. Errors: invalid (the name of the image), denied, not_found, exhausted (more
+/// tags than `tag_bytes_limit`), unavailable.
+class ImageRegistry {
+public:
+    static constexpr std::size_t tag_bytes_limit = 16U << 20U;  ///< of one image's tags together
+
+    virtual ~ImageRegistry() = default;
+    /// With all that is implied: "docker.io/library/alpine" of "alpine".
+    [[nodiscard]] virtual std::string canonical_name(const std::string& image) const = 0;
+    virtual boost::asio::awaitable<std::vector<std::string>> tags(std::string image,
+                                                                  RegistryAccess access) = 0;
+    /// "sha256:…" of what a tag names now.
+    virtual boost::asio::awaitable<std::string> digest(std::string image, std::string tag,
+                                                       RegistryAccess access) = 0;
+};
+
+}  // namespace kled::gitops
