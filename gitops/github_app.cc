@@ -32,9 +32,8 @@ bool is_number(std::string_view text) {
 }
 
 bool same_login(std::string_view a, std::string_view b) {
-    return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) {
-        return std::tolower(x) == std::tolower(y);
-    });
+    return std::ranges::equal(
+        a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 std::string encoded(const json::object& part) {
@@ -75,7 +74,8 @@ GitHubApp GitHubApp::from_secret(const SecretData& secret) {
     };
     GitHubApp app;
     app.id = secret.text({"githubAppID"});
-    if (!is_number(app.id)) throw bad("githubAppID", app.id.empty() ? "is required" : "is no number");
+    if (!is_number(app.id))
+        throw bad("githubAppID", app.id.empty() ? "is required" : "is no number");
     app.installation = secret.text({"githubAppInstallationID"});
     app.owner = secret.text({"githubAppInstallationOwner"});
     if (app.installation.empty() == app.owner.empty())
@@ -114,8 +114,9 @@ Secret GitHubApp::identity(WallTime now) const {
 
 net::Request GitHubApp::installations(unsigned page, WallTime now) const {
     net::Request request;
-    request.target = api.target + "/app/installations?per_page=" +
-                     std::to_string(installations_per_page) + "&page=" + std::to_string(page);
+    request.target = api.target +
+                     "/app/installations?per_page=" + std::to_string(installations_per_page) +
+                     "&page=" + std::to_string(page);
     request.headers.set("Accept", "application/vnd.github+json");
     request.headers.set("Authorization", "Bearer " + std::string{identity(now).reveal()});
     return request;

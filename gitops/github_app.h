@@ -1,5 +1,6 @@
 /// GitHub Apps (`provider: github`): a private key in a Secret, for which GitHub hands out tokens
-/// that last an hour. https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
+/// that last an hour.
+/// https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
 #pragma once
 
 #include "base/clock.h"

@@ -145,10 +145,11 @@ protected:
     }
 
     asio::io_context loop_{1};
-    net::HttpServer server_{loop_.get_executor(), net::ServerOptions{},
-                            [this](net::Request request, const net::Peer&, net::ResponseWriter& out) {
-                                return answer(std::move(request), out);
-                            }};
+    net::HttpServer server_{
+        loop_.get_executor(), net::ServerOptions{},
+        [this](net::Request request, const net::Peer&, net::ResponseWriter& out) {
+            return answer(std::move(request), out);
+        }};
     TaskGroup tasks_{loop_.get_executor()};
     GitHubApps apps_{loop_.get_executor()};
     git::Access access_;
@@ -178,7 +179,8 @@ TEST_F(GitHubServer, AsksAgainBeforeTheTokenExpires) {
 }
 
 TEST_F(GitHubServer, FindsTheInstallationOfAnOwner) {
-    EXPECT_EQ(sign_in({{"githubAppInstallationID", ""}, {"githubAppInstallationOwner", "Org"}}), "");
+    EXPECT_EQ(sign_in({{"githubAppInstallationID", ""}, {"githubAppInstallationOwner", "Org"}}),
+              "");
     EXPECT_THAT(asked_, ElementsAre("GET /api/v3/app/installations?per_page=100&page=1",
                                     "GET /api/v3/app/installations?per_page=100&page=2",
                                     "POST /api/v3/app/installations/77/access_tokens"));
