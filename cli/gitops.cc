@@ -5,12 +5,14 @@
 #include "cli/connect.h"
 #include "cli/gitops_approve.h"
 #include "cli/gitops_handled.h"
+#include "cli/gitops_promote.h"
 #include "cli/gitops_rollback.h"
 #include "cli/gitops_tree.h"
 #include "cli/output.h"
 #include "gitops/annotations.h"
 #include "gitops/hook.h"
 #include "gitops/objects.h"
+#include "gitops/pipeline/pipeline.h"
 #include "net/http_client.h"
 
 #include <CLI/CLI.hpp>
@@ -59,10 +61,19 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
     auto client = connect(co_await asio::this_coro::executor, globals);
     auto found = co_await gitops::find_objects(client, flags.ns);
-    if (!flags.name.empty()) {
+    const auto kind = gitops::kind_named(flags.name);
+    if (!kind.empty()) {
+        std::erase_if(found, [&](const auto& one) { return one.object.kind() != kind; });
+    } else if (!flags.name.empty()) {
         auto one = gitops::select(found, flags.name);
         found.clear();
         found.push_back(std::move(one));
+    }
+    const bool single = kind.empty() && !flags.name.empty();
+    if (single && found.front().object.kind() == gitops::pipeline_kind) {
+        const auto stages = stages_of(found.front().object);
+        print(flags.output, stages, {std::move(found.front().object)}, true);
+        co_return;
     }
     Table table;
     table.columns = {"NAMESPACE", "NAME",    "READY",  "STATE", "REVISION",
@@ -93,7 +104,7 @@ asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
                                                        : ""});
         objects.push_back(std::move(object));
     }
-    print(flags.output, table, objects, !flags.name.empty());
+    print(flags.output, table, objects, single);
 }
 
 asio::awaitable<void> list_names(const Globals& globals, std::vector<std::string>& names) {
@@ -295,8 +306,13 @@ void add_gitops(CLI::App& app, Globals& globals) {
     auto* get_verb = group->add_subcommand(
         "get",
         "Sources and deployments, and how they are doing\n\nExamples:\n  kled gitops get\n"
-        "  kled gitops get kustomization/apps -o yaml");
-    named(get_verb, false);
+        "  kled gitops get kustomization/apps -o yaml\n  kled gitops get pipelines\n"
+        "  kled gitops get pipeline/shop");
+    get_verb->add_option(
+        "name", flags->name,
+        "NAME or KIND/NAME, or a kind: sources, kustomizations, edgedeployments, pipelines");
+    complete_with(*get_verb, names);
+    get_verb->add_option("-n,--namespace", flags->ns, "Only of this namespace");
     add_output_flag(*get_verb, flags->output);
     get_verb->callback([&globals, flags] { run([&] { return get(globals, *flags); }); });
 
@@ -318,6 +334,7 @@ void add_gitops(CLI::App& app, Globals& globals) {
 
     add_gitops_approve(*group, globals);
     add_gitops_rollback(*group, globals);
+    add_gitops_promote(*group, globals);
 
     auto* suspend_verb = group->add_subcommand(
         "suspend",

@@ -2,6 +2,8 @@
 
 #include "gitops/git/revision.h"
 
+#include <utility>
+
 namespace kled::gitops {
 
 std::map<std::string, std::string> own_annotations_of(const kube::Object& object) {
@@ -14,6 +16,22 @@ std::map<std::string, std::string> own_annotations_of(const kube::Object& object
             result.emplace(key, std::string_view{item.value().get_string()});
     }
     return result;
+}
+
+kube::json::object annotation_patch(const std::map<std::string, std::string>& annotations) {
+    kube::json::object fields;
+    for (const auto& [key, value] : annotations) {
+        if (value.empty()) {
+            fields[key] = nullptr;
+        } else {
+            fields[key] = value;
+        }
+    }
+    kube::json::object metadata;
+    metadata["annotations"] = std::move(fields);
+    kube::json::object patch;
+    patch["metadata"] = std::move(metadata);
+    return patch;
 }
 
 std::string commit_in(std::string_view revision) {

@@ -24,8 +24,23 @@ inline constexpr std::string_view prune_annotation = "gitops.kled.io/prune";
 /// On a Kustomization: the digest of the list that may be pruned (prune_approval.h).
 inline constexpr std::string_view prune_approved_annotation = "gitops.kled.io/prune-approved";
 
+/// On a deployment object: the Pipeline of its namespace that decides what it deploys. Until it was
+/// given a revision by it, it keeps what it has.
+inline constexpr std::string_view pipeline_annotation = "gitops.kled.io/pipeline";
+/// On the same: what the Pipeline pinned it to. Another pin was set by hand, and stays.
+inline constexpr std::string_view promoted_annotation = "gitops.kled.io/promoted-revision";
+/// On a Pipeline, before the name of a stage: "<commit> <by whom>".
+inline constexpr std::string_view approved_annotation = "gitops.kled.io/approved.";
+/// On a Pipeline, before the name of a check: "<commit>=success", "<commit>=failure", any number of
+/// them, with white space or commas between.
+inline constexpr std::string_view check_annotation = "gitops.kled.io/check.";
+
 /// All of `object` that begin with `own_annotations`.
 [[nodiscard]] std::map<std::string, std::string> own_annotations_of(const kube::Object& object);
+
+/// A merge patch that sets them; an empty value takes one away.
+[[nodiscard]] kube::json::object annotation_patch(
+    const std::map<std::string, std::string>& annotations);
 
 /// The commit in "main@sha1:<hex>", "sha1:<hex>" or "<hex>"; empty: there is none.
 [[nodiscard]] std::string commit_in(std::string_view revision);

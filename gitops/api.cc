@@ -76,6 +76,7 @@ void read_annotations(Deployment& deployment, const kube::Object& object) {
         deployment.confirm_prune = true;
     }
     deployment.prune_approved = object.annotation(prune_approved_annotation);
+    deployment.pipeline = object.annotation(pipeline_annotation);
 }
 
 }  // namespace

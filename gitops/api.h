@@ -138,6 +138,7 @@ struct Deployment {
     std::string deploy_now;      ///< of its annotations: the commit that need not wait for a window
     bool confirm_prune = false;  ///< of its annotations: what it prunes waits for an approval
     std::string prune_approved;  ///< the digest of the list that was approved last
+    std::string pipeline;  ///< of its annotations: which says what to deploy; empty: none does
     std::vector<Unsupported> unsupported;
 
     /// Error(invalid) "spec.path: …". Kinds other than Kustomization need no interval and no prune.

@@ -2,7 +2,9 @@
 
 #include "base/error.h"
 #include "base/task_group.h"
+#include "gitops/annotations.h"
 #include "gitops/image/group.h"
+#include "gitops/pipeline/pipeline.h"
 #include "kube/served.h"
 #include "kube/watch.h"
 
@@ -73,6 +75,8 @@ json::object status_patch(const kube::Object& object) {
                                      "lastAttemptedRevision",
                                      "inventory",
                                      "history"};
+    static constexpr std::array pipeline{"conditions", "observedGeneration",
+                                         "lastHandledReconcileAt", "revision", "stages"};
     static constexpr std::array receiver{"conditions", "observedGeneration",
                                          "lastHandledReconcileAt", "webhookPath"};
     static constexpr std::array image_repository{
@@ -96,6 +100,8 @@ json::object status_patch(const kube::Object& object) {
     };
     if (object.kind() == "GitRepository") {
         for (const auto* name : source) take(name);
+    } else if (object.kind() == pipeline_kind) {
+        for (const auto* name : pipeline) take(name);
     } else if (object.kind() == "Receiver") {
         for (const auto* name : receiver) take(name);
     } else if (object.kind() == "ImageRepository") {
@@ -118,6 +124,7 @@ asio::awaitable<void> ClusterStore::run(Listener& listener) {
     TaskGroup tasks{co_await asio::this_coro::executor};
     tasks.spawn(follow(std::string{source_group}, "GitRepository", listener));
     tasks.spawn(follow(std::string{kustomize_group}, "Kustomization", listener));
+    tasks.spawn(follow(std::string{pipeline_group}, std::string{pipeline_kind}, listener));
     for (const auto& kind : options_.target_kinds)
         tasks.spawn(follow(options_.target_group, kind, listener));
     co_await even_if_cancelled;
@@ -142,7 +149,8 @@ asio::awaitable<void> ClusterStore::write_status(kube::Object object) {
     const std::string name{object.name()};
     const std::string status = "status";
     if (gvk.group == source_group || gvk.group == kustomize_group ||
-        gvk.group == notification_group || gvk.group == image_group) {
+        gvk.group == notification_group || gvk.group == image_group ||
+        gvk.group == pipeline_group) {
         const json::value patch(status_patch(object));
         co_await client_.patch(gvk, ns, name, kube::PatchType::merge, patch, status);
         co_return;
@@ -166,6 +174,16 @@ asio::awaitable<void> ClusterStore::write_status(kube::Object object) {
             if (error.kind() != ErrorKind::conflict || attempt == conflict_limit) throw;
         }
     }
+}
+
+asio::awaitable<void> ClusterStore::annotate(
+    const kube::Object& object, const std::map<std::string, std::string>& annotations) {
+    const auto gvk = object.gvk();
+    const std::string ns{object.ns()};
+    const std::string name{object.name()};
+    const std::string whole;
+    const json::value patch(annotation_patch(annotations));
+    co_await client_.patch(gvk, ns, name, kube::PatchType::merge, patch, whole);
 }
 
 asio::awaitable<void> ClusterStore::hold(const kube::Object& object) {

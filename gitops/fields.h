@@ -21,6 +21,7 @@ public:
     explicit Reader(const kube::json::object* fields, std::string path = "spec")
         : fields_{fields}, path_{std::move(path)} {}
 
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
     [[nodiscard]] Error bad(std::string_view name, const std::string& what) const {
         return {ErrorKind::invalid, path_ + "." + std::string{name} + ": " + what};
     }

@@ -5,6 +5,7 @@
 #include "base/retry.h"
 #include "crypto/hash.h"
 #include "gitops/annotations.h"
+#include "gitops/pipeline/pipeline.h"
 #include "kube/names.h"
 #include "kube/watch.h"
 
@@ -115,6 +116,7 @@ FileStore::FileStore(kube::Client& client, Options options)
 bool FileStore::keeps(const kube::ObjectId& id) const {
     return (id.kind == "GitRepository" && id.group == source_group) ||
            (id.kind == "Kustomization" && id.group == kustomize_group) ||
+           (id.kind == pipeline_kind && id.group == pipeline_group) ||
            options_.target_kinds.contains(id.kind);
 }
 
@@ -321,6 +323,20 @@ asio::awaitable<void> FileStore::write_status(kube::Object object) {
     co_await store(key);
 }
 
+asio::awaitable<void> FileStore::annotate(const kube::Object& object,
+                                          const std::map<std::string, std::string>& annotations) {
+    const auto key = key_of(object);
+    const auto name = state_name(key);
+    const std::string whole;
+    const json::value patch(annotation_patch(annotations));
+    co_await client_.patch(config_map, options_.state_namespace, name, kube::PatchType::merge,
+                           patch, whole);
+    // The object may be told of again before the watch tells of this.
+    if (const auto found = kept_.find(key); found != kept_.end())
+        for (const auto& [wish, value] : annotations)
+            found->second.wishes.insert_or_assign(wish, value);
+}
+
 asio::awaitable<void> FileStore::hold(const kube::Object&) { co_return; }
 
 asio::awaitable<void> FileStore::release(const kube::Object& object) {
@@ -392,7 +408,8 @@ asio::awaitable<void> FileStore::declare(const Key& owner, Manifests& objects) {
         tell(key);
     }
     for (const auto& key : gone) {
-        if (key.kind == "GitRepository") {  // has brought nothing that must be taken away
+        if (key.kind == "GitRepository" ||
+            key.kind == pipeline_kind) {  // has brought nothing that must be taken away
             co_await drop(key);
             continue;
         }

@@ -36,6 +36,8 @@ public:
 
     boost::asio::awaitable<void> run(Listener& listener) override;
     boost::asio::awaitable<void> write_status(kube::Object object) override;
+    boost::asio::awaitable<void> annotate(
+        const kube::Object& object, const std::map<std::string, std::string>& annotations) override;
     boost::asio::awaitable<void> hold(const kube::Object& object) override;
     boost::asio::awaitable<void> release(const kube::Object& object) override;
     boost::asio::awaitable<void> declare(const Key& owner, Manifests& objects) override;

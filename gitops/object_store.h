@@ -7,6 +7,9 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <map>
+#include <string>
+
 namespace kled::gitops {
 
 /// Two kinds: a cluster's API (cluster_store.h), or the files of the repository (file_store.h).
@@ -30,6 +33,10 @@ public:
     /// Durable when it returns. Error(conflict) when `object` is not the one stored any more and
     /// that matters, Error(not_found) when it went, Error(unavailable).
     virtual boost::asio::awaitable<void> write_status(kube::Object object) = 0;
+
+    /// Sets annotations of the object that it is asked for something by. Errors as write_status.
+    virtual boost::asio::awaitable<void> annotate(
+        const kube::Object& object, const std::map<std::string, std::string>& annotations) = 0;
 
     /// While it has our finalizer, an object that is deleted stays until we are done with it.
     virtual boost::asio::awaitable<void> hold(const kube::Object& object) = 0;

@@ -1,12 +1,15 @@
 #include "gitops/objects.h"
 
 #include "base/error.h"
+#include "gitops/annotations.h"
 #include "gitops/file_store.h"
 #include "gitops/image/group.h"
+#include "gitops/pipeline/pipeline.h"
 
 #include <algorithm>
 #include <array>
 #include <tuple>
+#include <utility>
 
 namespace kled::gitops {
 
@@ -29,7 +32,16 @@ constexpr std::array kinds{
     Kind{image_group,
          "ImageUpdateAutomation",
          {"imageupdateautomation", "iua", "imageupdateautomations"}},
+    Kind{pipeline_group, pipeline_kind, {"pipeline", "pl", "pipelines"}},
 };
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> plurals{{
+    {"sources", "GitRepository"},
+    {"gitrepositories", "GitRepository"},
+    {"kustomizations", "Kustomization"},
+    {"edgedeployments", "EdgeDeployment"},
+    {"pipelines", "Pipeline"},
+}};
 
 const kube::GroupVersionKind config_map{.group = "", .version = "v1", .kind = "ConfigMap"};
 
@@ -73,22 +85,6 @@ std::string_view image_state(std::string_view kind) {
     return kind == "ImagePolicy" ? "Elected" : "UpToDate";
 }
 
-json::object annotation_patch(const std::map<std::string, std::string>& annotations) {
-    json::object fields;
-    for (const auto& [key, value] : annotations) {
-        if (value.empty()) {
-            fields[key] = nullptr;
-        } else {
-            fields[key] = value;
-        }
-    }
-    json::object metadata;
-    metadata["annotations"] = std::move(fields);
-    json::object patch;
-    patch["metadata"] = std::move(metadata);
-    return patch;
-}
-
 }  // namespace
 
 asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std::string ns) {
@@ -123,6 +119,12 @@ asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std
         return key(a.object) < key(b.object);
     });
     co_return result;
+}
+
+std::string_view kind_named(std::string_view word) {
+    for (const auto& [plural, kind] : plurals)
+        if (same_without_case(plural, word)) return kind;
+    return {};
 }
 
 const FoundObject& select(const std::vector<FoundObject>& objects, std::string_view name) {
@@ -195,6 +197,7 @@ Summary summarise(const kube::Object& object) {
     const auto conditions = Conditions::from_status(object.status());
     const bool source = object.kind() == "GitRepository";
     const bool image = object.kind().starts_with("Image");
+    const bool pipeline = object.kind() == pipeline_kind;
     Summary result;
     const auto* ready = conditions.find("Ready");
     if (ready == nullptr) ready = conditions.find("Rendered");
@@ -203,8 +206,9 @@ Summary summarise(const kube::Object& object) {
     if (object.status() != nullptr && image) {
         result.revision = image_revision(object);
     } else if (object.status() != nullptr) {
-        result.revision = source ? kube::find_string(*object.status(), {"artifact", "revision"})
-                                 : kube::find_string(*object.status(), {"lastAppliedRevision"});
+        result.revision = source     ? kube::find_string(*object.status(), {"artifact", "revision"})
+                          : pipeline ? kube::find_string(*object.status(), {"revision"})
+                                     : kube::find_string(*object.status(), {"lastAppliedRevision"});
     }
     const auto* suspend =
         object.spec() == nullptr ? nullptr : kube::find(*object.spec(), {"suspend"});
@@ -219,6 +223,7 @@ Summary summarise(const kube::Object& object) {
     } else {
         result.state = image                           ? image_state(object.kind())
                        : source                        ? "Fetched"
+                       : pipeline                      ? "Passed"
                        : conditions.is_true("Healthy") ? "Healthy"
                                                        : "Applied";
     }

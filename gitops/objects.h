@@ -20,9 +20,12 @@ struct FoundObject {
     std::string state_namespace;
 };
 
-/// GitRepositories, Kustomizations, EdgeDeployments and the objects of image automation of `ns`
-/// (empty: all), sources first, by namespace and name.
+/// GitRepositories, Kustomizations, EdgeDeployments, Pipelines and the objects of image automation of
+/// `ns` (empty: all), sources first, by namespace and name.
 boost::asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std::string ns);
+
+/// The kind whose objects `word` means all of: "pipelines" is Pipeline; empty: none.
+[[nodiscard]] std::string_view kind_named(std::string_view word);
 
 /// "apps", "kustomization/apps", "ks/apps", "source/fleet": exactly one of `objects`.
 /// Error(not_found) or, when several have the name, Error(invalid) that lists them.
@@ -45,8 +48,8 @@ boost::asio::awaitable<std::optional<kube::Object>> read_again(kube::Client& cli
 /// "True", "False", "Unknown" and its message, in a few words for a table: "Applied", "Healthy".
 struct Summary {
     std::string ready;
-    std::string state;  ///< Applied, Healthy, Fetched, Suspended, Reconciling, Failed, Stalled;
-                        ///< Scanned, Elected and UpToDate of image objects
+    std::string state;  ///< Applied, Passed, Healthy, Fetched, Suspended, Reconciling, Failed,
+                        ///< Stalled; Scanned, Elected and UpToDate of image objects
     std::string message;
     std::string revision;
 };

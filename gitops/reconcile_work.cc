@@ -248,6 +248,13 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::choose_r
         co_return co_await revision_at(key, std::move(source), deployment.pin, work.assembled);
     const auto newest = *source->revision;
     const auto& applied = work.status.last_applied_revision;
+    if (!deployment.pipeline.empty()) {  // nothing but what its Pipeline gives it
+        if (const auto has = commit_in(applied); !has.empty())
+            co_return co_await revision_at(key, std::move(source), has, work.assembled);
+        co_return Outcome{.reason = "WaitingForPromotion",
+                          .message = "it waits for a revision from Pipeline " + deployment.pipeline,
+                          .retry = false};
+    }
     if (newest.name == applied || commit_in(newest.name) == deployment.deploy_now) co_return newest;
     const auto verdict = deployment.windows.at(wall_now());
     if (verdict.open) co_return newest;
@@ -287,8 +294,15 @@ asio::awaitable<void> Reconciler::Impl::succeed(Work& work, const git::Revision&
                    " not pruned yet: waiting for `kled gitops approve`";
     }
     if (work.held) message += "; " + work.held->to_string();
-    if (!work.object.annotation(pin_annotation).empty())
+    const auto pipeline = work.object.annotation(pipeline_annotation);
+    const auto pin = work.object.annotation(pin_annotation);
+    if (!pipeline.empty() && pin.empty()) {
+        message += "; it waits for a revision from Pipeline " + std::string{pipeline};
+    } else if (!pipeline.empty() && pin == work.object.annotation(promoted_annotation)) {
+        message += "; promoted by Pipeline " + std::string{pipeline};
+    } else if (!pin.empty()) {
         message += "; pinned to it (kled gitops rollback --undo follows the source again)";
+    }
     work.status.last_applied_revision = revision.name;
     work.status.conditions.ready("ReconciliationSucceeded", message, seen.generation, wall_now());
     work.status.observed_generation = seen.generation;

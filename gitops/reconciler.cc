@@ -66,8 +66,12 @@ asio::awaitable<void> Reconciler::Impl::reconcile(Key key) {
         if (key.kind == repository_kind) {
             if (const auto found = sources.find(key); found != sources.end())
                 again = co_await reconcile_source(key, found->second);
+        } else if (key.kind == pipeline_kind) {
+            if (const auto found = pipelines.find(key); found != pipelines.end())
+                again = co_await reconcile_pipeline(key, found->second);
         } else if (const auto found = works.find(key); found != works.end()) {
             again = co_await reconcile_work(key, found->second);
+            touch_pipelines_of(key);
         }
     } catch (const std::exception& error) {
         const auto* system = dynamic_cast<const boost::system::system_error*>(&error);
@@ -94,6 +98,12 @@ asio::awaitable<void> Reconciler::Impl::reconcile(Key key) {
 }
 
 void Reconciler::Impl::touch_dependents_of_source(const Key& source) {
+    for (const auto& [key, pipeline] : pipelines) {
+        const auto* spec = pipeline->object.spec();
+        if (spec != nullptr && key.ns == source.ns &&
+            kube::find_string(*spec, {"sourceRef", "name"}) == source.name)
+            touch(key);
+    }
     for (const auto& [key, work] : works) {
         const auto* spec = work->object.spec();
         if (spec == nullptr) continue;
@@ -188,14 +198,20 @@ void Reconciler::changed(kube::Object object) {
     const auto key = key_of(object);
     const bool source = key.kind == repository_kind;
     if (!source && impl_->options.only_sources) return;
-    const bool more = source ? take(impl_->sources, key, std::move(object))
-                             : take(impl_->works, key, std::move(object));
+    const bool pipeline = key.kind == pipeline_kind;
+    const bool more = source     ? take(impl_->sources, key, std::move(object))
+                      : pipeline ? take(impl_->pipelines, key, std::move(object))
+                                 : take(impl_->works, key, std::move(object));
     if (more) impl_->touch(key);
+    // Its status counts there, and what an edge hub says is in no other place.
+    if (!source && !pipeline) impl_->touch_pipelines_of(key);
 }
 
 void Reconciler::removed(const Key& key) {
     impl_->schedule.forget(key);
     impl_->events.forget(key);
+    impl_->pipelines.erase(key);
+    impl_->touch_pipelines_of(key);
     if (impl_->works.erase(key) > 0 && impl_->options.remote_bases)
         impl_->tasks.spawn(impl_->discard_bases(key));
     // Without it there may be no cycle any more.

@@ -10,6 +10,7 @@
 #include "gitops/git/mirror.h"
 #include "gitops/github_app.h"
 #include "gitops/inputs.h"
+#include "gitops/pipeline/promotion.h"
 #include "gitops/reconciler.h"
 #include "gitops/schedule.h"
 
@@ -94,6 +95,15 @@ struct Work : Node {
     std::size_t prunes_waiting = 0;  ///< objects, for somebody's approval
 };
 
+struct PipelineNode : Node {
+    explicit PipelineNode(kube::Object o)
+        : Node{std::move(o)}, status{PipelineStatus::from_object(object)}, stored{status} {}
+
+    PipelineStatus status;
+    PipelineStatus stored;
+};
+
+inline const std::string& revision_in(const PipelineStatus& status) { return status.revision; }
 inline const std::string& revision_in(const SourceStatus& status) {
     return status.artifact_revision;
 }
@@ -134,6 +144,7 @@ struct Reconciler::Impl {
     Schedule schedule;
     std::map<Key, std::shared_ptr<Source>> sources;
     std::map<Key, std::shared_ptr<Work>> works;
+    std::map<Key, std::shared_ptr<PipelineNode>> pipelines;
     std::map<Key, boost::asio::steady_timer*> waiting;  ///< for health: what ends the wait
     std::mt19937_64 random{std::random_device{}()};
     boost::asio::steady_timer wake;
@@ -265,6 +276,15 @@ struct Reconciler::Impl {
     boost::asio::awaitable<std::vector<std::string>> still_there(Applier& applier,
                                                                  const Inventory& inventory,
                                                                  Duration timeout);
+
+    // reconcile_pipeline.cc
+    boost::asio::awaitable<std::optional<SteadyTime>> reconcile_pipeline(
+        const Key& key, std::shared_ptr<PipelineNode> node);
+    boost::asio::awaitable<PipelineFacts> see(const Pipeline& pipeline, const std::string& newest);
+    boost::asio::awaitable<JobFacts> see_job(Pipeline::Job job);
+    [[nodiscard]] TargetFacts see_target(const Key& key, const std::string& pipeline) const;
+    boost::asio::awaitable<void> pin_target(Key target, std::string commit);
+    void touch_pipelines_of(const Key& target);
 
     // bring.cc: into the cluster
     /// Into the cluster: what is new in the inventory is stored before it is applied, so whatever

@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 using kube::Object;
 
 const fs::path manifests = KLED_SOURCE_DIR "/manifests";
-const std::vector<std::string> clusters{"dev", "edge-staging", "edge-production"};
+const std::vector<std::string> clusters{"dev", "edge-staging", "edge-production", "pipeline"};
 
 std::vector<Object> build(const fs::path& directory) {
     std::vector<Object> objects;

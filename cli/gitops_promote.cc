@@ -1,0 +1,172 @@
+// kled gitops promote: lets a revision that waits for somebody into its stage.
+#include "cli/gitops_promote.h"
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/confirm.h"
+#include "cli/connect.h"
+#include "cli/gitops_handled.h"
+#include "gitops/annotations.h"
+#include "gitops/objects.h"
+#include "gitops/pipeline/pipeline.h"
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kled::cli {
+
+namespace asio = boost::asio;
+
+namespace {
+
+struct Flags {
+    std::string name;
+    std::string ns;
+    std::string stage;
+    std::string revision;
+    bool yes = false;
+    std::string timeout = "2m";
+};
+
+/// Who says so: the API server knows who did, this is for people.
+std::string own_name() {
+    const auto* user = std::getenv("USER");
+    return user == nullptr || *user == '\0' ? "somebody" : user;
+}
+
+const gitops::Pipeline::Stage& stage_named(const gitops::Pipeline& pipeline,
+                                           const std::string& name) {
+    const auto found = std::ranges::find(pipeline.stages, name, &gitops::Pipeline::Stage::name);
+    if (found == pipeline.stages.end())
+        throw Error{ErrorKind::not_found, "there is no stage '" + name + "'"};
+    return *found;
+}
+
+/// The only stage at whose door a revision waits for somebody; empty: there is none.
+std::string waiting_stage(const gitops::Pipeline& pipeline, const gitops::PipelineStatus& status) {
+    std::string result;
+    for (const auto& stage : status.stages) {
+        const auto spec =
+            std::ranges::find(pipeline.stages, stage.name, &gitops::Pipeline::Stage::name);
+        if (stage.waiting.empty() || spec == pipeline.stages.end() || !spec->approval) continue;
+        const auto approval =
+            pipeline.object.annotation(std::string{gitops::approved_annotation} + stage.name);
+        if (gitops::commit_in(approval.substr(0, approval.find(' '))) ==
+            gitops::commit_in(stage.waiting))
+            continue;
+        if (!result.empty()) {
+            throw Error{ErrorKind::invalid,
+                        "which one: " + result + ", " + stage.name + "? (--stage)"};
+        }
+        result = stage.name;
+    }
+    return result;
+}
+
+asio::awaitable<void> promote(const Globals& globals, const Flags& flags) {
+    auto client = connect(co_await asio::this_coro::executor, globals);
+    const auto all = co_await gitops::find_objects(client, flags.ns);
+    const bool bare = flags.name.find('/') == std::string::npos;
+    const auto& found = gitops::select(all, bare ? "pipeline/" + flags.name : flags.name);
+    const auto key = gitops::key_of(found.object).to_string();
+    const auto pipeline = gitops::Pipeline::from_object(found.object);
+    const auto status = gitops::PipelineStatus::from_object(found.object);
+    const auto name = flags.stage.empty() ? waiting_stage(pipeline, status) : flags.stage;
+    if (name.empty()) {
+        std::cout << key << ": nothing waits for an approval\n";
+        co_return;
+    }
+    if (!stage_named(pipeline, name).approval)
+        throw Error{ErrorKind::invalid, "stage '" + name + "' has no gate `approval`"};
+    const auto state = std::ranges::find(status.stages, name, &gitops::StageState::name);
+    auto revision = flags.revision;
+    if (revision.empty() && state != status.stages.end()) revision = state->waiting;
+    if (revision.empty())
+        throw Error{ErrorKind::not_found, "nothing waits for stage '" + name + "' (--revision)"};
+    const auto commit = gitops::commit_in(revision);
+    if (commit.empty()) {
+        throw Error{ErrorKind::invalid,
+                    "--revision: '" + revision + "' is no commit of 40 hex digits"};
+    }
+    std::cout << key << ": " << revision << " into " << name << '\n';
+    if (state != status.stages.end() && !state->waiting_reason.empty())
+        std::cout << "  it waits: " << state->waiting_reason << '\n';
+    if (!flags.yes && !confirmed("Let it in?")) throw Exit{1};
+    const auto token = to_rfc3339_micro(std::chrono::system_clock::now());
+    const std::map<std::string, std::string> annotations{
+        {std::string{gitops::approved_annotation} + name, commit + " " + own_name()},
+        {std::string{gitops::requested_at}, token}};
+    co_await gitops::annotate(client, found, annotations);
+    const auto summary = co_await handled(client, found, token, parse_duration(flags.timeout));
+    std::cout << key << ": " << summary.message << '\n';
+}
+
+asio::awaitable<void> list_pipelines(const Globals& globals, std::vector<std::string>& names) {
+    auto client = connect(co_await asio::this_coro::executor, globals);
+    const std::string everywhere;
+    const auto found = co_await gitops::find_objects(client, everywhere);
+    for (const auto& one : found) {
+        if (one.object.kind() == gitops::pipeline_kind) names.emplace_back(one.object.name());
+    }
+}
+
+std::string short_revision(const std::string& revision) {
+    const auto at = revision.rfind("sha1:");
+    return at == std::string::npos ? revision : revision.substr(0, at + 5 + 8);
+}
+
+}  // namespace
+
+Table stages_of(const kube::Object& pipeline) {
+    Table table;
+    table.columns = {"STAGE", "REVISION", "PHASE", "SINCE", "WAITING", "MESSAGE", "GATES"};
+    table.wide_from = 6;
+    for (const auto& stage : gitops::PipelineStatus::from_object(pipeline).stages) {
+        std::string message = stage.waiting_reason;
+        std::string gates;
+        for (const auto& gate : stage.gates) {
+            gates += (gates.empty() ? "" : ", ") + gate.name + " " +
+                     std::string{gitops::to_string(gate.verdict)};
+            if (gate.verdict == gitops::StageState::Verdict::passed) continue;
+            message += (message.empty() ? "" : "; ") + gate.name +
+                       (gate.message.empty() ? "" : ": ") + gate.message;
+        }
+        table.rows.push_back({stage.name, short_revision(stage.revision),
+                              std::string{gitops::to_string(stage.phase)},
+                              stage.since ? age(to_rfc3339(*stage.since)) : "",
+                              short_revision(stage.waiting), std::move(message), std::move(gates)});
+    }
+    return table;
+}
+
+void add_gitops_promote(CLI::App& group, Globals& globals) {
+    const auto flags = std::make_shared<Flags>();
+    auto* verb = group.add_subcommand(
+        "promote",
+        "Let the revision that waits for an approval into its stage of a Pipeline\n\n"
+        "Examples:\n  kled gitops promote shop\n"
+        "  kled gitops promote shop --stage production --yes");
+    verb->add_option("name", flags->name, "NAME of a Pipeline, or KIND/NAME")->required();
+    verb->add_option("-n,--namespace", flags->ns, "Only of this namespace");
+    verb->add_option("--stage", flags->stage, "Into which (the one where something waits)");
+    verb->add_option("--revision", flags->revision, "Which commit (the one that waits)");
+    verb->add_flag("-y,--yes", flags->yes, "Without being asked");
+    verb->add_option("--timeout", flags->timeout, "How long to wait")->capture_default_str();
+    complete_with(*verb, [&globals] {
+        std::vector<std::string> names;
+        run([&] { return list_pipelines(globals, names); });
+        return names;
+    });
+    verb->callback([&globals, flags] { run([&] { return promote(globals, *flags); }); });
+}
+
+}  // namespace kled::cli

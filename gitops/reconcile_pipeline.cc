@@ -1,0 +1,241 @@
+// A Pipeline: what is seen of its stages, and what its next step asks for (pipeline/promotion.h).
+#include "gitops/annotations.h"
+#include "gitops/reconciler_impl.h"
+
+#include <algorithm>
+#include <array>
+
+namespace kled::gitops {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr Duration job_pause{5'000};
+
+/// Reasons for which a Kustomization is not ready that something else will end.
+constexpr std::array<std::string_view, 4> waits{"DependencyNotReady", "ArtifactFailed",
+                                                "OutsideDeployWindow", "WaitingForPromotion"};
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+/// Of a Kustomization: what this reconciler knows of it itself.
+void see_kustomization(TargetFacts& facts, const Work& work) {
+    const auto& status = work.status;
+    facts.attempted = commit_in(status.last_attempted_revision);
+    const auto* ready = status.conditions.find("Ready");
+    if (ready == nullptr) return;
+    facts.message = first_line(ready->message);
+    if (status.observed_generation != work.object.generation()) return;
+    facts.ready =
+        ready->status == "True" && commit_in(status.last_applied_revision) == facts.attempted;
+    facts.failed =
+        ready->status == "False" && std::ranges::find(waits, ready->reason) == waits.end();
+}
+
+/// Of an EdgeDeployment: what the hub says of its devices.
+void see_edge_deployment(TargetFacts& facts, const Work& work) {
+    const auto* status = work.object.status();
+    if (status == nullptr) return;
+    const auto conditions = Conditions::from_status(status);
+    const auto* rendered = work.status.conditions.find("Ready");
+    const auto* ready = conditions.find("Ready");
+    facts.attempted = commit_in(kube::find_string(*status, {"revision"}));
+    if (rendered != nullptr && rendered->status == "False") {
+        facts.attempted = facts.pin;  // which it was that cannot be rendered
+        facts.failed = std::ranges::find(waits, rendered->reason) == waits.end();
+        facts.message = first_line(rendered->message);
+        return;
+    }
+    if (ready == nullptr) return;
+    facts.message = first_line(ready->message);
+    const auto* seen = status->if_contains("observedGeneration");
+    facts.ready = ready->status == "True" && seen != nullptr && seen->is_int64() &&
+                  seen->get_int64() == work.object.generation();
+}
+
+Key key_of_target(const Pipeline::Target& target, const std::string& ns) {
+    return {.kind = target.kind, .ns = ns, .name = target.name};
+}
+
+bool names_target(const kube::Object& pipeline, const Key& target) {
+    const auto* stages =
+        pipeline.spec() == nullptr ? nullptr : pipeline.spec()->if_contains("stages");
+    if (pipeline.ns() != target.ns || stages == nullptr || !stages->is_array()) return false;
+    for (const auto& stage : stages->get_array()) {
+        const auto* targets =
+            stage.is_object() ? stage.get_object().if_contains("targets") : nullptr;
+        if (targets == nullptr || !targets->is_array()) continue;
+        for (const auto& item : targets->get_array()) {
+            if (item.is_object() && kube::find_string(item.get_object(), {"name"}) == target.name)
+                return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace
+
+void Reconciler::Impl::touch_pipelines_of(const Key& target) {
+    for (const auto& [key, pipeline] : pipelines)
+        if (names_target(pipeline->object, target)) touch(key);
+}
+
+TargetFacts Reconciler::Impl::see_target(const Key& key, const std::string& pipeline) const {
+    TargetFacts facts;
+    const auto found = works.find(key);
+    if (found == works.end() || found->second->object.deleting()) return facts;
+    const auto& work = *found->second;
+    facts.exists = true;
+    facts.consents = work.object.annotation(pipeline_annotation) == pipeline;
+    facts.pin = commit_in(work.object.annotation(pin_annotation));
+    facts.promoted = commit_in(work.object.annotation(promoted_annotation));
+    if (key.kind == "Kustomization") {
+        see_kustomization(facts, work);
+    } else {
+        see_edge_deployment(facts, work);
+    }
+    return facts;
+}
+
+asio::awaitable<JobFacts> Reconciler::Impl::see_job(Pipeline::Job job) {
+    const kube::GroupVersionKind gvk{.group = "batch", .version = "v1", .kind = "Job"};
+    JobFacts facts;
+    const auto live = co_await client.get(gvk, job.ns, job.name);
+    if (!live) co_return facts;
+    facts.created =
+        parse_rfc3339(kube::find_string(live->fields(), {"metadata", "creationTimestamp"}));
+    const auto conditions = Conditions::from_status(live->status());
+    if (conditions.is_true("Complete")) facts.result = JobFacts::Result::succeeded;
+    if (const auto* failed = conditions.find("Failed");
+        failed != nullptr && failed->status == "True") {
+        facts.result = JobFacts::Result::failed;
+        facts.message = failed->reason + ": " + first_line(failed->message);
+    }
+    co_return facts;
+}
+
+asio::awaitable<PipelineFacts> Reconciler::Impl::see(const Pipeline& pipeline,
+                                                     const std::string& newest) {
+    PipelineFacts facts;
+    facts.newest = newest;
+    const std::string ns{pipeline.object.ns()};
+    const std::string name{pipeline.object.name()};
+    for (const auto& stage : pipeline.stages) {
+        StageFacts here;
+        for (const auto& job : stage.jobs) {
+            auto seen = co_await see_job(job);
+            here.jobs.push_back(std::move(seen));
+        }
+        const auto approval =
+            pipeline.object.annotation(std::string{approved_annotation} + stage.name);
+        const auto space = approval.find(' ');
+        here.approved = commit_in(approval.substr(0, space));
+        if (space != std::string_view::npos) here.approved_by = approval.substr(space + 1);
+        for (const auto& check : stage.checks) {
+            facts.checks.insert_or_assign(
+                check,
+                parse_checks(pipeline.object.annotation(std::string{check_annotation} + check)));
+        }
+        facts.stages.push_back(std::move(here));
+    }
+    // After all that is waited for: these are of one moment.
+    for (std::size_t i = 0; i < pipeline.stages.size(); ++i) {
+        for (const auto& target : pipeline.stages[i].targets)
+            facts.stages[i].targets.push_back(see_target(key_of_target(target, ns), name));
+    }
+    co_return facts;
+}
+
+asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_pipeline(
+    const Key& key, std::shared_ptr<PipelineNode> node) {
+    if (node->object.deleting()) co_return std::nullopt;
+    const Seen seen{.generation = node->object.generation(),
+                    .request = std::string{reconcile_request(node->object)}};
+    std::optional<Outcome> bad;
+    Pipeline pipeline;
+    try {
+        pipeline = Pipeline::from_object(node->object);
+    } catch (const Error& error) {
+        bad = Outcome{.reason = "InvalidSpec", .message = error.what(), .stalled = true};
+    }
+    if (!bad && pipeline.suspend) co_return std::nullopt;
+    if (!bad && options.no_cross_namespace_refs) {
+        for (const auto& stage : pipeline.stages) {
+            for (const auto& job : stage.jobs) {
+                if (job.ns == key.ns) continue;
+                bad = Outcome{.reason = "AccessDenied",
+                              .message = "can't access '" + job.to_string() +
+                                         "', cross-namespace references have been blocked",
+                              .stalled = true};
+            }
+        }
+    }
+    const Key source_key{
+        .kind = pipeline.source.kind, .ns = pipeline.source.ns, .name = pipeline.source.name};
+    const auto source = sources.find(source_key);
+    if (!bad && (source == sources.end() || !source->second->revision)) {
+        bad = Outcome{
+            .reason = "ArtifactFailed",
+            .message = pipeline.source.kind + " " + pipeline.source.ns + "/" +
+                       pipeline.source.name +
+                       (source == sources.end() ? " does not exist" : " has no revision yet"),
+            .retry = false};
+    }
+    if (bad) {
+        co_await conclude(*node, *bad);
+        co_return std::nullopt;
+    }
+    const auto newest = source->second->revision->name;
+    const auto facts = co_await see(pipeline, newest);
+    auto step = advance(pipeline, node->status.stages, facts, wall_now());
+    auto& status = node->status;
+    status.stages = std::move(step.stages);
+    status.revision = newest;
+    const auto summary = summarise(status.stages, newest);
+    status.conditions.remove("Stalled");
+    if (summary.ready == "Unknown") {
+        status.conditions.set("Reconciling", "True", summary.reason, summary.message,
+                              seen.generation, wall_now());
+    } else {
+        status.conditions.remove("Reconciling");
+    }
+    status.conditions.set("Ready", summary.ready, summary.reason, summary.message, seen.generation,
+                          wall_now());
+    status.observed_generation = seen.generation;
+    status.handled_request = seen.request;
+    // First what was decided, then what it asks for: done again after a crash, it does no harm.
+    co_await save(*node);
+    for (auto& note : step.notes) {
+        events.record(node->object, note.warning, std::move(note.reason), std::move(note.message),
+                      std::move(note.revision));
+    }
+    for (const auto& pin : step.pins) {
+        const auto target = key_of_target(pipeline.stages[pin.stage].targets[pin.target], key.ns);
+        co_await pin_target(target, pin.commit);
+    }
+    std::optional<SteadyTime> again;
+    if (step.look_again) {
+        const auto left = std::chrono::ceil<Duration>(*step.look_again - wall_now());
+        again = steady_now() + std::clamp<Duration>(left, Duration{0}, std::chrono::hours{1});
+    }
+    if (step.jobs_run && (!again || *again > steady_now() + job_pause))
+        again = steady_now() + job_pause;
+    co_return again;
+}
+
+asio::awaitable<void> Reconciler::Impl::pin_target(Key target, std::string commit) {
+    auto found = works.find(target);
+    if (found == works.end()) co_return;
+    const kube::Object object{found->second->object.fields()};
+    const std::map<std::string, std::string> annotations{
+        {std::string{pin_annotation}, commit}, {std::string{promoted_annotation}, commit}};
+    co_await store.annotate(object, annotations);
+    // What the API will tell in a moment.
+    found = works.find(target);
+    if (found == works.end()) co_return;
+    for (const auto& [name, value] : annotations) found->second->object.set_annotation(name, value);
+    touch(target);
+}
+
+}  // namespace kled::gitops
