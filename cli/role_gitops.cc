@@ -49,6 +49,7 @@ struct Flags {
     std::string ns = "flux-system";
     bool local_repositories = false;
     bool no_cross_namespace_refs = false;
+    std::string drift = "repair";
     bool no_remote_bases = false;
     std::string default_service_account;
     std::string label_selector;
@@ -178,6 +179,7 @@ private:
         options.cache = daemon.state / "gitops" / "git";
         options.local_repositories = flags.local_repositories;
         options.no_cross_namespace_refs = flags.no_cross_namespace_refs;
+        options.drift = gitops::parse_drift(flags.drift);
         options.remote_bases = !flags.no_remote_bases;
         options.default_service_account = flags.default_service_account;
         options.concurrency = flags.concurrency;
@@ -339,6 +341,12 @@ public:
                         "file:// URLs, and the ssh configuration of this user");
         group->add_flag("--gitops-no-cross-namespace-refs", flags_.no_cross_namespace_refs,
                         "Sources and dependencies of other namespaces are refused");
+        group
+            ->add_option("--gitops-drift", flags_.drift,
+                         "What others change: repair, report or ignore, where a Kustomization does "
+                         "not say (gitops.kled.io/drift)")
+            ->capture_default_str()
+            ->check(CLI::IsMember({"repair", "report", "ignore"}));
         group->add_flag("--gitops-no-remote-bases", flags_.no_remote_bases,
                         "Kustomizations that name other repositories or URLs are refused");
         group->add_option("--gitops-default-service-account", flags_.default_service_account,

@@ -14,6 +14,8 @@ inline constexpr std::string_view own_annotations = "gitops.kled.io/";
 /// On a deployment object: the commit to deploy in place of the source's newest, 40 hex digits or
 /// as Flux writes a revision ("main@sha1:<hex>").
 inline constexpr std::string_view pin_annotation = "gitops.kled.io/revision";
+/// On a Kustomization: what becomes of what others change, `repair`, `report` or `ignore`.
+inline constexpr std::string_view drift_annotation = "gitops.kled.io/drift";
 /// On a deployment object: when a new revision may come, a list as YAML (windows/deploy_windows.h).
 inline constexpr std::string_view windows_annotation = "gitops.kled.io/deploy-windows";
 /// On the same: the revision that may come now, whatever the windows say.

@@ -63,6 +63,13 @@ void read_annotations(Deployment& deployment, const kube::Object& object) {
                                           "with sha1:<40 hex digits>");
         }
     }
+    if (const auto drift = object.annotation(drift_annotation); !drift.empty()) {
+        try {
+            deployment.drift = parse_drift(drift);
+        } catch (const Error& error) {
+            throw bad(drift_annotation, error.what());
+        }
+    }
     if (const auto windows = object.annotation(windows_annotation); !windows.empty()) {
         deployment.windows = DeployWindows::parse(
             windows, "metadata.annotations[" + std::string{windows_annotation} + "]");
@@ -80,6 +87,14 @@ void read_annotations(Deployment& deployment, const kube::Object& object) {
 }
 
 }  // namespace
+
+Drift parse_drift(std::string_view text) {
+    if (text == "repair") return Drift::repair;
+    if (text == "report") return Drift::report;
+    if (text == "ignore") return Drift::ignore;
+    throw Error{ErrorKind::invalid,
+                "'" + std::string{text} + "' is neither repair, report nor ignore"};
+}
 
 Key key_of(const kube::Object& object) {
     return {.kind = std::string{object.kind()},

@@ -103,6 +103,15 @@ struct KubeConfigFrom {
     std::string key;  ///< empty: "value", else "value.yaml"
 };
 
+/// What becomes of an object of Git's that others change.
+enum class Drift {
+    repair,  ///< at once, and at each interval
+    report,  ///< an event says so
+    ignore,
+};
+/// Error(invalid): none of them.
+[[nodiscard]] Drift parse_drift(std::string_view text);
+
 /// A Kustomization, or an object of another kind that names a source and a path (EdgeDeployment).
 struct Deployment {
     kube::Object object;
@@ -134,6 +143,7 @@ struct Deployment {
     std::optional<KubeConfigFrom> kube_config;  ///< none: the cluster of the object itself
     std::string service_account;                ///< whose rights bound it; empty: the default's
     std::string pin;  ///< of its annotations: the commit to deploy; empty: the source's newest
+    std::optional<Drift> drift;  ///< of its annotations
     DeployWindows windows;       ///< of its annotations
     std::string deploy_now;      ///< of its annotations: the commit that need not wait for a window
     bool confirm_prune = false;  ///< of its annotations: what it prunes waits for an approval

@@ -14,7 +14,7 @@ namespace asio = boost::asio;
 asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, Work& work,
                                                                 const Deployment& deployment,
                                                                 const git::Revision& revision,
-                                                                Built& built, bool full) {
+                                                                Built& built, bool full, Due due) {
     Plan plan;
     std::optional<Outcome> bad;
     try {
@@ -48,7 +48,9 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
     Applier::Order order;
     order.owner = key;
     order.force = deployment.force;
-    order.compare = full;
+    order.drift = drift_of(deployment);
+    order.compare = full && order.drift != Drift::ignore;
+    order.applied_before = work.status.history.succeeded_last(built.digest);
     order.timeout = deployment.timeout;
     std::vector<Change> changes;
     std::optional<std::string> late;
@@ -69,6 +71,12 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
         std::ranges::move(pruned, std::back_inserter(changes));
     }
     tell(work, changes);
+    follow(key, work, deployment, plan);
+    if (order.compare) due.clear();  // that was among it
+    if (!due.empty() && failures.empty()) {
+        auto not_mended = co_await mend(key, work, deployment, plan, std::move(due));
+        if (not_mended) co_return not_mended;
+    }
     if (!failures.empty()) {
         co_return Outcome{.reason = std::move(reason), .message = join(failures, listed_changes)};
     }
@@ -92,21 +100,34 @@ std::vector<std::string> Reconciler::Impl::failures_of(const std::vector<Change>
 }
 
 void Reconciler::Impl::tell(const Work& work, const std::vector<Change>& changes) {
-    std::vector<std::string> lines;
+    std::vector<std::string> done;
+    std::vector<std::string> repaired;
+    std::vector<std::string> drifted;
     for (const auto& change : changes) {
         if (change.action == Change::Action::unchanged || change.action == Change::Action::failed ||
             change.action == Change::Action::waiting)
             continue;
-        lines.push_back(change.id.to_string() + " " + std::string{to_string(change.action)} +
+        const bool left = change.action == Change::Action::drifted;
+        auto& lines = left ? drifted : change.by_others ? repaired : done;
+        lines.push_back(change.id.to_string() +
+                        (left ? "" : " " + std::string{to_string(change.action)}) +
                         (change.message.empty() ? "" : ": " + change.message));
         metrics::registry()
             .counter("kled_gitops_changes_total", "Objects changed in the cluster",
                      {{"action", std::string{to_string(change.action)}}})
             .add();
     }
-    if (!lines.empty())
-        events.record(work.object, false, "Progressing", work.redacted(join(lines, listed_changes)),
-                      revision_in(work.status));
+    const auto revision = revision_in(work.status);
+    if (!done.empty())
+        events.record(work.object, false, "Progressing", work.redacted(join(done, listed_changes)),
+                      revision);
+    // The same again is another time that somebody did it.
+    if (!repaired.empty())
+        events.happened(work.object, false, "DriftCorrected",
+                        work.redacted(join(repaired, listed_changes)), revision);
+    if (!drifted.empty())
+        events.happened(work.object, true, "Drifted", work.redacted(join(drifted, listed_changes)),
+                        revision);
 }
 
 asio::awaitable<std::vector<Change>> Reconciler::Impl::prune(const Key& key, Work& work,

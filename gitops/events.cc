@@ -64,6 +64,12 @@ void Events::record(const kube::Object& about, bool warning, std::string reason,
     if (sink_) sink_(kept_.back());
 }
 
+void Events::happened(const kube::Object& about, bool warning, std::string reason,
+                      std::string message, std::string revision) {
+    latest_.erase(key_of(about));
+    record(about, warning, std::move(reason), std::move(message), std::move(revision));
+}
+
 std::vector<Event> Events::since(std::uint64_t number) const {
     std::vector<Event> result;
     for (const auto& event : kept_)

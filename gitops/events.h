@@ -40,6 +40,9 @@ public:
     /// The same again for the same object (a failure at each retry) is told once.
     void record(const kube::Object& about, bool warning, std::string reason, std::string message,
                 std::string revision = {});
+    /// What is told each time it happens, also when it is the same again.
+    void happened(const kube::Object& about, bool warning, std::string reason, std::string message,
+                  std::string revision = {});
     /// It is gone; the same name is another object from now on.
     void forget(const Key& object) { latest_.erase(object); }
     /// Those after `number`, oldest first.

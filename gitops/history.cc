@@ -62,6 +62,13 @@ std::string History::revision_before(std::string_view now, std::string_view comm
     return found.front();
 }
 
+bool History::succeeded_last(std::string_view digest) const {
+    if (snapshots_.empty() || digest.empty()) return false;
+    const auto& newest = snapshots_.front().get_object();
+    return kube::find_string(newest, {"digest"}) == digest &&
+           kube::find_string(newest, {"lastReconciledStatus"}) == "ReconciliationSucceeded";
+}
+
 void History::add(const Attempt& attempt, WallTime now) {
     const auto time = to_rfc3339(now);
     const auto same = std::ranges::find_if(snapshots_, [&](const json::value& item) {

@@ -25,6 +25,8 @@ public:
     static History from_status(const kube::json::object* status);
     [[nodiscard]] kube::json::array to_json() const { return snapshots_; }
 
+    /// Whether what it was last successful with is this.
+    [[nodiscard]] bool succeeded_last(std::string_view digest) const;
     /// The newest revision that was applied before `now`, or the one whose commit begins with
     /// `commit`. Error(not_found) that lists what there is; Error(invalid): several begin so.
     [[nodiscard]] std::string revision_before(std::string_view now, std::string_view commit) const;

@@ -175,9 +175,12 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     if (auto* none = std::get_if<Outcome>(&chosen)) co_return std::move(*none);
     const auto revision = std::get<git::Revision>(std::move(chosen));
     const auto now = steady_now();
-    const bool full = now >= work.next_full || !work.complete ||
-                      seen.generation != work.status.observed_generation ||
-                      seen.request != work.status.handled_request;
+    auto due = work.suspects.due(work.memory, now);
+    // What is kept of no plan is looked at as a whole.
+    const bool full =
+        now >= work.next_full || !work.complete || (!due.empty() && work.plan.objects.empty()) ||
+        work.policy != drift_of(deployment) || seen.generation != work.status.observed_generation ||
+        seen.request != work.status.handled_request;
     work.status.last_attempted_revision = revision.name;
 
     std::optional<Built> built;
@@ -220,7 +223,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         if (target != options.targets.end()) {
             bad = co_await hand_over(*target->second, work, revision, *built);
         } else {
-            bad = co_await bring(key, work, deployment, revision, *built, full);
+            bad = co_await bring(key, work, deployment, revision, *built, full, std::move(due));
         }
         const History::Attempt attempt{
             .digest = digest,
@@ -233,6 +236,8 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         work.inputs = inputs_digest;
     } else {
         work.complete = true;
+        if (!due.empty()) bad = co_await mend(key, work, deployment, work.plan, std::move(due));
+        if (bad) co_return bad;
     }
     if (full) work.next_full = after(deployment.interval);
     co_await succeed(work, revision, seen);
@@ -273,8 +278,11 @@ std::string Work::Held::to_string() const {
            " (kled gitops reconcile --override-window)";
 }
 
-std::optional<SteadyTime> Reconciler::Impl::next_look(const Work& work,
+std::optional<SteadyTime> Reconciler::Impl::next_look(Work& work,
                                                       std::optional<SteadyTime> planned) {
+    work.suspects.settle(work.memory);
+    if (const auto look = work.suspects.next(steady_now()))
+        planned = planned ? std::min(*planned, *look) : *look;
     if (!work.held || !work.held->until) return planned;
     // Clocks are set: what is far away is looked at again on the way.
     constexpr Duration longest = std::chrono::hours{1};

@@ -210,6 +210,7 @@ void Reconciler::changed(kube::Object object) {
 void Reconciler::removed(const Key& key) {
     impl_->schedule.forget(key);
     impl_->events.forget(key);
+    impl_->drift.forget(key);
     impl_->pipelines.erase(key);
     impl_->touch_pipelines_of(key);
     if (impl_->works.erase(key) > 0 && impl_->options.remote_bases)

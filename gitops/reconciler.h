@@ -36,8 +36,9 @@ public:
         std::string default_service_account;
         /// Where archives of the sources are kept for others; null: none are made.
         std::shared_ptr<const Artifacts> artifacts;
-        bool remote_bases = true;   ///< a kustomization may name other repositories and URLs
-        bool only_sources = false;  ///< what they say is another's to apply
+        bool remote_bases = true;     ///< a kustomization may name other repositories and URLs
+        Drift drift = Drift::repair;  ///< of those that say nothing about it
+        bool only_sources = false;    ///< what they say is another's to apply
         std::size_t concurrency = 4;
         double interval_jitter = 0.05;  ///< so that many objects do not come due together
         /// Kinds that a target takes in place of the cluster: {"EdgeDeployment", fleet}.

@@ -7,6 +7,8 @@
 #include "gitops/assembly.h"
 #include "gitops/build.h"
 #include "gitops/destinations.h"
+#include "gitops/drift/suspects.h"
+#include "gitops/drift/watches.h"
 #include "gitops/git/mirror.h"
 #include "gitops/github_app.h"
 #include "gitops/inputs.h"
@@ -76,9 +78,11 @@ struct Work : Node {
 
     DeploymentStatus status;
     DeploymentStatus stored;
-    std::shared_ptr<Destination> destination;                       ///< where it was last brought
-    Memory memory;                                                  ///< of what is there
-    Plan plan;                                                      ///< the last one, if it is kept
+    std::shared_ptr<Destination> destination;  ///< where it was last brought
+    Memory memory;                             ///< of what is there
+    Suspects suspects;                         ///< of that, what others may have changed
+    std::optional<Drift> policy;               ///< under which it was last looked at
+    Plan plan;                                 ///< the last one, if it is kept
     std::shared_ptr<Rebuild> builds = std::make_shared<Rebuild>();  ///< one on the pool keeps it
     bool complete = false;     ///< what `builds` built last was applied completely
     std::uint64_t inputs = 0;  ///< digest of what else that was built from
@@ -131,7 +135,8 @@ struct Reconciler::Impl {
           destinations{loop, client, options.default_service_account},
           schedule{options.concurrency},
           wake{loop},
-          tasks{loop} {}
+          tasks{loop},
+          drift{loop, tasks, drift_listener()} {}
 
     boost::asio::any_io_executor loop;
     ThreadPool& pool;
@@ -149,6 +154,7 @@ struct Reconciler::Impl {
     std::mt19937_64 random{std::random_device{}()};
     boost::asio::steady_timer wake;
     TaskGroup tasks;
+    DriftWatches drift;
 
     // reconciler.cc
     void touch(const Key& key);
@@ -261,7 +267,7 @@ struct Reconciler::Impl {
     boost::asio::awaitable<std::variant<git::Revision, Outcome>> choose_revision(
         Work& work, const Deployment& deployment, std::shared_ptr<Source> source);
     /// `planned`, or before that, when a window opens for what is held.
-    static std::optional<SteadyTime> next_look(const Work& work, std::optional<SteadyTime> planned);
+    static std::optional<SteadyTime> next_look(Work& work, std::optional<SteadyTime> planned);
     boost::asio::awaitable<void> succeed(Work& work, const git::Revision& revision,
                                          const Seen& seen);
     boost::asio::awaitable<std::optional<Outcome>> hand_over(kube::Target& target, Work& work,
@@ -276,6 +282,20 @@ struct Reconciler::Impl {
     boost::asio::awaitable<std::vector<std::string>> still_there(Applier& applier,
                                                                  const Inventory& inventory,
                                                                  Duration timeout);
+
+    // reconcile_drift.cc
+    DriftWatches::Listener drift_listener();
+    void suspect(const Key& owner, const kube::ObjectId& id, Sighting sighting);
+    [[nodiscard]] Drift drift_of(const Deployment& deployment) const {
+        return deployment.drift.value_or(options.drift);
+    }
+    /// Of those kinds there is word from now on.
+    void follow(const Key& key, Work& work, const Deployment& deployment, const Plan& plan);
+    using Due = std::vector<Suspects::Suspect>;
+    /// What was seen to change, as `plan` has it again, or said to have changed.
+    boost::asio::awaitable<std::optional<Outcome>> mend(const Key& key, Work& work,
+                                                        const Deployment& deployment,
+                                                        const Plan& plan, Due due);
 
     // reconcile_pipeline.cc
     boost::asio::awaitable<std::optional<SteadyTime>> reconcile_pipeline(
@@ -292,7 +312,7 @@ struct Reconciler::Impl {
     boost::asio::awaitable<std::optional<Outcome>> bring(const Key& key, Work& work,
                                                          const Deployment& deployment,
                                                          const git::Revision& revision,
-                                                         Built& built, bool full);
+                                                         Built& built, bool full, Due due);
     /// Where it goes, as whom. What is known of another place is forgotten.
     boost::asio::awaitable<void> find_destination(Work& work, const Deployment& deployment);
     static std::vector<std::string> failures_of(const std::vector<Change>& changes);

@@ -55,4 +55,9 @@ bool Schedule::touched_while_running(const Key& key, SteadyTime now) const {
     return entry != entries_.end() && entry->second.due && *entry->second.due <= now;
 }
 
+bool Schedule::is_running(const Key& key) const {
+    const auto found = entries_.find(key);
+    return found != entries_.end() && found->second.running;
+}
+
 }  // namespace kled::gitops

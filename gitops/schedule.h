@@ -32,6 +32,7 @@ public:
     [[nodiscard]] std::optional<SteadyTime> wake_at() const;
     /// Whether something happened to `key` since it began to run: a reason not to wait on.
     [[nodiscard]] bool touched_while_running(const Key& key, SteadyTime now) const;
+    [[nodiscard]] bool is_running(const Key& key) const;
     [[nodiscard]] std::size_t running() const noexcept { return running_; }
 
 private:

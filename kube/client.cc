@@ -267,6 +267,12 @@ asio::awaitable<Client::List> Client::list(const GroupVersionKind& gvk,
     co_return list;
 }
 
+std::string ListOptions::accepted(bool of_list) const {
+    if (!metadata_only) return "application/json";
+    return of_list ? "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+                   : "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+}
+
 asio::awaitable<std::string> Client::each_page(const GroupVersionKind& gvk,
                                                const ListOptions& options, PageSink sink) {
     const auto mapping = co_await impl_->require(gvk);
@@ -282,7 +288,9 @@ asio::awaitable<std::string> Client::each_page(const GroupVersionKind& gvk,
         query.add_if("continue", next);
         std::optional<Object> answer;
         try {
-            answer = co_await impl_->send_object(get_request(path + query.text()));
+            auto request = get_request(path + query.text());
+            request.headers.set("Accept", options.accepted(true));
+            answer = co_await impl_->send_object(std::move(request));
         } catch (const StatusError& error) {
             if (error.code() != 410 || next.empty()) throw;
         }

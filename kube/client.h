@@ -59,6 +59,11 @@ struct ListOptions {
     std::string label_selector;
     std::string field_selector;
     std::size_t page = 500;
+    /// PartialObjectMetadata: the server leaves the rest out. Their kind is the real one again.
+    bool metadata_only = false;
+
+    /// For the Accept header, of a list or of one object (as a watch has them).
+    [[nodiscard]] std::string accepted(bool of_list) const;
 };
 
 struct ApplyOptions {

@@ -149,7 +149,7 @@ private:
             request.target += "&labelSelector=" + net::percent_encode(options_.list.label_selector);
         if (!options_.list.field_selector.empty())
             request.target += "&fieldSelector=" + net::percent_encode(options_.list.field_selector);
-        request.headers.set("Accept", "application/json");
+        request.headers.set("Accept", options_.list.accepted(false));
         auto response = co_await client_.transport().open(request);
         if (response.status != 200) {
             net::Response refusal;

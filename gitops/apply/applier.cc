@@ -6,6 +6,7 @@
 #include "gitops/apply/compare.h"
 #include "gitops/apply/order.h"
 #include "gitops/apply/take_over.h"
+#include "gitops/drift/record.h"
 #include "kube/schema.h"
 
 #include <boost/asio/steady_timer.hpp>
@@ -75,6 +76,13 @@ Change changed(const kube::ObjectId& id, Change::Action action) {
     return {.id = id, .action = action, .message = {}};
 }
 
+/// `what`: "changed" or "deleted".
+Change others_changed(const kube::ObjectId& id, Change::Action action, const std::string& what,
+                      std::string who = "") {
+    if (who.empty()) who = "somebody";
+    return {.id = id, .action = action, .message = who + " had " + what + " it", .by_others = true};
+}
+
 Change kept(const kube::ObjectId& id, std::string why) {
     return {.id = id, .action = Change::Action::kept, .message = std::move(why)};
 }
@@ -90,6 +98,7 @@ std::string_view to_string(Change::Action action) noexcept {
         case Change::Action::pruned: return "pruned";
         case Change::Action::kept: return "kept";
         case Change::Action::waiting: return "waiting";
+        case Change::Action::drifted: return "drifted";
         case Change::Action::failed: return "failed";
     }
     return "";
@@ -259,7 +268,7 @@ asio::awaitable<std::vector<Change>> Applier::apply(const Order& order, const Pl
         }
         if (batch.objects.empty()) continue;
         batch.changes.resize(batch.objects.size());
-        if (order.compare) co_await list_live(batch);
+        if (order.compare && !order.one_by_one) co_await list_live(batch);
         TaskGroup workers{co_await asio::this_coro::executor};
         for (std::size_t i = 0; i < std::min(options_.concurrency, batch.objects.size()); ++i)
             workers.spawn(work(batch));
@@ -332,7 +341,8 @@ asio::awaitable<bool> Applier::list_live(Batch& batch, const kube::GroupVersionK
         const auto id = item.id();
         const auto known = batch.memory.find(id);
         if (known != batch.memory.end() &&
-            known->second.resource_version == item.resource_version()) {
+            known->second.resource_version == item.resource_version() &&
+            !(known->second.left && batch.order.drift == Drift::repair)) {
             batch.settled.insert(id);
         } else {
             batch.live.emplace(id, std::move(item));
@@ -407,27 +417,48 @@ asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const Planned
     }
     if (live && policy != "Merge") live = co_await taken_over(std::move(*live));
 
+    // Whatever differs from an object that Git did not change was changed by others.
+    const bool by_others =
+        known == nullptr ? batch.order.applied_before : known->digest == planned.digest;
+    const bool leave = by_others && batch.order.drift != Drift::repair;
+    if (leave && !live) co_return others_changed(id, Change::Action::drifted, "deleted");
+
     kube::ApplyOptions options;
     options.field_manager = options_.field_manager;
+    std::string who;
     if (live) {
         options.dry_run = true;
         const auto result = co_await client_.apply(object, options);
-        if (same_state(*live, result)) {
-            batch.memory.insert_or_assign(
-                id, Remembered{.digest = planned.digest,
-                               .resource_version = std::string{live->resource_version()},
-                               .adopted = adopted});
-            co_return changed(id, Change::Action::unchanged);
+        const bool right = same_state(*live, result);
+        const auto its_record = record_of(result, options_.field_manager);
+        // What is right and no longer ours could be changed unseen.
+        const bool ours = its_record == 0 || its_record == record_of(*live, options_.field_manager);
+        if (leave || (right && ours)) {
+            auto& now = batch.memory[id];
+            now = remembered(planned, *live, adopted);
+            now.left = !right;
+            if (right) co_return changed(id, Change::Action::unchanged);
+            co_return others_changed(id, Change::Action::drifted, "changed",
+                                     rivals(*live, result, options_.field_manager));
         }
+        if (by_others) who = rivals(*live, result, options_.field_manager);
         options.dry_run = false;
     }
     const auto result = co_await client_.apply(object, options);
-    batch.memory.insert_or_assign(
-        id, Remembered{.digest = planned.digest,
-                       .resource_version = std::string{result.resource_version()},
-                       .adopted = adopted});
-    const bool fresh = !live && known == nullptr;
-    co_return changed(id, fresh ? Change::Action::created : Change::Action::configured);
+    batch.memory.insert_or_assign(id, remembered(planned, result, adopted));
+    const auto action = live || (known != nullptr && !batch.order.compare)
+                            ? Change::Action::configured
+                            : Change::Action::created;
+    if (!by_others) co_return changed(id, action);
+    co_return others_changed(id, action, live ? "changed" : "deleted", std::move(who));
+}
+
+Remembered Applier::remembered(const Planned& planned, const kube::Object& live,
+                               bool adopted) const {
+    return {.digest = planned.digest,
+            .resource_version = std::string{live.resource_version()},
+            .record = record_of(live, options_.field_manager),
+            .adopted = adopted};
 }
 
 asio::awaitable<kube::Object> Applier::taken_over(kube::Object live) {
@@ -477,10 +508,7 @@ asio::awaitable<Change> Applier::recreate(const Batch& batch, const Planned& pla
     kube::ApplyOptions options;
     options.field_manager = options_.field_manager;
     const auto result = co_await client_.apply(object, options);
-    batch.memory.insert_or_assign(
-        id, Remembered{.digest = planned.digest,
-                       .resource_version = std::string{result.resource_version()},
-                       .adopted = false});
+    batch.memory.insert_or_assign(id, remembered(planned, result, false));
     co_return changed(id, Change::Action::recreated);
 }
 

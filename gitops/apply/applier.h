@@ -27,12 +27,14 @@ struct Change {
         pruned,
         kept,     ///< left alone on purpose: `message` says why
         waiting,  ///< would be pruned, and waits until somebody says so: `uid` is whose end it is
+        drifted,  ///< others changed what Git says, and it is left so: Order::drift
         failed,   ///< `message` says why; the others went on
     };
     kube::ObjectId id;
     Action action = Action::unchanged;
     std::string message;
     std::string uid{};
+    bool by_others = false;  ///< they had changed it, Git had not: `message` says who
 };
 [[nodiscard]] std::string_view to_string(Change::Action action) noexcept;
 
@@ -58,7 +60,9 @@ struct Plan {
 struct Remembered {
     std::uint64_t digest = 0;  ///< of the object as Git has it
     std::string resource_version;
+    std::uint64_t record = 0;  ///< record_of what the server has
     bool adopted = false;
+    bool left = false;  ///< others changed it, and it was left so
 };
 using Memory = std::map<kube::ObjectId, Remembered>;
 
@@ -81,6 +85,10 @@ public:
     Applier(kube::Client& client, Options options)
         : client_{client}, options_{std::move(options)} {}
 
+    [[nodiscard]] const std::string& field_manager() const noexcept {
+        return options_.field_manager;
+    }
+
     /// With a namespace for each namespaced one, in the order of application. What `before` has of
     /// them already is taken from there, so that a plan costs what changed. Error(invalid): two are
     /// the same object, or one is encrypted.
@@ -88,9 +96,12 @@ public:
 
     struct Order {
         Key owner;
-        bool force = false;        ///< recreate where a field cannot be changed
-        bool compare = true;       ///< also look for drift in what Git did not change
-        Duration timeout{60'000};  ///< for what a stage must wait for
+        bool force = false;           ///< recreate where a field cannot be changed
+        bool compare = true;          ///< also look for drift in what Git did not change
+        bool one_by_one = false;      ///< few objects: each is read by itself, none is listed
+        Duration timeout{60'000};     ///< for what a stage must wait for
+        Drift drift = Drift::repair;  ///< what becomes of what others changed and Git did not
+        bool applied_before = false;  ///< all of it, also what is not remembered
     };
     /// Applies stage by stage. One that fails does not hold back the others of its stage; the next
     /// stage begins when none of `definitions` failed. Objects that need nothing are in no Change
@@ -129,6 +140,8 @@ private:
     boost::asio::awaitable<Change> apply_checked(const Batch& batch, const Planned& planned,
                                                  const kube::Object& object, Remembered* known);
     boost::asio::awaitable<kube::Object> taken_over(kube::Object live);
+    [[nodiscard]] Remembered remembered(const Planned& planned, const kube::Object& live,
+                                        bool adopted) const;
     boost::asio::awaitable<void> mark_adopted(const kube::Object& live);
     boost::asio::awaitable<Change> recreate(const Batch& batch, const Planned& planned,
                                             const kube::Object& object);

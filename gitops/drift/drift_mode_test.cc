@@ -1,0 +1,130 @@
+// What others change in the cluster, seen and repaired in between two looks at everything.
+#include "gitops/annotations.h"
+#include "gitops/cluster_world.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace kled::gitops {
+namespace {
+
+using git::testing::Files;
+using ::testing::HasSubstr;
+
+struct DriftMode : ::testing::Test {
+    /// `count` ConfigMaps c0, c1, … with the interval of ten minutes.
+    void begin(const std::string& annotations, int count = 2, Reconciler::Options options = {}) {
+        Files files{{"apps/ns.yaml", world.web()}};
+        for (int i = 0; i < count; ++i) {
+            const auto name = "c" + std::to_string(i);
+            files.insert_or_assign("apps/" + name + ".yaml", world.config(name, "1"));
+        }
+        const auto commit = world.repository.commit(files);
+        world.start_cluster(std::move(options));
+        world.apply_repository();
+        world.apply_kustomization("apps", annotations);
+        ASSERT_TRUE(world.applied("apps", commit));
+    }
+    bool becomes(const std::string& name, const std::string& value) {
+        return world.eventually([&] { return world.value(name) == value; });
+    }
+    void expect_repaired(const std::string& name) {
+        world.apply(world.config(name, "by hand"));
+        EXPECT_TRUE(becomes(name, "1")) << "changed";
+        EXPECT_TRUE(told("DriftCorrected", "web/" + name + " configured: tester had changed it"));
+        world.remove("v1", "ConfigMap", "web", name);
+        EXPECT_TRUE(becomes(name, "1")) << "deleted";
+        EXPECT_TRUE(told("DriftCorrected", "web/" + name + " created: somebody had deleted it"));
+    }
+    bool told(const std::string& reason, const std::string& text) {
+        return world.eventually([&] {
+            return std::ranges::any_of(world.events(), [&](const Event& event) {
+                return event.reason == reason && event.message.find(text) != std::string::npos;
+            });
+        });
+    }
+    testing::ClusterWorld world;
+};
+
+TEST_F(DriftMode, IsRepairedAtOnce) {
+    begin("{}");
+    expect_repaired("c1");
+    // What is no more Git's is nobody's business, and another start changes nothing.
+    world.stop_reconciler();
+    world.start_cluster();
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    expect_repaired("c0");
+}
+
+TEST_F(DriftMode, OfOneOfManyIsRepairedAlone) {
+    begin("{}", 300);  // enough for the plan to be kept
+    expect_repaired("c123");
+    // Somebody takes the labels away by which the object is known.
+    auto object = *world.get("v1", "ConfigMap", "web", "c7");
+    object.metadata().erase("labels");
+    object.metadata().erase("managedFields");
+    world.sync(world.client().update(object));
+    EXPECT_TRUE(world.eventually([&] {
+        return world.get("v1", "ConfigMap", "web", "c7")->label(owner_name_label) == "apps";
+    }));
+}
+
+TEST_F(DriftMode, IsNotWhatOthersWriteBesideIt) {
+    begin("{}");
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c1, namespace: web, annotations: "
+        "{theirs: x}}\ndata: {more: y}\n");
+    const auto theirs = *world.get("v1", "ConfigMap", "web", "c1");
+    expect_repaired("c0");  // what comes after it in the same watch
+    EXPECT_EQ(*world.get("v1", "ConfigMap", "web", "c1"), theirs);
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_EQ(*world.get("v1", "ConfigMap", "web", "c1"), theirs);
+}
+
+TEST_F(DriftMode, OfReportsStaysOverARestartAndUntilGitChangesIt) {
+    const auto report = "{" + std::string{drift_annotation} + ": report}";
+    begin(report);
+    world.apply(world.config("c1", "by hand"));
+    EXPECT_TRUE(told("Drifted", "ConfigMap web/c1: tester had changed it"));
+    world.stop_reconciler();
+    world.apply(world.config("c0", "while nobody looked"));
+    world.start_cluster();
+    EXPECT_TRUE(told("Drifted", "ConfigMap web/c0"));
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_EQ(world.value("c1"), "by hand");
+    EXPECT_EQ(world.value("c0"), "while nobody looked");
+    world.repository.commit({{"apps/ns.yaml", world.web()},
+                             {"apps/c0.yaml", world.config("c0", "2")},
+                             {"apps/c1.yaml", world.config("c1", "1")}});
+    world.nudge();
+    EXPECT_TRUE(becomes("c0", "2"));
+    EXPECT_EQ(world.value("c1"), "by hand");
+}
+
+TEST_F(DriftMode, IsReportedOnlyWhereThatIsAsked) {
+    begin("{" + std::string{drift_annotation} + ": report}");
+    world.apply(world.config("c1", "by hand"));
+    EXPECT_TRUE(told("Drifted", "ConfigMap web/c1"));
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_EQ(world.value("c1"), "by hand");
+    world.annotate_object("ks/apps", {{std::string{drift_annotation}, "repair"}});
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_TRUE(becomes("c1", "1"));
+    world.annotate_object("ks/apps", {{std::string{drift_annotation}, "sometimes"}});
+    EXPECT_THAT(world.says("apps", "Stalled", "InvalidSpec"),
+                HasSubstr("metadata.annotations[gitops.kled.io/drift]: 'sometimes' is neither"));
+}
+
+TEST_F(DriftMode, IsLeftAloneWhereThatIsTheDefault) {
+    Reconciler::Options options;
+    options.drift = Drift::ignore;
+    begin("{}", 2, std::move(options));
+    world.apply(world.config("c1", "by hand"));
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_EQ(world.value("c1"), "by hand");
+}
+
+}  // namespace
+}  // namespace kled::gitops

@@ -1,0 +1,54 @@
+/// Watches of what was brought: the metadata of one kind at one destination each, shared by all
+/// Kustomizations that have objects of it there.
+#pragma once
+
+#include "base/task_group.h"
+#include "gitops/destinations.h"
+#include "gitops/drift/suspects.h"
+#include "kube/gvk.h"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+
+namespace kled::gitops {
+
+/// Used from one loop.
+class DriftWatches {
+public:
+    struct Listener {
+        /// An object that says that it is `owner`'s was added, changed or deleted.
+        std::function<void(const Key& owner, const kube::ObjectId& id, Sighting sighting)> saw;
+        /// These of a kind are there ("namespace/name"): whatever else `owner` had of it went.
+        std::function<void(const Key& owner, const kube::GroupVersionKind& gvk,
+                           const std::set<std::string>& there)>
+            listed;
+    };
+
+    /// `tasks` runs the watches and outlives this.
+    DriftWatches(boost::asio::any_io_executor loop, TaskGroup& tasks, Listener listener);
+    ~DriftWatches();
+
+    using Kinds = std::set<kube::GroupVersionKind>;
+    /// What `owner` has and where, from now on, in place of what was said before.
+    void follow(const Key& owner, const std::shared_ptr<Destination>& destination,
+                const Kinds& kinds);
+    void forget(const Key& owner);
+    [[nodiscard]] std::size_t size() const noexcept { return watches_.size(); }
+
+private:
+    struct Watch;
+    using Place = std::pair<Destination*, kube::GroupVersionKind>;
+
+    boost::asio::any_io_executor loop_;
+    TaskGroup& tasks_;
+    std::shared_ptr<const Listener> listener_;
+    std::map<Place, std::shared_ptr<Watch>> watches_;
+};
+
+}  // namespace kled::gitops
