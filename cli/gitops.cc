@@ -140,16 +140,21 @@ asio::awaitable<gitops::FoundObject> source_of(kube::Client& client,
     co_return gitops::select(there, "source/" + name);
 }
 
-/// What the source has now need not wait for a window: this revision, and no later one.
+/// What is to be deployed now need not wait for a window: this revision, and no later one.
 asio::awaitable<void> let_in_now(kube::Client& client, const gitops::FoundObject& found) {
     const auto key = gitops::key_of(found.object);
     if (found.object.spec() == nullptr || key.kind == "GitRepository") {
         throw Error{ErrorKind::invalid,
                     key.to_string() + ": a source has no deploy windows; name what it deploys"};
     }
-    const auto source = co_await source_of(client, found);
+    // What a Pipeline gave it is not always the source's newest.
+    std::string revision{found.object.annotation(gitops::promoted_annotation)};
+    if (found.object.annotation(gitops::pipeline_annotation).empty() || revision.empty()) {
+        const auto source = co_await source_of(client, found);
+        revision = gitops::summarise(source.object).revision;
+    }
     const std::map<std::string, std::string> annotations{
-        {std::string{gitops::deploy_now_annotation}, gitops::summarise(source.object).revision}};
+        {std::string{gitops::deploy_now_annotation}, revision}};
     co_await gitops::annotate(client, found, annotations);
 }
 

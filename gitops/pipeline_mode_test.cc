@@ -174,6 +174,28 @@ TEST_F(PipelineMode, WhatIsPinnedByHandIsLeftSo) {
     ASSERT_TRUE(reaches("staging", third, Phase::passed)) << ready();
 }
 
+TEST_F(PipelineMode, ATargetsOwnDeployWindowsHoldBackWhatIsPromoted) {
+    const auto first = push("1");
+    begin("  - {name: staging, targets: [{name: staging}]}\n");
+    ASSERT_TRUE(reaches("staging", first, Phase::passed)) << ready();
+    world.annotate_object("ks/staging",
+                          {{std::string{windows_annotation},
+                            R"([{schedule: "* * * * *", duration: 1m, kind: deny}])"}});
+    const auto second = push("2");
+    ASSERT_TRUE(world.fetched(second));
+    ASSERT_TRUE(world.eventually([&] {
+        return ready().find(second + " waits for a deploy window") != std::string::npos;
+    })) << ready();
+    EXPECT_EQ(world.value("s"), "1");
+    EXPECT_EQ(stage("staging").phase, Phase::progressing) << "it is not there";
+    // By hand it is somebody's will, here as everywhere.
+    world.annotate_object("ks/staging", {{std::string{deploy_now_annotation}, second}});
+    ASSERT_TRUE(reaches("staging", second, Phase::passed)) << ready();
+    EXPECT_EQ(world.value("s"), "2");
+    world.annotate_object("ks/staging", {{std::string{pin_annotation}, first}});
+    EXPECT_TRUE(world.applied("staging", first)) << ready();
+}
+
 TEST_F(PipelineMode, WhatIsWrongWithItIsSaid) {
     push("1");
     world.start_cluster();

@@ -248,22 +248,27 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::choose_r
     Work& work, const Deployment& deployment, std::shared_ptr<Source> source) {
     const auto key = key_of(source->object);
     work.held.reset();
-    // Whoever pins it says when as well.
-    if (!deployment.pin.empty())
-        co_return co_await revision_at(key, std::move(source), deployment.pin, work.assembled);
-    const auto newest = *source->revision;
-    const auto& applied = work.status.last_applied_revision;
-    if (!deployment.pipeline.empty()) {  // nothing but what its Pipeline gives it
+    const auto applied = work.status.last_applied_revision;
+    auto wanted = *source->revision;
+    if (!deployment.pin.empty()) {
+        auto pinned = co_await revision_at(key, source, deployment.pin, work.assembled);
+        const bool by_pipeline =
+            !deployment.pipeline.empty() &&
+            commit_in(work.object.annotation(promoted_annotation)) == deployment.pin;
+        // Who pins it by hand says when as well; a Pipeline does not.
+        if (!by_pipeline || std::holds_alternative<Outcome>(pinned)) co_return pinned;
+        wanted = std::get<git::Revision>(std::move(pinned));
+    } else if (!deployment.pipeline.empty()) {  // nothing but what its Pipeline gives it
         if (const auto has = commit_in(applied); !has.empty())
             co_return co_await revision_at(key, std::move(source), has, work.assembled);
         co_return Outcome{.reason = "WaitingForPromotion",
                           .message = "it waits for a revision from Pipeline " + deployment.pipeline,
                           .retry = false};
     }
-    if (newest.name == applied || commit_in(newest.name) == deployment.deploy_now) co_return newest;
+    if (wanted.name == applied || commit_in(wanted.name) == deployment.deploy_now) co_return wanted;
     const auto verdict = deployment.windows.at(wall_now());
-    if (verdict.open) co_return newest;
-    work.held = {.revision = newest.name, .until = verdict.until};
+    if (verdict.open) co_return wanted;
+    work.held = {.revision = wanted.name, .until = verdict.until};
     const auto commit = commit_in(applied);
     if (commit.empty()) {
         co_return Outcome{
@@ -307,7 +312,7 @@ asio::awaitable<void> Reconciler::Impl::succeed(Work& work, const git::Revision&
     if (!pipeline.empty() && pin.empty()) {
         message += "; it waits for a revision from Pipeline " + std::string{pipeline};
     } else if (!pipeline.empty() && pin == work.object.annotation(promoted_annotation)) {
-        message += "; promoted by Pipeline " + std::string{pipeline};
+        if (!work.held) message += "; promoted by Pipeline " + std::string{pipeline};
     } else if (!pin.empty()) {
         message += "; pinned to it (kled gitops rollback --undo follows the source again)";
     }
