@@ -59,8 +59,8 @@ struct DriftWatches::Watch : kube::WatchHandler {
         TaskGroup group{co_await asio::this_coro::executor};
         group.spawn(kube::watch(watch->destination->client, watch->gvk, options, *watch));
         group.spawn(watch->until_stopped());
-        co_await even_if_cancelled;
         try {
+            co_await even_if_cancelled;
             co_await group.join();
         } catch (const Stopped&) {
             // Nobody has anything of it any more.
