@@ -6,6 +6,7 @@
 #include "cli/confirm.h"
 #include "cli/connect.h"
 #include "cli/gitops_handled.h"
+#include "cli/gitops_names.h"
 #include "gitops/annotations.h"
 #include "gitops/objects.h"
 #include "gitops/prune_approval.h"
@@ -63,16 +64,6 @@ asio::awaitable<void> approve(const Globals& globals, const Flags& flags) {
     if (summary.ready != "True") throw Exit{1};
 }
 
-asio::awaitable<void> list_waiting(const Globals& globals, std::vector<std::string>& names) {
-    auto client = connect(co_await asio::this_coro::executor, globals);
-    const std::string everywhere;
-    const auto found = co_await gitops::find_objects(client, everywhere);
-    for (const auto& one : found) {
-        if (!gitops::pending_digest(gitops::Conditions::from_status(one.object.status())).empty())
-            names.emplace_back(one.object.name());
-    }
-}
-
 }  // namespace
 
 void add_gitops_approve(CLI::App& group, Globals& globals) {
@@ -85,10 +76,8 @@ void add_gitops_approve(CLI::App& group, Globals& globals) {
     verb->add_option("-n,--namespace", flags->ns, "Only of this namespace");
     verb->add_flag("-y,--yes", flags->yes, "Without being asked");
     verb->add_option("--timeout", flags->timeout, "How long to wait")->capture_default_str();
-    complete_with(*verb, [&globals] {
-        std::vector<std::string> names;
-        run([&] { return list_waiting(globals, names); });
-        return names;
+    complete_with_objects(*verb, globals, [](const kube::Object& object) {
+        return !gitops::pending_digest(gitops::Conditions::from_status(object.status())).empty();
     });
     verb->callback([&globals, flags] { run([&] { return approve(globals, *flags); }); });
 }

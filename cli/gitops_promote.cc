@@ -6,6 +6,7 @@
 #include "cli/confirm.h"
 #include "cli/connect.h"
 #include "cli/gitops_handled.h"
+#include "cli/gitops_names.h"
 #include "gitops/annotations.h"
 #include "gitops/objects.h"
 #include "gitops/pipeline/pipeline.h"
@@ -110,15 +111,6 @@ asio::awaitable<void> promote(const Globals& globals, const Flags& flags) {
     std::cout << key << ": " << summary.message << '\n';
 }
 
-asio::awaitable<void> list_pipelines(const Globals& globals, std::vector<std::string>& names) {
-    auto client = connect(co_await asio::this_coro::executor, globals);
-    const std::string everywhere;
-    const auto found = co_await gitops::find_objects(client, everywhere);
-    for (const auto& one : found) {
-        if (one.object.kind() == gitops::pipeline_kind) names.emplace_back(one.object.name());
-    }
-}
-
 std::string short_revision(const std::string& revision) {
     const auto at = revision.rfind("sha1:");
     return at == std::string::npos ? revision : revision.substr(0, at + 5 + 8);
@@ -161,10 +153,8 @@ void add_gitops_promote(CLI::App& group, Globals& globals) {
     verb->add_option("--revision", flags->revision, "Which commit (the one that waits)");
     verb->add_flag("-y,--yes", flags->yes, "Without being asked");
     verb->add_option("--timeout", flags->timeout, "How long to wait")->capture_default_str();
-    complete_with(*verb, [&globals] {
-        std::vector<std::string> names;
-        run([&] { return list_pipelines(globals, names); });
-        return names;
+    complete_with_objects(*verb, globals, [](const kube::Object& object) {
+        return object.kind() == gitops::pipeline_kind;
     });
     verb->callback([&globals, flags] { run([&] { return promote(globals, *flags); }); });
 }

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/connect.h"
 #include "cli/gitops_handled.h"
+#include "cli/gitops_names.h"
 #include "gitops/annotations.h"
 #include "gitops/history.h"
 #include "gitops/objects.h"
@@ -65,15 +66,6 @@ asio::awaitable<void> rollback(const Globals& globals, const Flags& flags) {
     if (summary.ready != "True") throw Exit{1};
 }
 
-asio::awaitable<void> list_names(const Globals& globals, std::vector<std::string>& names) {
-    auto client = connect(co_await asio::this_coro::executor, globals);
-    const std::string everywhere;
-    const auto found = co_await gitops::find_objects(client, everywhere);
-    for (const auto& one : found)
-        if (gitops::key_of(one.object).kind != "GitRepository")
-            names.emplace_back(one.object.name());
-}
-
 }  // namespace
 
 void add_gitops_rollback(CLI::App& group, Globals& globals) {
@@ -93,10 +85,8 @@ void add_gitops_rollback(CLI::App& group, Globals& globals) {
     verb->add_flag("--undo", flags->undo, "Back to the newest revision of the source")
         ->excludes(to);
     verb->add_option("--timeout", flags->timeout, "How long to wait")->capture_default_str();
-    complete_with(*verb, [&globals] {
-        std::vector<std::string> names;
-        run([&] { return list_names(globals, names); });
-        return names;
+    complete_with_objects(*verb, globals, [](const kube::Object& object) {
+        return object.kind() == "Kustomization" || object.kind() == "EdgeDeployment";
     });
     verb->callback([&globals, flags] { run([&] { return rollback(globals, *flags); }); });
 }

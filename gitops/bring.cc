@@ -17,6 +17,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
                                                                 Built& built, bool full, Due due) {
     Plan plan;
     std::optional<Outcome> bad;
+    const auto brought_to = work.destination;
     try {
         co_await find_destination(work, deployment);
     } catch (const Error& error) {
@@ -50,7 +51,8 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
     order.force = deployment.force;
     order.drift = drift_of(deployment);
     order.compare = full && order.drift != Drift::ignore;
-    order.applied_before = work.status.history.succeeded_last(built.digest);
+    const bool moved = brought_to && brought_to != work.destination;
+    order.applied_before = !moved && work.status.history.succeeded_last(built.digest);
     order.timeout = deployment.timeout;
     std::vector<Change> changes;
     std::optional<std::string> late;

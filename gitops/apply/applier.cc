@@ -83,6 +83,13 @@ Change others_changed(const kube::ObjectId& id, Change::Action action, const std
     return {.id = id, .action = action, .message = who + " had " + what + " it", .by_others = true};
 }
 
+/// What others changed and is not written: told where the policy is to report.
+Change left(const Applier::Order& order, const kube::ObjectId& id, const std::string& what,
+            std::string who = "") {
+    if (order.drift == Drift::ignore) return changed(id, Change::Action::unchanged);
+    return others_changed(id, Change::Action::drifted, what, std::move(who));
+}
+
 Change kept(const kube::ObjectId& id, std::string why) {
     return {.id = id, .action = Change::Action::kept, .message = std::move(why)};
 }
@@ -404,24 +411,25 @@ asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const Planned
     } else if (known == nullptr || batch.order.compare) {
         live = co_await client_.get(object.gvk(), id.ns, id.name);
     }
+    // Whatever differs from an object that Git did not change was changed by others.
+    const bool by_others =
+        known == nullptr ? batch.order.applied_before : known->digest == planned.digest;
+    const bool leave = by_others && batch.order.drift != Drift::repair;
     bool adopted = known != nullptr && known->adopted;
+    std::optional<kube::Object> as_found;  // with the records of those who changed it
     if (live) {
         if (policy == "IfNotPresent") co_return kept(id, "it is there already (IfNotPresent)");
         if (live->deleting()) co_return failed(id, "it is being deleted; waiting for it to go");
         adopted = !has_owner(*live) || live->annotation(adopted_annotation) == "true";
         // Before anything else: whatever happens then, it is known not to be pruned.
-        if (adopted && live->annotation(adopted_annotation) != "true") {
+        if (adopted && !leave && live->annotation(adopted_annotation) != "true") {
             co_await mark_adopted(*live);
             live = co_await client_.get(object.gvk(), id.ns, id.name);
         }
     }
-    if (live && policy != "Merge") live = co_await taken_over(std::move(*live));
-
-    // Whatever differs from an object that Git did not change was changed by others.
-    const bool by_others =
-        known == nullptr ? batch.order.applied_before : known->digest == planned.digest;
-    const bool leave = by_others && batch.order.drift != Drift::repair;
-    if (leave && !live) co_return others_changed(id, Change::Action::drifted, "deleted");
+    if (by_others) as_found = live;
+    if (live && !leave && policy != "Merge") live = co_await taken_over(std::move(*live));
+    if (leave && !live) co_return left(batch.order, id, "deleted");
 
     kube::ApplyOptions options;
     options.field_manager = options_.field_manager;
@@ -438,10 +446,10 @@ asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const Planned
             now = remembered(planned, *live, adopted);
             now.left = !right;
             if (right) co_return changed(id, Change::Action::unchanged);
-            co_return others_changed(id, Change::Action::drifted, "changed",
-                                     rivals(*live, result, options_.field_manager));
+            co_return left(batch.order, id, "changed",
+                           rivals(*live, result, options_.field_manager));
         }
-        if (by_others) who = rivals(*live, result, options_.field_manager);
+        if (by_others) who = rivals(*as_found, result, options_.field_manager);
         options.dry_run = false;
     }
     const auto result = co_await client_.apply(object, options);

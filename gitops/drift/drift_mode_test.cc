@@ -103,6 +103,35 @@ TEST_F(DriftMode, OfReportsStaysOverARestartAndUntilGitChangesIt) {
     EXPECT_EQ(world.value("c1"), "by hand");
 }
 
+TEST_F(DriftMode, ThatIsOnlyReportedOrIgnoredIsNotWrittenToAtAll) {
+    // As kubectl edit does it: by a manager that updates, whose fields would be taken over.
+    const auto edit = [&](const std::string& name) {
+        auto object = *world.get("v1", "ConfigMap", "web", name);
+        object.fields()["data"] = kube::json::object{{"k", "by hand"}};
+        world.sync(world.client().update(object));
+        return *world.get("v1", "ConfigMap", "web", name);
+    };
+    begin("{" + std::string{drift_annotation} + ": report}");
+    const auto first = edit("c1");
+    EXPECT_TRUE(told("Drifted", "ConfigMap web/c1"));
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_EQ(*world.get("v1", "ConfigMap", "web", "c1"), first);
+
+    world.annotate_object("ks/apps", {{std::string{drift_annotation}, "ignore"}});
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    world.stop_reconciler();
+    const auto second = edit("c0");
+    const auto reported = [&] {
+        return std::ranges::count(world.events(), std::string{"Drifted"}, &Event::reason);
+    };
+    const auto before = reported();
+    world.start_cluster();
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_EQ(*world.get("v1", "ConfigMap", "web", "c0"), second);
+    EXPECT_EQ(*world.get("v1", "ConfigMap", "web", "c1"), first);
+    EXPECT_EQ(reported(), before);
+}
+
 TEST_F(DriftMode, IsReportedOnlyWhereThatIsAsked) {
     begin("{" + std::string{drift_annotation} + ": report}");
     world.apply(world.config("c1", "by hand"));
