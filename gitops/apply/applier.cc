@@ -29,6 +29,7 @@ namespace {
 constexpr std::string_view owner_name = owner_name_label;
 constexpr std::string_view owner_namespace = owner_namespace_label;
 constexpr std::chrono::milliseconds gone_limit{30'000};
+constexpr unsigned take_over_attempts = 5;
 constexpr std::chrono::milliseconds served_pause{50};
 
 std::string selector_of(const Key& owner) {
@@ -470,14 +471,26 @@ Remembered Applier::remembered(const Planned& planned, const kube::Object& live,
 }
 
 asio::awaitable<kube::Object> Applier::taken_over(kube::Object live) {
-    auto operations = take_over(live, options_.field_manager);
-    if (operations.empty()) co_return live;
+    const auto gvk = live.gvk();
     const auto id = live.id();
-    const json::value patch(std::move(operations));
-    const std::string whole;
-    auto result =
-        co_await client_.patch(live.gvk(), id.ns, id.name, kube::PatchType::json, patch, whole);
-    co_return result;
+    for (unsigned attempt = 1;; ++attempt) {
+        auto operations = take_over(live, options_.field_manager);
+        if (operations.empty()) co_return live;
+        const json::value patch(std::move(operations));
+        const std::string whole;
+        std::optional<kube::Object> taken;
+        try {
+            taken =
+                co_await client_.patch(gvk, id.ns, id.name, kube::PatchType::json, patch, whole);
+        } catch (const kube::StatusError& error) {
+            if (error.code() != 409 || attempt == take_over_attempts) throw;
+        }
+        if (taken) co_return std::move(*taken);
+        // Somebody else wrote in between, a controller its status for one.
+        auto again = co_await client_.get(gvk, id.ns, id.name);
+        if (!again) throw Error{ErrorKind::conflict, "it was deleted meanwhile"};
+        live = std::move(*again);
+    }
 }
 
 /// Not with the fields of the manager that applies: whoever applies in its name next (Flux) leaves
