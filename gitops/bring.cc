@@ -234,17 +234,27 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::check_health(const Key
     // Something new ends the wait: a check that cannot pass must not hold back its fix.
     asio::steady_timer alarm{loop};
     waiting.insert_or_assign(key, &alarm);
-    const std::function<bool()> give_up = [this, &key] {
-        return schedule.touched_while_running(key, steady_now());
-    };
+    const auto touched = [this, &key] { return schedule.touched_while_running(key, steady_now()); };
+    const std::function<bool()> give_up = [&] { return touched() || drift_is_due(work); };
     std::vector<std::string> why;
+    std::optional<Outcome> bad;
     try {
-        why = co_await wait_until_healthy(destination.client, pending, deadline, alarm, give_up);
+        for (;;) {
+            why =
+                co_await wait_until_healthy(destination.client, pending, deadline, alarm, give_up);
+            if (why.empty() || touched()) break;
+            // What others changed meanwhile is put right, and the wait goes on.
+            auto due = work.suspects.due(work.memory, steady_now());
+            if (due.empty()) break;
+            bad = co_await mend(key, work, deployment, plan, std::move(due));
+            if (bad) break;
+        }
     } catch (...) {
         waiting.erase(key);
         throw;
     }
     waiting.erase(key);
+    if (bad) co_return bad;
     if (!why.empty()) {
         work.status.conditions.set("Healthy", "False", "HealthCheckFailed",
                                    work.redacted(join(why, listed_changes)), generation,

@@ -49,13 +49,21 @@ void Reconciler::Impl::suspect(const Key& owner, const kube::ObjectId& id, Sight
     if (found == works.end() || !found->second->memory.contains(id)) return;
     auto& work = *found->second;
     work.suspects.saw(id, std::move(sighting));
-    const bool waits = waiting.contains(owner);
+    if (const auto wait = waiting.find(owner); wait != waiting.end()) {
+        wait->second->cancel();  // for health: it looks itself
+        return;
+    }
     // One that runs asks for another look at its end, when its own writes are known.
-    if (schedule.is_running(owner) && !waits) return;
-    if (!work.suspects.settle(id, work.memory)) return;
-    if (waits) return touch(owner);  // for health: that can go on afterwards
+    if (schedule.is_running(owner) || !work.suspects.settle(id, work.memory)) return;
     schedule.touch_at(owner, steady_now() + gather);
     wake.cancel();
+}
+
+bool Reconciler::Impl::drift_is_due(Work& work) {
+    if (!work.suspects.settle(work.memory)) return false;
+    const auto now = steady_now();
+    const auto next = work.suspects.next(now);
+    return next && *next <= now;
 }
 
 void Reconciler::Impl::follow(const Key& key, Work& work, const Deployment& deployment,

@@ -150,8 +150,7 @@ asio::awaitable<PipelineFacts> Reconciler::Impl::see(const Pipeline& pipeline,
 asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_pipeline(
     const Key& key, std::shared_ptr<PipelineNode> node) {
     if (node->object.deleting()) co_return std::nullopt;
-    const Seen seen{.generation = node->object.generation(),
-                    .request = std::string{reconcile_request(node->object)}};
+    const auto seen = seen_of(*node);
     std::optional<Outcome> bad;
     Pipeline pipeline;
     try {

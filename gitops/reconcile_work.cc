@@ -15,8 +15,7 @@ namespace asio = boost::asio;
 asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
     const Key& key, std::shared_ptr<Work> work) {
     // While this works another version of the object may come: what was seen is what it began with.
-    const Seen seen{.generation = work->object.generation(),
-                    .request = std::string{reconcile_request(work->object)}};
+    const auto seen = seen_of(*work);
     // Plain text is kept no longer than what is made of it.
     struct Forget {
         Work& work;
@@ -55,7 +54,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
     }
     bad = co_await deploy(key, *work, shared, seen);
     if (bad) {
-        co_await conclude(*work, *bad);
+        co_await conclude(*work, *bad, seen);
         work->next_full = {};
         if (!bad->retry) co_return next_look(*work, std::nullopt);
         co_return next_look(*work, after_failure(*work, deployment.retry_interval));

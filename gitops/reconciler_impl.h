@@ -180,9 +180,23 @@ struct Reconciler::Impl {
         node.stored = node.status;
     }
 
+    /// What of an object a reconciliation is about: it may be changed again while that runs.
+    struct Seen {
+        std::int64_t generation;
+        std::string request;
+    };
+    static Seen seen_of(const Node& node) {
+        return {.generation = node.object.generation(),
+                .request = std::string{reconcile_request(node.object)}};
+    }
+
     template <typename N>
     boost::asio::awaitable<void> conclude(N& node, const Outcome& outcome) {
-        const auto generation = node.object.generation();
+        co_await conclude(node, outcome, seen_of(node));
+    }
+    template <typename N>
+    boost::asio::awaitable<void> conclude(N& node, const Outcome& outcome, Seen seen) {
+        const auto generation = seen.generation;
         auto& conditions = node.status.conditions;
         const auto message = node.redacted(outcome.message);
         if (outcome.stalled) {
@@ -191,7 +205,7 @@ struct Reconciler::Impl {
             conditions.failed(outcome.reason, message, generation, wall_now());
         }
         node.status.observed_generation = generation;
-        node.status.handled_request = reconcile_request(node.object);
+        node.status.handled_request = std::move(seen.request);
         // What something else will end by itself is no reason to worry.
         events.record(node.object, outcome.retry, outcome.reason, message,
                       revision_in(node.status));
@@ -255,10 +269,6 @@ struct Reconciler::Impl {
     [[nodiscard]] std::string why_not_ready(const Key& key, const Deployment& deployment,
                                             const Source& source) const;
     /// The version of an object that a reconcile began with.
-    struct Seen {
-        std::int64_t generation;
-        std::string request;
-    };
     boost::asio::awaitable<std::optional<Outcome>> deploy(const Key& key, Work& work,
                                                           std::shared_ptr<const Deployment> shared,
                                                           const Seen& seen);
@@ -289,6 +299,8 @@ struct Reconciler::Impl {
     [[nodiscard]] Drift drift_of(const Deployment& deployment) const {
         return deployment.drift.value_or(options.drift);
     }
+    /// Whether something was seen that it is time to look after.
+    static bool drift_is_due(Work& work);
     /// Of those kinds there is word from now on.
     void follow(const Key& key, Work& work, const Deployment& deployment, const Plan& plan);
     using Due = std::vector<Suspects::Suspect>;

@@ -121,6 +121,9 @@ class Lab:
             raise Failure(f"drift is not repaired: ConfigMaps {sorted(names)}, grace {grace}")
         if "by-hand" not in names:
             raise Failure("an object that kled did not create was pruned")
+        told = world.kled("gitops", "logs", "demo-hello")
+        if "kubectl-patch had changed it" not in told or "ReconciliationFailed" in told:
+            raise Failure(f"who changed what is not told, or a conflict was not tried again: {told}")
         self.step("drift is repaired by a reconcile; what is not ours stays", begin)
         self.tenant()
 
