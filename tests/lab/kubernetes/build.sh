@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds stock Kubernetes 1.34, etcd and kustomize from their Go modules into $KLED_LAB/bin
 # (default ~/.cache/kled/lab; outside the tree, so a second run finds everything built).
-#   build.sh [kubernetes|kubectl|etcd|kustomize|flux|sops]...     default: all but flux and sops
+#   build.sh [kubernetes|kubectl|etcd|kustomize|flux|s3|sops]...     default: all but flux, s3 and sops
 # flux: Flux's kustomize-controller, and in $KLED_LAB/flux-crds the definitions that Flux ships.
+# s3: versitygw, an S3 server over a folder.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 lab=${KLED_LAB:-$HOME/.cache/kled/lab}
@@ -37,6 +38,7 @@ for what in "${@:-all}"; do
         go_build kube kubernetes "$(kube_flags)" "$lab/bin/" \
             k8s.io/kubernetes/cmd/{kube-apiserver,kube-controller-manager,kube-scheduler,kubelet,kube-proxy} ;;
     esac
+    case $what in s3) go_build versitygw versitygw "" "$lab/bin/versitygw" github.com/versity/versitygw/cmd/versitygw ;; esac
     case $what in sops) go_build sops sops "" "$lab/bin/sops" github.com/getsops/sops/v3/cmd/sops ;; esac
     case $what in flux)
         go_build flux kustomize-controller "" "$lab/bin/kustomize-controller" github.com/fluxcd/kustomize-controller
