@@ -3,10 +3,9 @@
 #include "base/error.h"
 #include "gitops/git/libgit2.h"
 #include "gitops/git/mirror_impl.h"
+#include "gitops/git/tree_object.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <string_view>
 #include <utility>
 
@@ -22,29 +21,6 @@ PathParts parts_of(std::string_view path) {
         path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
     }
     return parts;
-}
-
-/// Git's order: a folder as if its name ended in '/'.
-std::string sort_name(const TreeEntry& entry) {
-    return entry.mode == GIT_FILEMODE_TREE ? entry.name + "/" : entry.name;
-}
-
-std::string octal(unsigned mode) {
-    std::array<char, 12> digits{};
-    auto* end = std::to_chars(digits.data(), digits.data() + digits.size(), mode, 8).ptr;
-    return {digits.data(), end};
-}
-
-/// As Git keeps it.
-std::string tree_object(std::vector<TreeEntry> entries) {
-    std::ranges::sort(entries, {}, sort_name);
-    std::string bytes;
-    for (const auto& entry : entries) {
-        bytes += octal(entry.mode) + " " + entry.name;
-        bytes += '\0';
-        bytes.append(entry.oid.bytes.begin(), entry.oid.bytes.end());
-    }
-    return bytes;
 }
 
 Oid name_of(const std::string& tree) {

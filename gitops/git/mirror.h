@@ -37,6 +37,7 @@ public:
 private:
     friend class Tree;
     friend class Composer;
+    friend class Imported;
     friend struct Opened;
     struct Impl;
     std::string url_;

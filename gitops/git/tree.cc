@@ -381,7 +381,11 @@ Tree::Tree(Mirror& mirror, const Revision& revision, std::size_t file_limit_byte
                     revision.name + " is not in the cache of " + printable_url(mirror.url())};
     }
     for (const auto& folder : revision.sparse) impl_->sparse.push_back(path_parts(folder));
-    impl_->read_rules(*mirror.impl_, revision.ignore);
+    if (revision.whole) {
+        impl_->rules_are_defaults = false;
+    } else {
+        impl_->read_rules(*mirror.impl_, revision.ignore);
+    }
 }
 
 Tree::~Tree() = default;

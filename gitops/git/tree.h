@@ -38,8 +38,8 @@ struct TreeEntry {
 /// tree only; a link that leaves it and a submodule (git/submodules.h brings its files) are
 /// nothing, and leave a remark; so is what
 /// `.sourceignore` files or the revision's `ignore` leave out. Where neither says anything, `list`
-/// leaves out what Flux does, which `find` still finds. Safe against any tree a server may send.
-/// The mirror outlives it.
+/// leaves out what Flux does, which `find` still finds; a revision that is `whole` shows all. Safe
+/// against any tree a server may send. The mirror outlives it.
 class Tree : public kustomize::Files {
 public:
     static constexpr std::size_t default_limit_bytes = 16U << 20U;

@@ -19,8 +19,9 @@ bool is_host(std::string_view text) {
 
 bool is_ipv6(std::string_view text) {
     return text.size() > 4 && text.starts_with('[') && text.ends_with(']') &&
-           std::ranges::all_of(text.substr(1, text.size() - 2),
-                               [](unsigned char c) { return std::isxdigit(c) != 0 || c == ':' || c == '.'; });
+           std::ranges::all_of(text.substr(1, text.size() - 2), [](unsigned char c) {
+               return std::isxdigit(c) != 0 || c == ':' || c == '.';
+           });
 }
 
 /// What S3 accepts today, and what it once did: nothing that could become another path or host.
@@ -57,9 +58,10 @@ std::string region_in(std::string_view host) {
 
 Address Address::of(const Location& location) {
     const auto& endpoint = location.endpoint;
-    const Error bad{ErrorKind::invalid,
-                    "the endpoint '" + endpoint +
-                        "' is neither host nor host:port (no scheme, no path; `insecure: true` is http)"};
+    const Error bad{
+        ErrorKind::invalid,
+        "the endpoint '" + endpoint +
+            "' is neither host nor host:port (no scheme, no path; `insecure: true` is http)"};
     if (!is_bucket(location.bucket))
         throw Error{ErrorKind::invalid, "'" + location.bucket + "' is no name of a bucket"};
     if (!std::ranges::all_of(location.region, [](unsigned char c) {
@@ -67,9 +69,8 @@ Address Address::of(const Location& location) {
         }))
         throw Error{ErrorKind::invalid, "'" + location.region + "' is no name of a region"};
     const std::string scheme = location.insecure ? "http" : "https";
-    auto host = endpoint.substr(0, endpoint.find(']') == std::string::npos
-                                       ? endpoint.rfind(':')
-                                       : endpoint.find(']') + 1);
+    auto host = endpoint.substr(
+        0, endpoint.find(']') == std::string::npos ? endpoint.rfind(':') : endpoint.find(']') + 1);
     auto port = endpoint.substr(host.size());
     if (!is_host(host) && !is_ipv6(host)) throw bad;
     if (!port.empty()) {

@@ -38,8 +38,9 @@ TEST(S3Address, ThoseWhoWantItHaveTheBucketInTheHost) {
 }
 
 TEST(S3Address, WhatIsNoHostAndPortIsRefused) {
-    for (const auto* endpoint : {"", "https://s3.amazonaws.com", "host/path", "host:", "host:0",
-                                 "host:99999", "host:1x", "user@host", "a b", "[::1", "host:80:80"}) {
+    for (const auto* endpoint :
+         {"", "https://s3.amazonaws.com", "host/path", "host:", "host:0", "host:99999", "host:1x",
+          "user@host", "a b", "[::1", "host:80:80"}) {
         EXPECT_THROW((void)of({.endpoint = endpoint, .bucket = "fleet"}), Error) << endpoint;
     }
 }

@@ -12,9 +12,7 @@ namespace kled::gitops::s3 {
 
 namespace {
 
-Error bad(const std::string& what) {
-    return {ErrorKind::invalid, "the list of objects: " + what};
-}
+Error bad(const std::string& what) { return {ErrorKind::invalid, "the list of objects: " + what}; }
 
 /// As servers write keys where `encoding-type=url` was asked for: like a form's fields.
 std::string decoded(std::string_view text) {
@@ -43,8 +41,7 @@ std::uint64_t number(const std::string& text) {
 }
 
 std::string one_line(std::string text) {
-    std::ranges::replace_if(
-        text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+    std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
     if (text.size() <= Refusal::message_limit) return text;
     auto end = Refusal::message_limit;  // not in the middle of a character
     while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;

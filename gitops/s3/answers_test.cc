@@ -30,12 +30,11 @@ std::string refused(const std::string& xml) {
 }
 
 TEST(S3Answers, APageHasItsObjectsAndWhereTheNextBegins) {
-    const auto listing = parse_listing(
-        page("<IsTruncated>true</IsTruncated><NextContinuationToken>1ueGcxLPRx1Tr/XYExHnhbYLgveDs2J"
-             "/wm36Hy4vbOwM=</NextContinuationToken>" +
-             object("apps/web.yaml",
-                    "<Owner><ID>75aa57f0</ID><DisplayName>mtd</DisplayName></Owner>") +
-             object("b &amp; &#x63;.yaml")));
+    const auto listing = parse_listing(page(
+        "<IsTruncated>true</IsTruncated><NextContinuationToken>1ueGcxLPRx1Tr/XYExHnhbYLgveDs2J"
+        "/wm36Hy4vbOwM=</NextContinuationToken>" +
+        object("apps/web.yaml", "<Owner><ID>75aa57f0</ID><DisplayName>mtd</DisplayName></Owner>") +
+        object("b &amp; &#x63;.yaml")));
     ASSERT_EQ(listing.objects.size(), 2U);
     const ListedObject first{
         .key = "apps/web.yaml", .etag = "fba9dede5f27731c9771645a39863328", .size = 434'234};
@@ -47,22 +46,21 @@ TEST(S3Answers, APageHasItsObjectsAndWhereTheNextBegins) {
 TEST(S3Answers, KeysAreDecodedWhereTheServerSaysThatItEncodedThem) {
     const auto plain = parse_listing(page(object("a%20b+c")));
     EXPECT_EQ(plain.objects[0].key, "a%20b+c");
-    const auto encoded = parse_listing(
-        page("<EncodingType>url</EncodingType>" + object("a%20b+c%2B%0A%C3%BC")));
+    const auto encoded =
+        parse_listing(page("<EncodingType>url</EncodingType>" + object("a%20b+c%2B%0A%C3%BC")));
     EXPECT_EQ(encoded.objects[0].key, "a b c+\nü");
 }
 
 TEST(S3Answers, WhatOwnersAndPrefixesSayIsNoKey) {
-    const auto listing = parse_listing(page(
-        "<CommonPrefixes><Prefix>x/</Prefix><Key>y</Key></CommonPrefixes>" +
-        object("a", "<Owner><Key>b</Key><Size>many</Size></Owner>")));
+    const auto listing =
+        parse_listing(page("<CommonPrefixes><Prefix>x/</Prefix><Key>y</Key></CommonPrefixes>" +
+                           object("a", "<Owner><Key>b</Key><Size>many</Size></Owner>")));
     ASSERT_EQ(listing.objects.size(), 1U);
     EXPECT_EQ(listing.objects[0].key, "a");
 }
 
 TEST(S3Answers, WhatIsNoListIsRefused) {
-    EXPECT_EQ(refused("<html><body>hello</body></html>"),
-              "the list of objects: <html> is none");
+    EXPECT_EQ(refused("<html><body>hello</body></html>"), "the list of objects: <html> is none");
     EXPECT_EQ(refused(page("<Contents><ETag>x</ETag></Contents>")),
               "the list of objects: an object without a key");
     EXPECT_EQ(refused(page("<IsTruncated>true</IsTruncated>")),

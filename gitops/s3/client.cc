@@ -139,8 +139,8 @@ asio::awaitable<Listing> Client::list(std::string prefix, std::string next) {
     const auto response = co_await exchange(std::move(asked));
     const auto page = co_await read(*response->body, page_limit_bytes);
     if (!page) {
-        throw Error{ErrorKind::exhausted, where + ": a page of more than " +
-                                              std::to_string(page_limit_bytes) + " bytes"};
+        throw Error{ErrorKind::exhausted,
+                    where + ": a page of more than " + std::to_string(page_limit_bytes) + " bytes"};
     }
     try {
         co_return parse_listing(*page);

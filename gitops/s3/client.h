@@ -31,10 +31,10 @@ struct Content {
     std::string bytes;
 };
 
-/// Used from one loop. Errors: denied, not_found (no such bucket), invalid (an answer that is none),
-/// exhausted (one past a limit), unavailable (also when the server is still busy after a few tries);
-/// each names the server, what it was asked for and what it said. A bucket that turns out to be in
-/// another region is asked for there.
+/// Used from one loop. Errors: denied, not_found (no such bucket), invalid (an answer that is
+/// none), exhausted (one past a limit), unavailable (also when the server is still busy after a few
+/// tries); each names the server, what it was asked for and what it said. A bucket that turns out
+/// to be in another region is asked for there.
 class Client {
 public:
     static constexpr std::size_t page_limit_bytes = 16U << 20U;

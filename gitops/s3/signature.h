@@ -1,5 +1,5 @@
-/// AWS Signature Version 4 in the header Authorization (AWS IAM User Guide, "Create a signed AWS API
-/// request"; Amazon S3 API Reference, "Authenticating Requests"). No clock, no I/O.
+/// AWS Signature Version 4 in the header Authorization (AWS IAM User Guide, "Create a signed AWS
+/// API request"; Amazon S3 API Reference, "Authenticating Requests"). No clock, no I/O.
 #pragma once
 
 #include "base/clock.h"
@@ -21,7 +21,8 @@ struct Credentials {
 /// What of a request is signed.
 struct Signable {
     std::string method = "GET";
-    std::string path = "/";  ///< percent-encoded as it is sent; S3 encodes once and normalises nothing
+    std::string path =
+        "/";  ///< percent-encoded as it is sent; S3 encodes once and normalises nothing
     std::vector<std::pair<std::string, std::string>> query{};  ///< decoded
     /// All that count, with `host` among them and names in lower case.
     std::vector<std::pair<std::string, std::string>> headers{};

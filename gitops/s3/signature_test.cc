@@ -21,7 +21,8 @@ std::string s3_signature(Signable request) {
     request.headers.emplace_back("x-amz-content-sha256", request.payload_sha256);
     request.headers.emplace_back("x-amz-date", scope.date);
     const auto text = authorization(
-        request, scope, credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"));
+        request, scope,
+        credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"));
     return text.substr(text.rfind('=') + 1);
 }
 
@@ -37,8 +38,7 @@ TEST(S3Signature, OfAmazonsExampleOfAnUpload) {
              .path = encode_path("/test$file.text"),
              .headers = {{"date", "Fri, 24 May 2013 00:00:00 GMT"},
                          {"x-amz-storage-class", "REDUCED_REDUNDANCY"}},
-             .payload_sha256 =
-                 "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072"}),
+             .payload_sha256 = "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072"}),
         "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd");
 }
 
@@ -76,10 +76,9 @@ TEST(S3Signature, OfAmazonsTestSuite) {
     EXPECT_EQ(suite({.path = encode_path("/ሴ")}),
               suite_says(names, "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85"))
         << "get-utf8";
-    EXPECT_EQ(
-        suite({.path = encode_path(
-                   "/-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")}),
-        suite_says(names, "07ef7494c76fa4850883e2b006601f940f8a34d404d0cfa977f52a65bbf5f24f"))
+    EXPECT_EQ(suite({.path = encode_path(
+                         "/-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")}),
+              suite_says(names, "07ef7494c76fa4850883e2b006601f940f8a34d404d0cfa977f52a65bbf5f24f"))
         << "get-unreserved";
     EXPECT_EQ(suite({.query = {{"Param2", "value2"}, {"Param1", "value1"}}}),
               suite_says(names, "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"))

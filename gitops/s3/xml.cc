@@ -52,9 +52,8 @@ std::string local(const std::string& tag) { return tag.substr(tag.rfind(':') + 1
 XmlReader::XmlReader(std::string_view text) : all_{text}, rest_{text} {
     if (!is_utf8(text)) fail("it is not UTF-8");
     // Every code point that UTF-8 has and XML has not: control characters, U+FFFE and U+FFFF.
-    const bool control = std::ranges::any_of(text, [](char c) {
-        return static_cast<unsigned char>(c) < 0x20 && !is_space(c);
-    });
+    const bool control = std::ranges::any_of(
+        text, [](char c) { return static_cast<unsigned char>(c) < 0x20 && !is_space(c); });
     if (control || text.find("\xEF\xBF\xBE") != std::string_view::npos ||
         text.find("\xEF\xBF\xBF") != std::string_view::npos)
         fail("it has characters that XML has not");
@@ -143,7 +142,8 @@ void XmlReader::read_reference() {
     auto name = rest_.substr(1, end - 1);
     constexpr std::pair<std::string_view, char> known[] = {
         {"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}};
-    if (const auto* found = std::ranges::find(known, name, &std::pair<std::string_view, char>::first);
+    if (const auto* found =
+            std::ranges::find(known, name, &std::pair<std::string_view, char>::first);
         found != std::end(known)) {
         text += found->second;
     } else if (name.starts_with('#')) {

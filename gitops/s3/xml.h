@@ -9,10 +9,10 @@
 namespace kled::gitops::s3 {
 
 /// Goes over a document element by element, without recursion and without building anything of it.
-/// Elements, text, CDATA, comments, the five entities and character references (XML 1.0); attributes
-/// are passed over, names are without their prefix. A document type is refused, and with it every
-/// entity that could be declared. Error(invalid) for what is no such document, Error(exhausted) past
-/// `depth_limit`. The text outlives it.
+/// Elements, text, CDATA, comments, the five entities and character references (XML 1.0);
+/// attributes are passed over, names are without their prefix. A document type is refused, and with
+/// it every entity that could be declared. Error(invalid) for what is no such document,
+/// Error(exhausted) past `depth_limit`. The text outlives it.
 class XmlReader {
 public:
     static constexpr std::size_t depth_limit = 16;

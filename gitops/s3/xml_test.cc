@@ -29,8 +29,9 @@ std::string refused(std::string_view xml) {
 }
 
 TEST(S3Xml, ElementsHaveTheirOwnText) {
-    EXPECT_EQ(shape("<?xml version='1.0'?>\n<!-- x --><a x=\"1>2\" y = '\"'>o<n:b>t</n:b>n<c/></a>\n"),
-              "(a(b't')(c'')'on')");
+    EXPECT_EQ(
+        shape("<?xml version='1.0'?>\n<!-- x --><a x=\"1>2\" y = '\"'>o<n:b>t</n:b>n<c/></a>\n"),
+        "(a(b't')(c'')'on')");
 }
 
 TEST(S3Xml, ReferencesAndCdataAreTheirCharacters) {
@@ -45,12 +46,34 @@ TEST(S3Xml, WhatCouldDeclareSomethingIsRefused) {
 }
 
 TEST(S3Xml, WhatIsNotWellFormedIsRefused) {
-    for (const auto* xml :
-         {"", "a", "<a>", "<a></b>", "</a>", "<a/><b/>", "<a/>b", "<a b></a>", "<a b=c></a>",
-          "<a b='c></a>", "<a b='<'/>", "<a>&#0;</a>", "<a>&#xD800;</a>", "<a>&#x110000;</a>",
-          "<a>&#99999999999;</a>", "<a>&amp</a>", "<a><![CDATA[x</a>", "<a><!-- x</a>", "<>x</>",
-          "<a>\x01</a>", "<a>\xff</a>", "<a", "<a:/>", "< a/>", "<a>&;</a>", "<a>&#;</a>",
-          "<a>&#-1;</a>", "<a>\xEF\xBF\xBF</a>"}) {
+    for (const auto* xml : {"",
+                            "a",
+                            "<a>",
+                            "<a></b>",
+                            "</a>",
+                            "<a/><b/>",
+                            "<a/>b",
+                            "<a b></a>",
+                            "<a b=c></a>",
+                            "<a b='c></a>",
+                            "<a b='<'/>",
+                            "<a>&#0;</a>",
+                            "<a>&#xD800;</a>",
+                            "<a>&#x110000;</a>",
+                            "<a>&#99999999999;</a>",
+                            "<a>&amp</a>",
+                            "<a><![CDATA[x</a>",
+                            "<a><!-- x</a>",
+                            "<>x</>",
+                            "<a>\x01</a>",
+                            "<a>\xff</a>",
+                            "<a",
+                            "<a:/>",
+                            "< a/>",
+                            "<a>&;</a>",
+                            "<a>&#;</a>",
+                            "<a>&#-1;</a>",
+                            "<a>\xEF\xBF\xBF</a>"}) {
         EXPECT_TRUE(refused(xml).starts_with("XML, line ")) << xml << ": " << refused(xml);
     }
 }

@@ -1,0 +1,282 @@
+#include "gitops/git/imported.h"
+
+#include "base/error.h"
+#include "gitops/git/libgit2.h"
+#include "gitops/git/mirror_impl.h"
+#include "gitops/git/tree_object.h"
+
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <set>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace kled::gitops::git {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view references = "refs/kled/imported/";
+constexpr std::size_t number_digits = 12;
+constexpr std::size_t spare_objects = 1'000;  // that nothing names, before they are removed
+
+OdbPtr odb_of(git_repository* repository) {
+    git_odb* raw = nullptr;
+    check(git_repository_odb(&raw, repository), "git cache");
+    return OdbPtr{raw};
+}
+
+Oid write_object(git_odb* odb, std::string_view bytes, git_object_t type) {
+    git_oid oid{};
+    check(git_odb_write(&oid, odb, bytes.data(), bytes.size(), type), "git cache");
+    return from_git(oid);
+}
+
+/// The folder of `files`, whose paths all begin with the same `prefix` bytes.
+Oid write_folder(git_odb* odb, std::span<const Imported::Files::value_type* const> files,
+                 std::size_t prefix) {
+    std::vector<TreeEntry> entries;
+    while (!files.empty()) {
+        const auto rest = std::string_view{files.front()->first}.substr(prefix);
+        const auto slash = rest.find('/');
+        std::string name{rest.substr(0, slash)};
+        if (slash == std::string_view::npos) {
+            const auto& file = files.front()->second;
+            entries.push_back(
+                {.name = std::move(name),
+                 .mode = static_cast<unsigned>(file.executable ? GIT_FILEMODE_BLOB_EXECUTABLE
+                                                               : GIT_FILEMODE_BLOB),
+                 .oid = file.oid});
+            files = files.subspan(1);
+            continue;
+        }
+        const auto folder = files.front()->first.substr(0, prefix + slash + 1);
+        const auto* end = std::ranges::find_if_not(
+            files, [&](const auto* file) { return file->first.starts_with(folder); }).base();
+        const auto count = static_cast<std::size_t>(end - files.data());
+        const auto oid = write_folder(odb, files.first(count), folder.size());
+        entries.push_back({.name = std::move(name), .mode = GIT_FILEMODE_TREE, .oid = oid});
+        files = files.subspan(count);
+    }
+    return write_object(odb, tree_object(std::move(entries)), GIT_OBJECT_TREE);
+}
+
+std::string commit_object(const Oid& tree, const std::string& name, std::string_view memo) {
+    std::string text = "tree " + tree.hex() + "\n";
+    for (const auto* who : {"author", "committer"})
+        text += std::string{who} + " kled <kled@localhost> 0 +0000\n";
+    text += "\n" + name + "\n\n";
+    return text.append(memo);
+}
+
+struct Numbered {
+    std::string reference;
+    std::uint64_t number = 0;
+    Oid commit;
+};
+
+/// Of the revisions that are kept, the oldest first.
+std::vector<Numbered> kept_in(git_repository* repository) {
+    std::vector<Numbered> result;
+    const auto each = [](const char* name, void* payload) {
+        auto& list = *static_cast<std::vector<Numbered>*>(payload);
+        list.push_back({.reference = name, .number = 0, .commit = {}});
+        return 0;
+    };
+    const auto glob = std::string{references} + "*";
+    check(git_reference_foreach_glob(repository, glob.c_str(), each, &result), "git cache");
+    std::erase_if(result, [&](Numbered& one) {
+        const auto digits = std::string_view{one.reference}.substr(references.size());
+        const auto* end = digits.data() + digits.size();
+        const auto [stop, failed] = std::from_chars(digits.data(), end, one.number);
+        git_oid oid{};
+        const bool good = failed == std::errc{} && stop == end &&
+                          git_reference_name_to_id(&oid, repository, one.reference.c_str()) == 0;
+        one.commit = from_git(oid);
+        return !good;
+    });
+    std::ranges::sort(result, {}, &Numbered::number);
+    return result;
+}
+
+void remember(git_repository* repository, const Oid& commit) {
+    auto kept = kept_in(repository);
+    const auto next = std::to_string(kept.empty() ? 1 : kept.back().number + 1);
+    const auto name = std::string{references} +
+                      std::string(number_digits - std::min(number_digits, next.size()), '0') + next;
+    git_reference* raw = nullptr;
+    const auto oid = to_git(commit);
+    check(git_reference_create(&raw, repository, name.c_str(), &oid, 1, nullptr), "git cache");
+    const ReferencePtr made{raw};
+    // The same again is the newest once more, not twice.
+    std::vector<std::string> old;
+    std::erase_if(kept, [&](const Numbered& one) {
+        if (one.commit != commit) return false;
+        old.push_back(one.reference);
+        return true;
+    });
+    for (std::size_t i = 0; i + Imported::kept_revisions <= kept.size(); ++i)
+        old.push_back(kept[i].reference);
+    for (const auto& one : old) check(git_reference_remove(repository, one.c_str()), "git cache");
+}
+
+void add_tree(git_repository* repository, const Oid& tree, std::set<Oid>& found) {
+    if (!found.insert(tree).second) return;
+    git_tree* raw = nullptr;
+    const auto oid = to_git(tree);
+    check(git_tree_lookup(&raw, repository, &oid), "git cache");
+    const TreePtr keeper{raw};
+    for (std::size_t i = 0; i < git_tree_entrycount(raw); ++i) {
+        const auto* entry = git_tree_entry_byindex(raw, i);
+        const auto child = from_git(*git_tree_entry_id(entry));
+        if (git_tree_entry_type(entry) == GIT_OBJECT_TREE) {
+            add_tree(repository, child, found);
+        } else {
+            found.insert(child);
+        }
+    }
+}
+
+Oid tree_of(git_repository* repository, const Oid& commit) {
+    git_commit* raw = nullptr;
+    const auto oid = to_git(commit);
+    check(git_commit_lookup(&raw, repository, &oid), "git cache");
+    const CommitPtr keeper{raw};
+    return from_git(*git_commit_tree_id(raw));
+}
+
+std::vector<std::pair<fs::path, Oid>> loose_objects(const fs::path& directory) {
+    std::vector<std::pair<fs::path, Oid>> result;
+    std::error_code ignored;
+    for (const auto& folder : fs::directory_iterator{directory / "objects", ignored}) {
+        const auto first = folder.path().filename().string();
+        if (first.size() != 2) continue;  // "pack", "info"
+        for (const auto& file : fs::directory_iterator{folder.path(), ignored}) {
+            if (const auto oid = Oid::parse(first + file.path().filename().string()))
+                result.emplace_back(file.path(), *oid);
+        }
+    }
+    return result;
+}
+
+}  // namespace
+
+Oid Imported::write(std::string_view content) {
+    const auto repository = mirror_->impl_->open_or_make();
+    return write_object(odb_of(repository.get()).get(), content, GIT_OBJECT_BLOB);
+}
+
+Revision Imported::commit(const std::string& name, const Files& files, std::string_view memo) {
+    auto& mirror = *mirror_->impl_;
+    const auto repository = mirror.open_or_make();
+    const auto odb = odb_of(repository.get());
+    std::vector<const Files::value_type*> all;
+    all.reserve(files.size());
+    for (const auto& file : files) {
+        const auto oid = to_git(file.second.oid);
+        if (git_odb_exists(odb.get(), &oid) == 0)
+            throw Error{ErrorKind::unavailable, file.first + " is not (any more) in the cache"};
+        all.push_back(&file);
+    }
+    // In the order of folders: "a-b" stands between "a" and "a/b" in that of the bytes.
+    const auto key = [](const auto* file) {
+        auto path = file->first;
+        std::ranges::replace(path, '/', '\0');
+        return path;
+    };
+    std::ranges::sort(all, {}, key);
+    Revision result;
+    result.name = name;
+    result.tree = write_folder(odb.get(), all, 0);
+    result.whole = true;
+    result.commit =
+        write_object(odb.get(), commit_object(result.tree, name, memo), GIT_OBJECT_COMMIT);
+    remember(repository.get(), result.commit);
+
+    const auto loose = loose_objects(mirror.directory);
+    std::set<Oid> needed;
+    for (const auto& kept : kept_in(repository.get())) {
+        needed.insert(kept.commit);
+        add_tree(repository.get(), tree_of(repository.get(), kept.commit), needed);
+    }
+    if (loose.size() <= needed.size() + spare_objects) return result;
+    const std::unique_lock alone{mirror.packs, std::try_to_lock};
+    if (!alone.owns_lock()) return result;  // the next time
+    for (const auto& [path, oid] : loose) {
+        std::error_code ignored;
+        if (!needed.contains(oid)) fs::remove(path, ignored);
+    }
+    return result;
+}
+
+std::optional<Imported::Kept> Imported::find(const std::string& name) const {
+    const std::shared_lock reading{mirror_->impl_->packs};
+    const auto repository = mirror_->impl_->open();
+    if (!repository) return std::nullopt;
+    auto kept = kept_in(repository.get());
+    const auto begin = name + "\n\n";
+    for (auto one = kept.rbegin(); one != kept.rend(); ++one) {
+        git_commit* raw = nullptr;
+        const auto oid = to_git(one->commit);
+        if (git_commit_lookup(&raw, repository.get(), &oid) < 0) continue;  // damaged
+        const CommitPtr commit{raw};
+        const std::string_view message{git_commit_message_raw(raw)};
+        if (!message.starts_with(begin)) continue;
+        Kept result;
+        result.revision.name = name;
+        result.revision.commit = one->commit;
+        result.revision.tree = from_git(*git_commit_tree_id(raw));
+        result.revision.whole = true;
+        result.memo = message.substr(begin.size());
+        return result;
+    }
+    return std::nullopt;
+}
+
+std::optional<Imported::Files> Imported::files(const Revision& revision,
+                                               const std::stop_token& stop) const {
+    Opened opened{*mirror_, {}};
+    if (!opened.repository) return std::nullopt;
+    Files result;
+    std::vector<std::pair<std::string, Oid>> folders{{"", revision.tree}};
+    while (!folders.empty()) {
+        const auto [folder, tree] = std::move(folders.back());
+        folders.pop_back();
+        git_tree* raw = nullptr;
+        const auto oid = to_git(tree);
+        if (git_tree_lookup(&raw, opened.repository.get(), &oid) < 0) return std::nullopt;
+        const TreePtr keeper{raw};
+        for (std::size_t i = 0; i < git_tree_entrycount(raw); ++i) {
+            if (stop.stop_requested())
+                throw boost::system::system_error{boost::asio::error::operation_aborted};
+            const auto* entry = git_tree_entry_byindex(raw, i);
+            auto path = folder + git_tree_entry_name(entry);
+            const auto* id = git_tree_entry_id(entry);
+            if (git_tree_entry_type(entry) == GIT_OBJECT_TREE) {
+                folders.emplace_back(path + "/", from_git(*id));
+                continue;
+            }
+            git_odb_object* object = nullptr;  // which compares the bytes with their name
+            if (git_odb_read(&object, opened.odb.get(), id) < 0) return std::nullopt;
+            git_odb_object_free(object);
+            const bool executable =
+                git_tree_entry_filemode(entry) == GIT_FILEMODE_BLOB_EXECUTABLE;
+            result.emplace(std::move(path), File{.oid = from_git(*id), .executable = executable});
+        }
+    }
+    return result;
+}
+
+void Imported::forget() {
+    const std::unique_lock alone{mirror_->impl_->packs};
+    std::error_code ignored;
+    fs::remove_all(mirror_->impl_->directory, ignored);
+}
+
+}  // namespace kled::gitops::git

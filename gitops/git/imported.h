@@ -1,0 +1,58 @@
+/// What comes by other ways than Git (the objects of a bucket), kept as Git's objects: so it is
+/// built, archived and compared as the rest is.
+#pragma once
+
+#include "gitops/git/mirror.h"
+#include "gitops/git/revision.h"
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+namespace kled::gitops::git {
+
+/// Blocking. The mirror is nobody else's: nothing is fetched into it and nothing composed in it.
+/// One call at a time; trees are read by any number meanwhile. The last ten revisions are kept.
+class Imported {
+public:
+    static constexpr std::size_t kept_revisions = 10;
+
+    struct File {
+        Oid oid;
+        bool executable = false;
+
+        bool operator==(const File&) const = default;
+    };
+    using Files = std::map<std::string, File>;  ///< by path
+
+    explicit Imported(std::shared_ptr<Mirror> mirror) : mirror_{std::move(mirror)} {}
+
+    /// A file's content, for a `commit` to come; what none names goes in time.
+    [[nodiscard]] Oid write(std::string_view content);
+
+    /// `files`, which were written or kept before, as a revision of this name. `memo` is told again
+    /// by find(). Equal arguments give an equal commit, wherever that is. Paths are plain: no part
+    /// is empty, "." or "..", and none is both a file and a folder.
+    Revision commit(const std::string& name, const Files& files, std::string_view memo);
+
+    struct Kept {
+        Revision revision;
+        std::string memo;
+    };
+    /// The last revision with this name. nullopt: there is none (any more).
+    [[nodiscard]] std::optional<Kept> find(const std::string& name) const;
+    /// All files of `revision`, each read once: after a power cut one may be empty. nullopt: they
+    /// are not all there; then forget() what is.
+    [[nodiscard]] std::optional<Files> files(const Revision& revision,
+                                             const std::stop_token& stop) const;
+    void forget();
+
+private:
+    std::shared_ptr<Mirror> mirror_;
+};
+
+}  // namespace kled::gitops::git

@@ -1,0 +1,111 @@
+#include "gitops/git/imported.h"
+
+#include "base/file.h"
+#include "gitops/git/tree.h"
+
+#include <gtest/gtest.h>
+
+namespace kled::gitops::git {
+namespace {
+
+class Import : public ::testing::Test {
+protected:
+    using Contents = std::map<std::string, std::string>;
+
+    static Revision bring(Imported& imported, const std::string& name, const Contents& contents,
+                          const std::string& memo = "") {
+        Imported::Files files;
+        for (const auto& [path, content] : contents)
+            files[path] = {.oid = imported.write(content), .executable = path.ends_with(".sh")};
+        return imported.commit(name, files, memo);
+    }
+    Contents all(const Revision& revision) {
+        Contents result;
+        const Tree tree{*mirror, revision};
+        tree.visit([&](const Tree::Item& item) {
+            if (item.kind == Tree::Kind::file)
+                result[item.path + (item.executable ? "*" : "")] = item.content;
+        });
+        return result;
+    }
+    std::size_t objects() {
+        std::size_t count = 0;
+        for (const auto& entry :
+             std::filesystem::recursive_directory_iterator{directory.path() / "m" / "objects"})
+            if (entry.is_regular_file()) ++count;
+        return count;
+    }
+
+    TemporaryDirectory directory{"kled-imported"};
+    std::shared_ptr<Mirror> mirror =
+        std::make_shared<Mirror>(directory.path() / "m", "s3://host/bucket");
+    Imported imported{mirror};
+};
+
+TEST_F(Import, IsATreeLikeAnyOtherWithNothingLeftOut) {
+    const Contents contents{{"a", "1"},          {"a-b", "2"},      {"b/c/d.yaml", "3"},
+                            {"b-c", "4"},        {"b/c.yaml", "5"}, {"b.yaml", "6"},
+                            {".git/config", "7"}, {"x.jpg", "8"},    {"run", "9"},
+                            {".sourceignore", "*"}};
+    EXPECT_EQ(all(bring(imported, "sha256:1", contents)), contents);
+    EXPECT_EQ(all(bring(imported, "sha256:2", {{"b/run.sh", "x"}})), (Contents{{"b/run.sh*", "x"}}));
+    EXPECT_EQ(all(bring(imported, "sha256:3", {})), Contents{});
+}
+
+TEST_F(Import, EqualFilesAreAnEqualCommitAnywhere) {
+    Imported other{std::make_shared<Mirror>(directory.path() / "other", "s3://host/bucket")};
+    const Contents contents{{"a/b", "1"}, {"c", "2"}};
+    const auto one = bring(imported, "sha256:1", contents, "memo");
+    const auto two = bring(other, "sha256:1", contents, "memo");
+    EXPECT_EQ(one, two);
+    EXPECT_NE(one.commit, bring(other, "sha256:2", contents, "memo").commit);
+}
+
+TEST_F(Import, IsFoundAgainByANewProcess) {
+    const auto first = bring(imported, "sha256:1", {{"a/b", "1"}, {"a/c.sh", "x"}}, "one\n\ntwo\n");
+    bring(imported, "sha256:2", {{"a", "2"}});
+    const Imported again{std::make_shared<Mirror>(directory.path() / "m", "s3://host/bucket")};
+    const auto kept = again.find("sha256:1");
+    ASSERT_TRUE(kept);
+    EXPECT_EQ(kept->revision, first);
+    EXPECT_EQ(kept->memo, "one\n\ntwo\n");
+    const auto files = again.files(kept->revision, {});
+    ASSERT_TRUE(files);
+    EXPECT_EQ(files->size(), 2U);
+    EXPECT_FALSE(files->at("a/b").executable);
+    EXPECT_TRUE(files->at("a/c.sh").executable);
+    EXPECT_FALSE(again.find("sha256:3"));
+    EXPECT_FALSE(again.find("sha256"));
+    const Imported other{std::make_shared<Mirror>(directory.path() / "m", "s3://host/other")};
+    EXPECT_FALSE(other.find("sha256:1")) << "a cache of another bucket";
+}
+
+TEST_F(Import, WhatIsDamagedIsNotTakenForGood) {
+    const auto revision = bring(imported, "sha256:1", {{"a", "1"}});
+    const auto oid = imported.files(revision, {})->at("a").oid.hex();
+    const auto file = directory.path() / "m" / "objects" / oid.substr(0, 2) / oid.substr(2);
+    std::filesystem::permissions(file, std::filesystem::perms::owner_all);
+    std::filesystem::resize_file(file, 0);
+    EXPECT_FALSE(imported.files(revision, {}));
+    imported.forget();
+    EXPECT_FALSE(imported.find("sha256:1"));
+    EXPECT_EQ(all(bring(imported, "sha256:1", {{"a", "1"}})), (Contents{{"a", "1"}}));
+}
+
+TEST_F(Import, OldRevisionsAndWhatNoneNamesGo) {
+    for (int i = 0; i < 12; ++i) bring(imported, "sha256:" + std::to_string(i), {{"a", "x"}});
+    EXPECT_FALSE(imported.find("sha256:0"));
+    EXPECT_FALSE(imported.find("sha256:1"));
+    EXPECT_TRUE(imported.find("sha256:2"));
+    bring(imported, "sha256:3", {{"a", "x"}});  // the same again pushes none out
+    EXPECT_TRUE(imported.find("sha256:2"));
+    for (int i = 0; i < 1'050; ++i) (void)imported.write("spare " + std::to_string(i));
+    EXPECT_GT(objects(), 1'000U);
+    const auto last = bring(imported, "sha256:last", {{"a", "y"}});
+    EXPECT_LT(objects(), 40U);
+    EXPECT_EQ(all(last), (Contents{{"a", "y"}}));
+    EXPECT_EQ(all(imported.find("sha256:3")->revision), (Contents{{"a", "x"}}));
+}
+
+}  // namespace
+}  // namespace kled::gitops::git
