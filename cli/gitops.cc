@@ -13,6 +13,7 @@
 #include "gitops/hook.h"
 #include "gitops/objects.h"
 #include "gitops/pipeline/pipeline.h"
+#include "gitops/source_kinds.h"
 #include "net/http_client.h"
 
 #include <CLI/CLI.hpp>
@@ -49,8 +50,11 @@ struct Flags {
 };
 
 std::string short_revision(const std::string& revision) {
-    const auto at = revision.rfind("sha1:");
-    return at == std::string::npos ? revision : revision.substr(0, at + 5 + 8);
+    for (const std::string_view algorithm : {"sha1:", "sha256:"}) {
+        const auto at = revision.rfind(algorithm);
+        if (at != std::string::npos) return revision.substr(0, at + algorithm.size() + 8);
+    }
+    return revision;
 }
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
@@ -96,6 +100,7 @@ asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
              age(kube::find_string(object.fields(), {"metadata", "creationTimestamp"})),
              first_line(summary.message),
              object.kind() == "GitRepository"     ? text({"url"})
+             : object.kind() == "Bucket"          ? text({"endpoint"}) + "/" + text({"bucketName"})
              : object.kind() == "ImageRepository" ? text({"image"})
              : object.kind() == "ImagePolicy"     ? text({"imageRepositoryRef", "name"})
                                                   : text({"sourceRef", "name"}),
@@ -137,13 +142,14 @@ asio::awaitable<gitops::FoundObject> source_of(kube::Client& client,
     if (ns.empty()) ns = found.object.ns();
     const std::string name{kube::find_string(spec, {"sourceRef", "name"})};
     const auto there = co_await gitops::find_objects(client, std::move(ns));
-    co_return gitops::select(there, "source/" + name);
+    const std::string kind{kube::find_string(spec, {"sourceRef", "kind"})};
+    co_return gitops::select(there, kind + "/" + name);
 }
 
 /// What is to be deployed now need not wait for a window: this revision, and no later one.
 asio::awaitable<void> let_in_now(kube::Client& client, const gitops::FoundObject& found) {
     const auto key = gitops::key_of(found.object);
-    if (found.object.spec() == nullptr || key.kind == "GitRepository") {
+    if (found.object.spec() == nullptr || gitops::is_source_kind(key.kind)) {
         throw Error{ErrorKind::invalid,
                     key.to_string() + ": a source has no deploy windows; name what it deploys"};
     }

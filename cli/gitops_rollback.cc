@@ -9,6 +9,7 @@
 #include "gitops/annotations.h"
 #include "gitops/history.h"
 #include "gitops/objects.h"
+#include "gitops/source_kinds.h"
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -51,7 +52,7 @@ asio::awaitable<void> rollback(const Globals& globals, const Flags& flags) {
     const auto all = co_await gitops::find_objects(client, flags.ns);
     const auto& found = gitops::select(all, flags.name);
     const auto key = gitops::key_of(found.object);
-    if (key.kind == "GitRepository") {
+    if (gitops::is_source_kind(key.kind)) {
         throw Error{ErrorKind::invalid,
                     key.to_string() + ": a source is not rolled back; name what it deploys"};
     }

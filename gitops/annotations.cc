@@ -1,5 +1,6 @@
 #include "gitops/annotations.h"
 
+#include "base/encoding.h"
 #include "gitops/git/revision.h"
 
 #include <utility>
@@ -35,6 +36,12 @@ kube::json::object annotation_patch(const std::map<std::string, std::string>& an
 }
 
 std::string commit_in(std::string_view revision) {
+    constexpr std::string_view digest = "sha256:";
+    if (const auto at = revision.rfind(digest); at != std::string_view::npos) {
+        revision.remove_prefix(at + digest.size());
+        const auto bytes = from_hex(revision);
+        return bytes && bytes->size() == 32 ? to_hex(*bytes) : std::string{};
+    }
     constexpr std::string_view algorithm = "sha1:";
     if (const auto at = revision.rfind(algorithm); at != std::string_view::npos)
         revision.remove_prefix(at + algorithm.size());

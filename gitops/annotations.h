@@ -12,7 +12,7 @@ namespace kled::gitops {
 inline constexpr std::string_view own_annotations = "gitops.kled.io/";
 
 /// On a deployment object: the commit to deploy in place of the source's newest, 40 hex digits or
-/// as Flux writes a revision ("main@sha1:<hex>").
+/// as Flux writes a revision ("main@sha1:<hex>", "sha256:<hex>").
 inline constexpr std::string_view pin_annotation = "gitops.kled.io/revision";
 /// On a Kustomization: what becomes of what others change, `repair`, `report` or `ignore`.
 inline constexpr std::string_view drift_annotation = "gitops.kled.io/drift";
@@ -44,7 +44,8 @@ inline constexpr std::string_view check_annotation = "gitops.kled.io/check.";
 [[nodiscard]] kube::json::object annotation_patch(
     const std::map<std::string, std::string>& annotations);
 
-/// The commit in "main@sha1:<hex>", "sha1:<hex>" or "<hex>"; empty: there is none.
+/// The commit in "main@sha1:<hex>", "sha1:<hex>" or "<hex>", or the 64 digits of "sha256:<hex>",
+/// which is how what did not come by Git is named; empty: neither.
 [[nodiscard]] std::string commit_in(std::string_view revision);
 
 }  // namespace kled::gitops

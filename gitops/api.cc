@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "gitops/annotations.h"
 #include "gitops/fields.h"
+#include "gitops/source_kinds.h"
 #include "kube/names.h"
 
 #include <algorithm>
@@ -60,7 +61,7 @@ void read_annotations(Deployment& deployment, const kube::Object& object) {
         if (deployment.pin.empty()) {
             throw bad(pin_annotation, "'" + std::string{pin} +
                                           "' is neither 40 hex digits nor a revision that ends "
-                                          "with sha1:<40 hex digits>");
+                                          "with sha1:<40 hex digits> or sha256:<64 hex digits>");
         }
     }
     if (const auto drift = object.annotation(drift_annotation); !drift.empty()) {
@@ -172,7 +173,7 @@ Deployment Deployment::from_object(kube::Object object) {
                      .ns = source.text("namespace"),
                      .name = source.required("name")};
     if (result.source.ns.empty()) result.source.ns = own_ns;
-    if (result.source.kind != "GitRepository")
+    if (!is_source_kind(result.source.kind))
         result.unsupported.push_back({"spec.sourceRef.kind: " + result.source.kind});
     result.path = clean_path(spec, "path");
     result.interval = spec.duration("interval", kustomization ? Duration{} : Duration{600'000});
@@ -281,6 +282,16 @@ void SourceStatus::write_to(kube::Object& object) const {
         status.stable_erase(before);
     }
     if (!artifact_revision.empty()) status["artifact"] = artifact_json();
+    if (object.kind() != bucket_kind) return;
+    // Flux's Bucket has these two; all they say is in the object.
+    set_or_erase(status, "observedIgnore",
+                 object.spec() == nullptr
+                     ? std::string{}
+                     : std::string{kube::find_string(*object.spec(), {"ignore"})});
+    set_or_erase(status, "url",
+                 artifact.url.empty()
+                     ? std::string{}
+                     : artifact.url.substr(0, artifact.url.rfind('/')) + "/latest.tar.gz");
 }
 
 kube::json::object SourceStatus::artifact_json() const {

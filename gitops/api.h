@@ -25,7 +25,7 @@ inline constexpr std::string_view finalizer = "finalizers.fluxcd.io";
 /// A new value asks for a reconciliation now.
 inline constexpr std::string_view requested_at = "reconcile.fluxcd.io/requestedAt";
 
-/// Of a GitRepository or a deployment object: by kind, since several kinds live in one map.
+/// Of a source or a deployment object: by kind, since several kinds live in one map.
 struct Key {
     std::string kind;
     std::string ns;

@@ -112,7 +112,7 @@ TEST(DeploymentObject, KubeConfigIsReadBesideWhatIsUnsupported) {
     const auto read = [](const std::string& from) {
         return Deployment::from_object(
             object(kustomization +
-                   "spec: {interval: 10m, prune: true, sourceRef: {kind: Bucket, "
+                   "spec: {interval: 10m, prune: true, sourceRef: {kind: HelmChart, "
                    "name: a}, kubeConfig: " +
                    from + "}"));
     };

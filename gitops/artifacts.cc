@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <vector>
@@ -22,7 +23,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kind_folder = "gitrepository";
 constexpr std::string_view suffix = ".tar.gz";
 constexpr std::string_view latest = "latest.tar.gz";
 
@@ -33,8 +33,33 @@ bool is_name(std::string_view text) {
            std::ranges::all_of(text, [&](char c) { return plain(c) || c == '-' || c == '.'; });
 }
 
+/// Named by a commit, or by the digest of what did not come by Git.
 bool is_archive(std::string_view file) {
-    return file.ends_with(suffix) && git::Oid::parse(file.substr(0, file.size() - suffix.size()));
+    if (!file.ends_with(suffix)) return false;
+    file.remove_suffix(suffix.size());
+    return (file.size() == 40 || file.size() == 64) && std::ranges::all_of(file, [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+           });
+}
+
+std::string archive_name(const git::Revision& revision) {
+    constexpr std::string_view digest = "sha256:";
+    const auto id = revision.name.starts_with(digest) ? revision.name.substr(digest.size())
+                                                      : revision.commit.hex();
+    return id + std::string{suffix};
+}
+
+/// "gitrepository"
+std::string folder_of(std::string_view kind) {
+    std::string folder{kind};
+    std::ranges::transform(folder, folder.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return folder;
+}
+
+bool is_folder(std::string_view name) {
+    return std::ranges::any_of(source_kinds,
+                               [&](std::string_view kind) { return folder_of(kind) == name; });
 }
 
 std::vector<fs::path> names_in(const fs::path& directory) {
@@ -197,20 +222,22 @@ void Artifacts::advertise(std::string url) {
 }
 
 fs::path Artifacts::folder(const Name& source) const {
-    if (!is_name(source.first) || !is_name(source.second)) {
+    if (!is_source_kind(source.kind) || !is_name(source.ns) || !is_name(source.name)) {
         throw Error{ErrorKind::invalid,
-                    source.first + "/" + source.second + " is not a name of an object"};
+                    source.ns + "/" + source.name + " is not a name of an object"};
     }
-    return directory_ / kind_folder / source.first / source.second;
+    return directory_ / folder_of(source.kind) / source.ns / source.name;
 }
 
 Artifact Artifacts::store(const Name& source, git::Mirror& mirror, const git::Revision& revision,
                           const std::stop_token& stop) const {
     const auto place = folder(source);
     make_directories(place, 0700);
-    const auto name = revision.commit.hex() + std::string{suffix};
+    const auto name = archive_name(revision);
+    if (!is_archive(name))
+        throw Error{ErrorKind::invalid, "'" + revision.name + "' is not a name of a revision"};
     Artifact result;
-    result.path = fs::path{kind_folder} / source.first / source.second / name;
+    result.path = fs::path{folder_of(source.kind)} / source.ns / source.name / name;
     result.url = url_ + "/" + result.path;
     {
         const git::ArchiveLimits limits;
@@ -244,15 +271,19 @@ bool Artifacts::has(const Artifact& artifact) const {
 
 void Artifacts::remove(const Name& source) const {
     std::error_code ignored;
-    if (is_name(source.first) && is_name(source.second)) fs::remove_all(folder(source), ignored);
+    if (is_source_kind(source.kind) && is_name(source.ns) && is_name(source.name))
+        fs::remove_all(folder(source), ignored);
 }
 
 void Artifacts::keep_only(const std::set<Name>& sources) const {
     std::error_code ignored;
-    const auto root = directory_ / kind_folder;
-    for (const auto& ns : names_in(root)) {
-        for (const auto& name : names_in(root / ns)) {
-            if (!sources.contains({ns, name})) fs::remove_all(root / ns / name, ignored);
+    for (const auto kind : source_kinds) {
+        const auto root = directory_ / folder_of(kind);
+        for (const auto& ns : names_in(root)) {
+            for (const auto& name : names_in(root / ns)) {
+                const Name source{.ns = ns, .name = name, .kind = std::string{kind}};
+                if (!sources.contains(source)) fs::remove_all(root / ns / name, ignored);
+            }
         }
     }
 }
@@ -266,7 +297,7 @@ std::optional<fs::path> Artifacts::locate(std::string_view path) const {
         path.remove_prefix(part.size());
     }
     const auto [kind, ns, name, file] = parts;
-    if (!path.empty() || kind != kind_folder || !is_name(ns) || !is_name(name)) return std::nullopt;
+    if (!path.empty() || !is_folder(kind) || !is_name(ns) || !is_name(name)) return std::nullopt;
     const auto place = directory_ / kind / ns / name;
     if (is_archive(file)) return place / file;
     if (file != latest) return std::nullopt;

@@ -3,6 +3,7 @@
 
 #include "base/offload.h"
 #include "gitops/git/mirror.h"
+#include "gitops/source_kinds.h"
 #include "net/http_server.h"
 
 #include <cstdint>
@@ -19,7 +20,7 @@ namespace kled::gitops {
 
 /// `status.artifact` of a source, but for the revision and the time.
 struct Artifact {
-    std::string path;    ///< "gitrepository/<namespace>/<name>/<commit>.tar.gz"
+    std::string path;    ///< "gitrepository/<namespace>/<name>/<commit>.tar.gz", or the digest
     std::string url;     ///< where that is served; empty: nowhere
     std::string digest;  ///< "sha256:<hex>" of the archive
     std::uint64_t size = 0;
@@ -32,7 +33,12 @@ struct Artifact {
 /// time.
 class Artifacts {
 public:
-    using Name = std::pair<std::string, std::string>;  ///< namespace and name of a source
+    struct Name {  ///< of a source
+        std::string ns;
+        std::string name;
+        std::string kind{repository_kind};
+        auto operator<=>(const Name&) const = default;
+    };
 
     explicit Artifacts(std::filesystem::path directory) : directory_{std::move(directory)} {}
 

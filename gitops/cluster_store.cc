@@ -5,6 +5,7 @@
 #include "gitops/annotations.h"
 #include "gitops/image/group.h"
 #include "gitops/pipeline/pipeline.h"
+#include "gitops/source_kinds.h"
 #include "kube/served.h"
 #include "kube/watch.h"
 
@@ -98,8 +99,12 @@ json::object status_patch(const kube::Object& object) {
             fields[name] = *value;
         }
     };
-    if (object.kind() == "GitRepository") {
+    if (is_source_kind(object.kind())) {
         for (const auto* name : source) take(name);
+        if (object.kind() == bucket_kind) {
+            take("observedIgnore");
+            take("url");
+        }
     } else if (object.kind() == pipeline_kind) {
         for (const auto* name : pipeline) take(name);
     } else if (object.kind() == "Receiver") {
@@ -122,7 +127,8 @@ json::object status_patch(const kube::Object& object) {
 
 asio::awaitable<void> ClusterStore::run(Listener& listener) {
     TaskGroup tasks{co_await asio::this_coro::executor};
-    tasks.spawn(follow(std::string{source_group}, "GitRepository", listener));
+    for (const auto kind : source_kinds)
+        tasks.spawn(follow(std::string{source_group}, std::string{kind}, listener));
     tasks.spawn(follow(std::string{kustomize_group}, "Kustomization", listener));
     tasks.spawn(follow(std::string{pipeline_group}, std::string{pipeline_kind}, listener));
     for (const auto& kind : options_.target_kinds)

@@ -21,7 +21,8 @@ public:
             if (file.path().filename() != "kustomization.yaml") apply(read_file(file.path()));
         }
         for (const auto& [group, kind] :
-             {std::pair{"source.toolkit.fluxcd.io", "GitRepository"},
+             {std::pair{"source.toolkit.fluxcd.io", "Bucket"},
+              std::pair{"source.toolkit.fluxcd.io", "GitRepository"},
               std::pair{"kustomize.toolkit.fluxcd.io", "Kustomization"}}) {
             const kube::ObjectId id{.group = group, .kind = kind, .ns = {}, .name = {}};
             eventually([&] { return sync(client().map(id)).has_value(); });

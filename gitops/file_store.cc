@@ -6,6 +6,7 @@
 #include "crypto/hash.h"
 #include "gitops/annotations.h"
 #include "gitops/pipeline/pipeline.h"
+#include "gitops/source_kinds.h"
 #include "kube/names.h"
 #include "kube/watch.h"
 
@@ -114,7 +115,7 @@ FileStore::FileStore(kube::Client& client, Options options)
     : client_{client}, options_{std::move(options)} {}
 
 bool FileStore::keeps(const kube::ObjectId& id) const {
-    return (id.kind == "GitRepository" && id.group == source_group) ||
+    return (is_source_kind(id.kind) && id.group == source_group) ||
            (id.kind == "Kustomization" && id.group == kustomize_group) ||
            (id.kind == pipeline_kind && id.group == pipeline_group) ||
            options_.target_kinds.contains(id.kind);
@@ -408,7 +409,7 @@ asio::awaitable<void> FileStore::declare(const Key& owner, Manifests& objects) {
         tell(key);
     }
     for (const auto& key : gone) {
-        if (key.kind == "GitRepository" ||
+        if (is_source_kind(key.kind) ||
             key.kind == pipeline_kind) {  // has brought nothing that must be taken away
             co_await drop(key);
             continue;

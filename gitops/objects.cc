@@ -5,6 +5,7 @@
 #include "gitops/file_store.h"
 #include "gitops/image/group.h"
 #include "gitops/pipeline/pipeline.h"
+#include "gitops/source_kinds.h"
 
 #include <algorithm>
 #include <array>
@@ -25,6 +26,7 @@ struct Kind {
 };
 constexpr std::array kinds{
     Kind{source_group, "GitRepository", {"gitrepository", "source", "git"}},
+    Kind{source_group, "Bucket", {"bucket", "source", "buckets"}},
     Kind{kustomize_group, "Kustomization", {"kustomization", "ks", "kustomizations"}},
     Kind{"edge.kled.io", "EdgeDeployment", {"edgedeployment", "ed", "edgedeployments"}},
     Kind{image_group, "ImageRepository", {"imagerepository", "imgrepo", "imagerepositories"}},
@@ -195,7 +197,7 @@ asio::awaitable<std::optional<kube::Object>> read_again(kube::Client& client,
 
 Summary summarise(const kube::Object& object) {
     const auto conditions = Conditions::from_status(object.status());
-    const bool source = object.kind() == "GitRepository";
+    const bool source = is_source_kind(object.kind());
     const bool image = object.kind().starts_with("Image");
     const bool pipeline = object.kind() == pipeline_kind;
     Summary result;

@@ -1,5 +1,7 @@
 // A source: fetched, and what was fetched last kept.
+#include "gitops/annotations.h"
 #include "gitops/credentials.h"
+#include "gitops/git/imported.h"
 #include "gitops/reconciler_impl.h"
 #include "gitops/secret_data.h"
 
@@ -28,7 +30,8 @@ std::vector<std::string> included_names(const kube::Object& object) {
 }  // namespace
 
 std::filesystem::path Reconciler::Impl::cache_of(const Key& key) const {
-    return options.cache / (key.ns + "_" + key.name);
+    const auto name = key.ns + "_" + key.name;
+    return options.cache / (key.kind == repository_kind ? name : name + "+" + key.kind);
 }
 
 std::filesystem::path Reconciler::Impl::modules_of(const Key& key) const {
@@ -269,6 +272,7 @@ Reconciler::Impl::Includes Reconciler::Impl::includes_of(const Key& key,
 }
 
 void Reconciler::Impl::touch_includers(const Key& included) {
+    if (included.kind != repository_kind) return;
     for (const auto& [key, source] : sources) {
         if (key.ns == included.ns &&
             std::ranges::count(included_names(source->object), included.name) != 0)
@@ -302,7 +306,7 @@ asio::awaitable<void> Reconciler::Impl::recall(const Key& key, Source& source, A
 asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::revision_at(
     const Key& key, std::shared_ptr<Source> source, std::string commit,
     std::shared_ptr<AssemblyMemory> memory) {
-    if (source->revision->commit.hex() == commit) co_return *source->revision;
+    if (commit_in(source->revision->name) == commit) co_return *source->revision;
     const auto none = [&](std::string reason, const std::string& why) {
         return Outcome{.reason = std::move(reason),
                        .message = "revision " + commit + " of " + key.kind + " " + key.ns + "/" +
@@ -310,6 +314,14 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::revision
     };
     std::optional<Outcome> bad;
     std::optional<Assembled> found;
+    if (key.kind != repository_kind) {
+        auto find = [imported = git::Imported{source->mirror}, name = "sha256:" + commit] {
+            return imported.find(name);
+        };
+        auto kept = co_await offload(pool, std::move(find));
+        if (kept) co_return std::move(kept->revision);
+        co_return none("RevisionNotFound", "it is not among the last that were fetched");
+    }
     try {
         const auto repository = GitRepository::from_object(source->object);
         auto included = includes_of(key, repository);
@@ -356,7 +368,7 @@ asio::awaitable<void> Reconciler::Impl::archive(const Key& key, Source& source) 
     Artifact artifact{.path = {}, .url = {}, .digest = "sha1:" + revision.tree.hex()};
     if (options.artifacts) {
         auto make = [artifacts = options.artifacts, mirror = source.mirror, revision,
-                     name = Artifacts::Name{key.ns, key.name}, known = status.artifact,
+                     name = Artifacts::Name{key.ns, key.name, key.kind}, known = status.artifact,
                      same = source.archived == revision](const std::stop_token& stop) {
             if (same && artifacts->has(known)) return known;
             return artifacts->store(name, *mirror, revision, stop);
@@ -372,7 +384,7 @@ asio::awaitable<void> Reconciler::Impl::archive(const Key& key, Source& source) 
 
 asio::awaitable<void> Reconciler::Impl::discard(Key key) {
     auto remove = [path = cache_of(key), modules = modules_of(key), artifacts = options.artifacts,
-                   name = Artifacts::Name{key.ns, key.name}] {
+                   name = Artifacts::Name{key.ns, key.name, key.kind}] {
         std::error_code ignored;
         std::filesystem::remove_all(path, ignored);
         std::filesystem::remove_all(modules, ignored);
@@ -389,7 +401,8 @@ asio::awaitable<void> Reconciler::Impl::sweep() {
         co_await timer.async_wait(asio::use_awaitable);
         if (sources.empty()) continue;  // more likely the API is away
         std::set<Artifacts::Name> names;
-        for (const auto& [key, source] : sources) names.emplace(key.ns, key.name);
+        for (const auto& [key, source] : sources)
+            names.insert(Artifacts::Name{key.ns, key.name, key.kind});
         auto sweep = [artifacts = options.artifacts, names = std::move(names)] {
             artifacts->keep_only(names);
         };

@@ -63,9 +63,13 @@ asio::awaitable<void> Reconciler::Impl::reconcile(Key key) {
     std::optional<SteadyTime> again;
     std::string_view outcome = "success";
     try {
-        if (key.kind == repository_kind) {
-            if (const auto found = sources.find(key); found != sources.end())
+        if (is_source_kind(key.kind)) {
+            const auto found = sources.find(key);
+            if (found != sources.end() && key.kind == bucket_kind) {
+                again = co_await reconcile_bucket(key, found->second);
+            } else if (found != sources.end()) {
                 again = co_await reconcile_source(key, found->second);
+            }
         } else if (key.kind == pipeline_kind) {
             if (const auto found = pipelines.find(key); found != pipelines.end())
                 again = co_await reconcile_pipeline(key, found->second);
@@ -196,7 +200,7 @@ bool take(std::map<Key, std::shared_ptr<N>>& nodes, const Key& key, kube::Object
 
 void Reconciler::changed(kube::Object object) {
     const auto key = key_of(object);
-    const bool source = key.kind == repository_kind;
+    const bool source = is_source_kind(key.kind);
     if (!source && impl_->options.only_sources) return;
     const bool pipeline = key.kind == pipeline_kind;
     const bool more = source     ? take(impl_->sources, key, std::move(object))

@@ -5,6 +5,7 @@
 #include "base/retry.h"
 #include "base/task_group.h"
 #include "gitops/assembly.h"
+#include "gitops/bucket_content.h"
 #include "gitops/build.h"
 #include "gitops/destinations.h"
 #include "gitops/drift/suspects.h"
@@ -15,6 +16,7 @@
 #include "gitops/pipeline/promotion.h"
 #include "gitops/reconciler.h"
 #include "gitops/schedule.h"
+#include "gitops/source_kinds.h"
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -31,7 +33,6 @@
 
 namespace kled::gitops {
 
-inline constexpr std::string_view repository_kind = "GitRepository";
 inline constexpr std::string_view dependency_cycle = "DependencyCycle";
 inline constexpr std::size_t listed_changes = 20;  // in one event
 
@@ -63,6 +64,7 @@ struct Source : Node {
     SourceStatus stored;  ///< as last written
     std::shared_ptr<git::Mirror> mirror;
     std::shared_ptr<git::Submodules> submodules;
+    std::shared_ptr<BucketMemory> bucket;  ///< of a Bucket
     std::shared_ptr<AssemblyMemory> assembled = std::make_shared<AssemblyMemory>();
     /// What puts together more than the repository itself is one at a time.
     std::shared_ptr<std::mutex> assembling = std::make_shared<std::mutex>();
@@ -250,6 +252,14 @@ struct Reconciler::Impl {
     boost::asio::awaitable<void> discard(Key key);
     /// Now and then: archives of sources that went while nobody looked.
     boost::asio::awaitable<void> sweep();
+
+    // reconcile_bucket.cc
+    boost::asio::awaitable<std::optional<SteadyTime>> reconcile_bucket(
+        Key key, std::shared_ptr<Source> source);
+    /// What its status says was fetched last, if that still is here; makes the mirror when there is
+    /// none of this bucket.
+    boost::asio::awaitable<void> recall_bucket(Key key, std::shared_ptr<Source> source,
+                                               std::string url);
 
     // reconcile_work.cc
     /// Where bases are kept that a deployment object takes from elsewhere.

@@ -57,8 +57,9 @@ Oid write_folder(git_odb* odb, std::span<const Imported::Files::value_type* cons
             continue;
         }
         const auto folder = files.front()->first.substr(0, prefix + slash + 1);
-        const auto* end = std::ranges::find_if_not(
-            files, [&](const auto* file) { return file->first.starts_with(folder); }).base();
+        const auto* end = std::ranges::find_if_not(files, [&](const auto* file) {
+                              return file->first.starts_with(folder);
+                          }).base();
         const auto count = static_cast<std::size_t>(end - files.data());
         const auto oid = write_folder(odb, files.first(count), folder.size());
         entries.push_back({.name = std::move(name), .mode = GIT_FILEMODE_TREE, .oid = oid});
@@ -265,8 +266,7 @@ std::optional<Imported::Files> Imported::files(const Revision& revision,
             git_odb_object* object = nullptr;  // which compares the bytes with their name
             if (git_odb_read(&object, opened.odb.get(), id) < 0) return std::nullopt;
             git_odb_object_free(object);
-            const bool executable =
-                git_tree_entry_filemode(entry) == GIT_FILEMODE_BLOB_EXECUTABLE;
+            const bool executable = git_tree_entry_filemode(entry) == GIT_FILEMODE_BLOB_EXECUTABLE;
             result.emplace(std::move(path), File{.oid = from_git(*id), .executable = executable});
         }
     }

@@ -43,12 +43,13 @@ protected:
 };
 
 TEST_F(Import, IsATreeLikeAnyOtherWithNothingLeftOut) {
-    const Contents contents{{"a", "1"},          {"a-b", "2"},      {"b/c/d.yaml", "3"},
-                            {"b-c", "4"},        {"b/c.yaml", "5"}, {"b.yaml", "6"},
-                            {".git/config", "7"}, {"x.jpg", "8"},    {"run", "9"},
-                            {".sourceignore", "*"}};
+    const Contents contents{
+        {"a", "1"},        {"a-b", "2"},          {"b/c/d.yaml", "3"},  {"b-c", "4"},
+        {"b/c.yaml", "5"}, {"b.yaml", "6"},       {".git/config", "7"}, {"x.jpg", "8"},
+        {"run", "9"},      {".sourceignore", "*"}};
     EXPECT_EQ(all(bring(imported, "sha256:1", contents)), contents);
-    EXPECT_EQ(all(bring(imported, "sha256:2", {{"b/run.sh", "x"}})), (Contents{{"b/run.sh*", "x"}}));
+    EXPECT_EQ(all(bring(imported, "sha256:2", {{"b/run.sh", "x"}})),
+              (Contents{{"b/run.sh*", "x"}}));
     EXPECT_EQ(all(bring(imported, "sha256:3", {})), Contents{});
 }
 

@@ -1,0 +1,127 @@
+#include "gitops/bucket_fetch.h"
+
+#include "base/error.h"
+#include "base/task_group.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace kled::gitops {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// At a time: each holds an object in memory.
+constexpr std::size_t workers = 4;
+
+}  // namespace
+
+asio::awaitable<git::Revision> BucketFetch::run() {
+    const std::string name{BucketIndex::ignore_file};
+    const auto file = co_await client_.get(name, limits_.ignore_file);
+    BucketIndex index{file ? std::string_view{file->bytes} : std::string_view{}, bucket_.ignore};
+    co_await list(index);
+    index.check_paths();
+    if (memory_.revision) {
+        auto look = [imported = imported_, known = memory_.revision->name] {
+            return imported.find(known).has_value();
+        };
+        const bool here = co_await offload(pool_, std::move(look));
+        if (here && memory_.revision->name == index.revision()) co_return *memory_.revision;
+        if (!here) memory_.objects.clear();  // the cache was thrown away
+    }
+    co_await fetch(index);
+    index.check_paths();
+
+    git::Imported::Files files;
+    for (const auto& [key, object] : objects_) files[key] = {.oid = object.oid};
+    // Flux's archive has it as well.
+    if (file) {
+        const auto oid = co_await keep(file->bytes);
+        files[name] = {.oid = oid};
+    }
+    auto commit = [imported = imported_, files = std::move(files), revision = index.revision(),
+                   text = index.text()]() mutable {
+        return imported.commit(revision, files, text);
+    };
+    auto revision = co_await offload(pool_, std::move(commit));
+    memory_.objects = std::move(objects_);
+    memory_.revision = revision;
+    co_return revision;
+}
+
+asio::awaitable<void> BucketFetch::list(BucketIndex& index) {
+    std::string next;
+    std::uint64_t total = 0;
+    for (std::size_t page = 0; page < limits_.pages; ++page) {
+        const auto listing = co_await client_.list(bucket_.prefix, next);
+        for (const auto& object : listing.objects) {
+            if (!index.add(object.key, object.etag)) continue;
+            if (object.size > limits_.object) {
+                throw Error{ErrorKind::exhausted,
+                            "object '" + object.key + "' has " + std::to_string(object.size) +
+                                " bytes, more than " + std::to_string(limits_.object) +
+                                "; spec.ignore leaves it out"};
+            }
+            total += object.size;
+        }
+        if (total > limits_.total) {
+            throw Error{ErrorKind::exhausted,
+                        "the bucket has more than " + std::to_string(limits_.total) +
+                            " bytes; spec.prefix and spec.ignore leave some out"};
+        }
+        if (listing.next.empty()) co_return;
+        if (listing.next == next)
+            throw Error{ErrorKind::invalid, "the list of objects has no end: a page leads to itself"};
+        next = listing.next;
+    }
+    throw Error{ErrorKind::exhausted, "the list of objects has no end"};
+}
+
+asio::awaitable<void> BucketFetch::fetch(BucketIndex& index) {
+    for (const auto& [key, etag] : index.versions()) {
+        const auto known = memory_.objects.find(key);
+        if (known != memory_.objects.end() && known->second.etag == etag) {
+            objects_.insert(*known);
+        } else {
+            wanted_.push_back(key);
+        }
+    }
+    TaskGroup tasks{loop_};
+    for (std::size_t i = 0; i < std::min(workers, wanted_.size()); ++i)
+        tasks.spawn(fetch_some(index));
+    co_await even_if_cancelled;
+    co_await tasks.join();
+    if (next_ < wanted_.size() || objects_.size() != index.versions().size()) throw_cancelled();
+}
+
+asio::awaitable<void> BucketFetch::fetch_some(BucketIndex& index) {
+    while (next_ < wanted_.size()) {
+        const auto key = wanted_[next_++];
+        auto content = co_await client_.get(key, limits_.object);
+        if (!content) {  // it went since it was listed
+            index.remove(key);
+            continue;
+        }
+        ++fetched_;
+        bytes_ += content->bytes.size();
+        if (bytes_ > limits_.total) {
+            throw Error{ErrorKind::exhausted,
+                        "the bucket has more than " + std::to_string(limits_.total) + " bytes"};
+        }
+        // What was read may be newer than what was listed.
+        if (!content->etag.empty()) index.replace(key, content->etag);
+        const auto oid = co_await keep(std::move(content->bytes));
+        objects_[key] = {.etag = index.versions().at(key), .oid = oid};
+    }
+}
+
+asio::awaitable<git::Oid> BucketFetch::keep(std::string bytes) {
+    auto write = [imported = imported_, bytes = std::move(bytes)]() mutable {
+        return imported.write(bytes);
+    };
+    co_return co_await offload(pool_, std::move(write));
+}
+
+}  // namespace kled::gitops

@@ -1,0 +1,67 @@
+/// From a bucket to a revision in the source's mirror.
+#pragma once
+
+#include "base/offload.h"
+#include "gitops/bucket.h"
+#include "gitops/bucket_content.h"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace kled::gitops {
+
+/// One look at a bucket. Only objects whose ETag is not the one in `memory` are read, and nothing
+/// when none is; the revision then is that of before.
+class BucketFetch {
+public:
+    struct Limits {
+        std::size_t object = 64U << 20U;         ///< bytes
+        std::uint64_t total = 1'024ULL << 20U;   ///< bytes of all objects
+        std::size_t ignore_file = 1U << 20U;
+        std::size_t pages = 100'000;
+    };
+
+    BucketFetch(boost::asio::any_io_executor loop, ThreadPool& pool, const Bucket& bucket,
+                s3::Access access, std::shared_ptr<git::Mirror> mirror, BucketMemory& memory)
+        : loop_{loop},
+          pool_{pool},
+          bucket_{bucket},
+          client_{std::move(loop), bucket.location, std::move(access)},
+          imported_{std::move(mirror)},
+          memory_{memory} {}
+
+    /// Errors as those of s3::Client, of BucketIndex and of the disk. When it throws, what `memory`
+    /// knows is still there. What it was given outlives it.
+    boost::asio::awaitable<git::Revision> run();
+    /// How many objects were read.
+    [[nodiscard]] std::size_t fetched() const noexcept { return fetched_; }
+
+private:
+    boost::asio::awaitable<void> list(BucketIndex& index);
+    boost::asio::awaitable<void> fetch(BucketIndex& index);
+    /// One of several: takes the next of `wanted_` until there is none.
+    boost::asio::awaitable<void> fetch_some(BucketIndex& index);
+    boost::asio::awaitable<git::Oid> keep(std::string bytes);
+
+    Limits limits_;
+    boost::asio::any_io_executor loop_;
+    ThreadPool& pool_;
+    const Bucket& bucket_;
+    s3::Client client_;
+    git::Imported imported_;
+    BucketMemory& memory_;
+    std::map<std::string, BucketMemory::Object> objects_;
+    std::vector<std::string> wanted_;
+    std::size_t next_ = 0;
+    std::uint64_t bytes_ = 0;
+    std::size_t fetched_ = 0;
+};
+
+}  // namespace kled::gitops

@@ -1,0 +1,343 @@
+// A Bucket in a cluster: from the objects of an S3 server to those of the API. The server here is
+// for faults and counts; tests/e2e/bucket.py has a real one, which looks at signatures.
+#include "crypto/hash.h"
+#include "gitops/cluster_world.h"
+#include "net/http_server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <mutex>
+
+namespace kled::gitops {
+namespace {
+
+namespace asio = boost::asio;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+/// One bucket, two keys a page.
+class FakeS3 {
+public:
+    explicit FakeS3(const asio::any_io_executor& executor)
+        : server_{executor, net::ServerOptions{},
+                  [this](net::Request request, const net::Peer&, net::ResponseWriter& out) {
+                      return answer(std::move(request), out);
+                  }} {}
+
+    asio::awaitable<void> run() { return server_.run(); }
+    [[nodiscard]] std::string endpoint() const {
+        return "127.0.0.1:" + std::to_string(server_.port());
+    }
+    void put(const std::string& key, const std::string& content) {
+        const std::scoped_lock lock{mutex_};
+        objects_[key] = content;
+    }
+    void remove(const std::string& key) {
+        const std::scoped_lock lock{mutex_};
+        objects_.erase(key);
+    }
+    /// Listed, and not there when it is asked for.
+    void ghost(const std::string& key) {
+        const std::scoped_lock lock{mutex_};
+        ghost_ = key;
+    }
+    void answer_first(std::vector<unsigned> with) {
+        const std::scoped_lock lock{mutex_};
+        failures_ = std::move(with);
+    }
+    /// The keys that were read since the last call, but for .sourceignore.
+    std::vector<std::string> read() {
+        const std::scoped_lock lock{mutex_};
+        auto keys = std::exchange(read_, {});
+        std::ranges::sort(keys);
+        return keys;
+    }
+    bool was_signed() {
+        const std::scoped_lock lock{mutex_};
+        return signed_;
+    }
+    static std::string etag(const std::string& content) {
+        return crypto::sha256_hex(content).substr(0, 32);
+    }
+
+private:
+    asio::awaitable<void> answer(net::Request request, net::ResponseWriter& out) {
+        net::Response response;
+        {
+            const std::scoped_lock lock{mutex_};
+            signed_ = request.headers.get("Authorization").starts_with("AWS4-HMAC-SHA256 ");
+            if (!failures_.empty()) {
+                response.status = failures_.front();
+                failures_.erase(failures_.begin());
+                response.body = "<Error><Code>SlowDown</Code><Message>Less, please.</Message></Error>";
+            } else {
+                fill(net::parse_target(request.target), response);
+            }
+        }
+        co_await out.respond(std::move(response));
+    }
+    void fill(const net::Target& target, net::Response& response) {
+        const std::string bucket = "/fleet/";
+        if (!target.path.starts_with(bucket)) {
+            response.status = 404;
+            response.body = "<Error><Code>NoSuchBucket</Code><Message>There is none.</Message></Error>";
+            return;
+        }
+        const auto key = target.path.substr(bucket.size());
+        if (key.empty()) {
+            list(target, response);
+            return;
+        }
+        const auto found = objects_.find(key);
+        if (found == objects_.end() || key == ghost_) {
+            response.status = 404;
+            response.body = "<Error><Code>NoSuchKey</Code></Error>";
+            return;
+        }
+        if (key != ".sourceignore") read_.push_back(key);
+        response.headers.set("ETag", '"' + etag(found->second) + '"');
+        response.body = found->second;
+    }
+    void list(const net::Target& target, net::Response& response) {
+        const auto prefix = target.parameter("prefix").value_or("");
+        const auto token = target.parameter("continuation-token");
+        auto at = token ? objects_.upper_bound(std::string{*token}) : objects_.begin();
+        std::string body;
+        int count = 0;
+        for (; at != objects_.end() && count < 2; ++at) {
+            if (!at->first.starts_with(prefix)) continue;
+            body += "<Contents><Key>" + net::percent_encode(at->first) + "</Key><ETag>&quot;" +
+                    etag(at->second) + "&quot;</ETag><Size>" + std::to_string(at->second.size()) +
+                    "</Size></Contents>";
+            ++count;
+        }
+        const bool more = at != objects_.end();
+        if (more) body += "<NextContinuationToken>" + std::prev(at)->first + "</NextContinuationToken>";
+        response.body = "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>" +
+                        std::string{more ? "true" : "false"} + "</IsTruncated>" + body +
+                        "</ListBucketResult>";
+    }
+
+    net::HttpServer server_;
+    std::mutex mutex_;
+    std::map<std::string, std::string> objects_;
+    std::string ghost_;
+    std::vector<unsigned> failures_;
+    std::vector<std::string> read_;
+    bool signed_ = false;
+};
+
+class BucketMode : public ::testing::Test {
+protected:
+    BucketMode() {
+        s3.emplace(world.executor());
+        s3->put("apps/web.yaml", testing::ClusterWorld::web());
+        s3->put("apps/a.yaml", testing::ClusterWorld::config("a", "1"));
+        s3->put("apps/b.yaml", testing::ClusterWorld::config("b", "1"));
+    }
+    ~BucketMode() override {
+        world.stop_reconciler();
+        s3.reset();
+    }
+    void start(Reconciler::Options options = {}) {
+        world.start_cluster(std::move(options));
+        world.beside(s3->run());
+    }
+    void apply_bucket(const std::string& more = "", const std::string& name = "fleet") {
+        world.apply("apiVersion: source.toolkit.fluxcd.io/v1\nkind: Bucket\nmetadata: {name: "
+                    "store, namespace: default}\nspec:\n  endpoint: " +
+                    s3->endpoint() + "\n  bucketName: " + name +
+                    "\n  interval: 10m\n  insecure: true\n" + more);
+    }
+    void apply_kustomization(const std::string& annotations = "{}") {
+        world.apply(
+            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: "
+            "apps, namespace: default, annotations: " +
+            annotations +
+            "}\nspec:\n  interval: 10m\n  retryInterval: 1s\n  path: apps\n  prune: true\n"
+            "  sourceRef: {kind: Bucket, name: store}\n");
+    }
+    std::optional<kube::Object> bucket() {
+        return world.get("source.toolkit.fluxcd.io/v1", "Bucket", "default", "store");
+    }
+    std::string of_bucket(std::initializer_list<std::string_view> path) {
+        const auto object = bucket();
+        return object ? std::string{kube::find_string(object->fields(), path)} : "absent";
+    }
+    /// Until the condition has this reason; what it says then.
+    std::string says(const std::string& type, const std::string& reason) {
+        std::string message;
+        const bool so = world.eventually([&] {
+            const auto object = bucket();
+            const auto conditions = Conditions::from_status(object ? object->status() : nullptr);
+            const auto* condition = conditions.find(type);
+            if (condition == nullptr) return false;
+            message = condition->message;
+            return condition->reason == reason;
+        });
+        return so ? message : "(never " + reason + ") " + message;
+    }
+    bool ready() { return says("Ready", "Succeeded").starts_with("stored artifact: revision 'sha256:"); }
+    bool has(const std::string& name, const std::string& value) {
+        return world.eventually([&] { return world.value(name) == value; });
+    }
+
+    testing::ClusterWorld world;
+    std::optional<FakeS3> s3;
+};
+
+TEST_F(BucketMode, ObjectsAreDeployedAndOnlyWhatChangedIsReadAgain) {
+    start();
+    apply_bucket();
+    apply_kustomization();
+    EXPECT_TRUE(has("a", "1"));
+    EXPECT_TRUE(has("b", "1"));
+    EXPECT_THAT(s3->read(), ElementsAre("apps/a.yaml", "apps/b.yaml", "apps/web.yaml"));
+    std::string lines;
+    for (const auto& [key, content] :
+         {std::pair{"apps/a.yaml", world.config("a", "1")},
+          std::pair{"apps/b.yaml", world.config("b", "1")}, std::pair{"apps/web.yaml", world.web()}})
+        lines += std::string{key} + " " + FakeS3::etag(content) + "\n";
+    EXPECT_TRUE(ready());
+    EXPECT_EQ(of_bucket({"status", "artifact", "revision"}),
+              "sha256:" + crypto::sha256_hex(lines));
+    EXPECT_EQ(says("ArtifactInStorage", "Succeeded"), says("Ready", "Succeeded"));
+    EXPECT_FALSE(s3->was_signed());
+
+    s3->put("apps/a.yaml", world.config("a", "2"));
+    s3->remove("apps/b.yaml");
+    EXPECT_TRUE(world.reconciled("bucket/store"));
+    EXPECT_TRUE(has("a", "2"));
+    EXPECT_TRUE(has("b", "absent"));
+    EXPECT_THAT(s3->read(), ElementsAre("apps/a.yaml"));
+    EXPECT_TRUE(world.reconciled("bucket/store"));
+    EXPECT_THAT(s3->read(), IsEmpty());
+}
+
+TEST_F(BucketMode, WhatWasFetchedIsThereAfterARestartAlsoWithoutTheServer) {
+    start();
+    apply_bucket();
+    apply_kustomization();
+    EXPECT_TRUE(has("a", "1"));
+    EXPECT_TRUE(ready());
+    world.stop_reconciler();
+    (void)s3->read();
+    world.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web}\n"
+                "data: {k: 'drift'}\n");
+    world.start_cluster();  // and no server
+    EXPECT_THAT(says("FetchFailed", "BucketOperationFailed"), HasSubstr("127.0.0.1"));
+    EXPECT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_TRUE(has("a", "1"));
+    world.stop_reconciler();
+    start();
+    EXPECT_TRUE(ready());
+    EXPECT_THAT(s3->read(), IsEmpty());
+}
+
+TEST_F(BucketMode, PatternsAndAPrefixLeaveObjectsOut) {
+    s3->put(".sourceignore", "/apps/b.yaml\n");
+    s3->put("apps/broken.yaml", "{{");
+    s3->put("other/x.yaml", "{{");
+    s3->put("../evil", "x");
+    start();
+    apply_bucket("  prefix: apps/\n  ignore: '*/broken.yaml'\n");
+    apply_kustomization();
+    EXPECT_TRUE(has("a", "1"));
+    EXPECT_THAT(s3->read(), ElementsAre("apps/a.yaml", "apps/web.yaml"));
+    EXPECT_EQ(world.value("b"), "absent");
+    EXPECT_TRUE(ready());
+    EXPECT_EQ(of_bucket({"status", "observedIgnore"}), "*/broken.yaml");
+}
+
+TEST_F(BucketMode, HostileKeysStopIt) {
+    s3->put("apps/../../evil", "x");
+    start();
+    apply_bucket();
+    EXPECT_THAT(says("Ready", "BucketOperationFailed"),
+                HasSubstr("object 'apps/../../evil' is no path"));
+    s3->remove("apps/../../evil");
+    s3->put("apps", "a file");
+    EXPECT_TRUE(world.reconciled("bucket/store"));
+    EXPECT_THAT(says("Ready", "BucketOperationFailed"), HasSubstr("while 'apps' is an object"));
+    s3->remove("apps");
+    EXPECT_TRUE(world.reconciled("bucket/store"));
+    EXPECT_TRUE(ready());
+    EXPECT_EQ(says("FetchFailed", "x"), "(never x) ");
+}
+
+TEST_F(BucketMode, AServerThatIsBusyIsAskedAgainAndOneThatRefusesIsQuoted) {
+    s3->answer_first({503, 500});
+    s3->ghost("apps/b.yaml");
+    start();
+    apply_bucket();
+    apply_kustomization();
+    EXPECT_TRUE(has("a", "1"));
+    EXPECT_EQ(world.value("b"), "absent") << "it went since it was listed";
+    apply_bucket("", "other");
+    EXPECT_EQ(says("Ready", "BucketOperationFailed"),
+              s3->endpoint() +
+                  ": object '.sourceignore' of bucket 'other': the server answered 404 "
+                  "NoSuchBucket: There is none.");
+    EXPECT_EQ(world.value("a"), "1");
+}
+
+TEST_F(BucketMode, SecretsAreReadStrictly) {
+    start();
+    apply_bucket("  secretRef: {name: keys}\n");
+    EXPECT_THAT(says("Ready", "AuthenticationFailed"), HasSubstr("default/keys"));
+    world.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: keys, namespace: default}\n"
+                "stringData: {accesskey: \"a\\nb\", secretkey: s3cret}\n");
+    EXPECT_TRUE(world.reconciled("bucket/store"));
+    EXPECT_THAT(says("Ready", "AuthenticationFailed"), HasSubstr("accesskey and secretkey"));
+    world.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: keys, namespace: default}\n"
+                "stringData: {accesskey: ab, secretkey: s3cret}\n");
+    EXPECT_TRUE(world.reconciled("bucket/store"));
+    EXPECT_TRUE(ready());
+    EXPECT_TRUE(s3->was_signed());
+    apply_bucket("  provider: azure\n");
+    EXPECT_THAT(says("Stalled", "UnsupportedField"), HasSubstr("spec.provider: azure"));
+}
+
+TEST_F(BucketMode, AKustomizationGoesBackToAnEarlierRevision) {
+    start();
+    apply_bucket();
+    apply_kustomization();
+    EXPECT_TRUE(has("a", "1"));
+    EXPECT_TRUE(ready());
+    const auto first = of_bucket({"status", "artifact", "revision"});
+    s3->put("apps/a.yaml", world.config("a", "2"));
+    EXPECT_TRUE(world.reconciled("bucket/store"));
+    EXPECT_TRUE(has("a", "2"));
+    world.annotate_object("ks/apps", {{"gitops.kled.io/revision", first}});
+    EXPECT_TRUE(has("a", "1"));
+    world.annotate_object("ks/apps", {{"gitops.kled.io/revision", "sha256:" + std::string(64, '0')}});
+    EXPECT_THAT(world.says("apps", "Ready", "RevisionNotFound"), HasSubstr("Bucket default/store"));
+    world.annotate_object("ks/apps", {{"gitops.kled.io/revision", ""}});
+    EXPECT_TRUE(has("a", "2"));
+}
+
+TEST_F(BucketMode, ItsRevisionIsServedAsAnArchive) {
+    const auto artifacts = std::make_shared<Artifacts>(world.directory.path() / "artifacts");
+    artifacts->advertise("http://kled");
+    Reconciler::Options options;
+    options.artifacts = artifacts;
+    start(std::move(options));
+    apply_bucket();
+    EXPECT_TRUE(ready());
+    const auto revision = of_bucket({"status", "artifact", "revision"});
+    const auto path = "bucket/default/store/" + revision.substr(7) + ".tar.gz";
+    EXPECT_EQ(of_bucket({"status", "artifact", "url"}), "http://kled/" + path);
+    EXPECT_EQ(of_bucket({"status", "url"}), "http://kled/bucket/default/store/latest.tar.gz");
+    const auto file = artifacts->locate("/" + path);
+    ASSERT_TRUE(file);
+    EXPECT_EQ("sha256:" + crypto::sha256_hex(read_file(*file)),
+              of_bucket({"status", "artifact", "digest"}));
+    EXPECT_TRUE(artifacts->locate("/bucket/default/store/latest.tar.gz"));
+    world.remove("source.toolkit.fluxcd.io/v1", "Bucket", "default", "store");
+    EXPECT_TRUE(world.eventually([&] { return !std::filesystem::exists(*file); }));
+}
+
+}  // namespace
+}  // namespace kled::gitops
