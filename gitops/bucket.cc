@@ -55,8 +55,9 @@ asio::awaitable<s3::Access> read_access(kube::Client& client, const Bucket& buck
         access.credentials->secret_key = data.secret({"secretkey"});
         // It becomes part of a header.
         const auto& key = access.credentials->access_key;
-        const bool plain = key.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                 "0123456789-._~+=@:") == std::string::npos;
+        const bool plain = key.find_first_not_of(
+                               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                               "0123456789-._~+=@:") == std::string::npos;
         if (key.empty() || !plain || !access.credentials->secret_key) {
             throw Error{ErrorKind::invalid, "Secret " + data.name() +
                                                 ": accesskey and secretkey are required, without "

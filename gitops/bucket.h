@@ -31,9 +31,9 @@ struct Bucket {
     [[nodiscard]] std::string url() const;
 };
 
-/// Reads `spec.secretRef` (Flux's keys: accesskey, secretkey), `spec.certSecretRef` (ca.crt, tls.crt,
-/// tls.key) and `spec.proxySecretRef` (address, username, password). Error(not_found) when a Secret
-/// is not there, Error(invalid) when it cannot be used.
+/// Reads `spec.secretRef` (Flux's keys: accesskey, secretkey), `spec.certSecretRef` (ca.crt,
+/// tls.crt, tls.key) and `spec.proxySecretRef` (address, username, password). Error(not_found) when
+/// a Secret is not there, Error(invalid) when it cannot be used.
 boost::asio::awaitable<s3::Access> read_access(kube::Client& client, const Bucket& bucket);
 
 }  // namespace kled::gitops

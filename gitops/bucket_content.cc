@@ -45,8 +45,8 @@ void check_key(const std::string& key, const std::vector<std::string>& parts) {
         if (part.empty() || part == "." || part == "..")
             throw bad(key, "is no path: a part of it is '" + part + "'");
     }
-    const bool control = std::ranges::any_of(
-        key, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+    const bool control =
+        std::ranges::any_of(key, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
     if (control) throw bad(key, "has a control character in its key");
 }
 
@@ -86,7 +86,8 @@ void BucketIndex::replace(const std::string& key, const std::string& etag) {
 
 void BucketIndex::check_paths() const {
     for (const auto& [key, etag] : versions_) {
-        for (auto slash = key.find('/'); slash != std::string::npos; slash = key.find('/', slash + 1)) {
+        for (auto slash = key.find('/'); slash != std::string::npos;
+             slash = key.find('/', slash + 1)) {
             const auto folder = key.substr(0, slash);
             if (versions_.contains(folder))
                 throw bad(key, "cannot be in a folder while " + shown(folder) + " is an object");

@@ -135,9 +135,10 @@ TEST(Bucket, IsReadStrictly) {
     EXPECT_EQ(bucket(", provider: gcp"), "spec.provider: gcp");
     EXPECT_EQ(bucket(", provider: azure"), "spec.provider: azure");
     EXPECT_EQ(bucket(", sts: {provider: ldap}"), "spec.sts");
-    EXPECT_EQ(bucket("", "http://minio"),
-              "spec: the endpoint 'http://minio' is neither host nor host:port (no scheme, no path; "
-              "`insecure: true` is http)");
+    EXPECT_EQ(
+        bucket("", "http://minio"),
+        "spec: the endpoint 'http://minio' is neither host nor host:port (no scheme, no path; "
+        "`insecure: true` is http)");
     EXPECT_EQ(bucket("", "minio", "0s"), "spec.interval: is required, and more than 0");
 }
 

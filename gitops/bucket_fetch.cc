@@ -73,7 +73,8 @@ asio::awaitable<void> BucketFetch::list(BucketIndex& index) {
         }
         if (listing.next.empty()) co_return;
         if (listing.next == next)
-            throw Error{ErrorKind::invalid, "the list of objects has no end: a page leads to itself"};
+            throw Error{ErrorKind::invalid,
+                        "the list of objects has no end: a page leads to itself"};
         next = listing.next;
     }
     throw Error{ErrorKind::exhausted, "the list of objects has no end"};

@@ -22,8 +22,8 @@ namespace kled::gitops {
 class BucketFetch {
 public:
     struct Limits {
-        std::size_t object = 64U << 20U;         ///< bytes
-        std::uint64_t total = 1'024ULL << 20U;   ///< bytes of all objects
+        std::size_t object = 64U << 20U;        ///< bytes
+        std::uint64_t total = 1'024ULL << 20U;  ///< bytes of all objects
         std::size_t ignore_file = 1U << 20U;
         std::size_t pages = 100'000;
     };

@@ -71,7 +71,8 @@ private:
             if (!failures_.empty()) {
                 response.status = failures_.front();
                 failures_.erase(failures_.begin());
-                response.body = "<Error><Code>SlowDown</Code><Message>Less, please.</Message></Error>";
+                response.body =
+                    "<Error><Code>SlowDown</Code><Message>Less, please.</Message></Error>";
             } else {
                 fill(net::parse_target(request.target), response);
             }
@@ -82,7 +83,8 @@ private:
         const std::string bucket = "/fleet/";
         if (!target.path.starts_with(bucket)) {
             response.status = 404;
-            response.body = "<Error><Code>NoSuchBucket</Code><Message>There is none.</Message></Error>";
+            response.body =
+                "<Error><Code>NoSuchBucket</Code><Message>There is none.</Message></Error>";
             return;
         }
         const auto key = target.path.substr(bucket.size());
@@ -114,7 +116,8 @@ private:
             ++count;
         }
         const bool more = at != objects_.end();
-        if (more) body += "<NextContinuationToken>" + std::prev(at)->first + "</NextContinuationToken>";
+        if (more)
+            body += "<NextContinuationToken>" + std::prev(at)->first + "</NextContinuationToken>";
         response.body = "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>" +
                         std::string{more ? "true" : "false"} + "</IsTruncated>" + body +
                         "</ListBucketResult>";
@@ -146,10 +149,11 @@ protected:
         world.beside(s3->run());
     }
     void apply_bucket(const std::string& more = "", const std::string& name = "fleet") {
-        world.apply("apiVersion: source.toolkit.fluxcd.io/v1\nkind: Bucket\nmetadata: {name: "
-                    "store, namespace: default}\nspec:\n  endpoint: " +
-                    s3->endpoint() + "\n  bucketName: " + name +
-                    "\n  interval: 10m\n  insecure: true\n" + more);
+        world.apply(
+            "apiVersion: source.toolkit.fluxcd.io/v1\nkind: Bucket\nmetadata: {name: "
+            "store, namespace: default}\nspec:\n  endpoint: " +
+            s3->endpoint() + "\n  bucketName: " + name + "\n  interval: 10m\n  insecure: true\n" +
+            more);
     }
     void apply_kustomization(const std::string& annotations = "{}") {
         world.apply(
@@ -179,7 +183,9 @@ protected:
         });
         return so ? message : "(never " + reason + ") " + message;
     }
-    bool ready() { return says("Ready", "Succeeded").starts_with("stored artifact: revision 'sha256:"); }
+    bool ready() {
+        return says("Ready", "Succeeded").starts_with("stored artifact: revision 'sha256:");
+    }
     bool has(const std::string& name, const std::string& value) {
         return world.eventually([&] { return world.value(name) == value; });
     }
@@ -196,13 +202,12 @@ TEST_F(BucketMode, ObjectsAreDeployedAndOnlyWhatChangedIsReadAgain) {
     EXPECT_TRUE(has("b", "1"));
     EXPECT_THAT(s3->read(), ElementsAre("apps/a.yaml", "apps/b.yaml", "apps/web.yaml"));
     std::string lines;
-    for (const auto& [key, content] :
-         {std::pair{"apps/a.yaml", world.config("a", "1")},
-          std::pair{"apps/b.yaml", world.config("b", "1")}, std::pair{"apps/web.yaml", world.web()}})
+    for (const auto& [key, content] : {std::pair{"apps/a.yaml", world.config("a", "1")},
+                                       std::pair{"apps/b.yaml", world.config("b", "1")},
+                                       std::pair{"apps/web.yaml", world.web()}})
         lines += std::string{key} + " " + FakeS3::etag(content) + "\n";
     EXPECT_TRUE(ready());
-    EXPECT_EQ(of_bucket({"status", "artifact", "revision"}),
-              "sha256:" + crypto::sha256_hex(lines));
+    EXPECT_EQ(of_bucket({"status", "artifact", "revision"}), "sha256:" + crypto::sha256_hex(lines));
     EXPECT_EQ(says("ArtifactInStorage", "Succeeded"), says("Ready", "Succeeded"));
     EXPECT_FALSE(s3->was_signed());
 
@@ -224,8 +229,9 @@ TEST_F(BucketMode, WhatWasFetchedIsThereAfterARestartAlsoWithoutTheServer) {
     EXPECT_TRUE(ready());
     world.stop_reconciler();
     (void)s3->read();
-    world.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web}\n"
-                "data: {k: 'drift'}\n");
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web}\n"
+        "data: {k: 'drift'}\n");
     world.start_cluster();  // and no server
     EXPECT_THAT(says("FetchFailed", "BucketOperationFailed"), HasSubstr("127.0.0.1"));
     EXPECT_TRUE(world.reconciled("ks/apps"));
@@ -287,12 +293,14 @@ TEST_F(BucketMode, SecretsAreReadStrictly) {
     start();
     apply_bucket("  secretRef: {name: keys}\n");
     EXPECT_THAT(says("Ready", "AuthenticationFailed"), HasSubstr("default/keys"));
-    world.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: keys, namespace: default}\n"
-                "stringData: {accesskey: \"a\\nb\", secretkey: s3cret}\n");
+    world.apply(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: keys, namespace: default}\n"
+        "stringData: {accesskey: \"a\\nb\", secretkey: s3cret}\n");
     EXPECT_TRUE(world.reconciled("bucket/store"));
     EXPECT_THAT(says("Ready", "AuthenticationFailed"), HasSubstr("accesskey and secretkey"));
-    world.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: keys, namespace: default}\n"
-                "stringData: {accesskey: ab, secretkey: s3cret}\n");
+    world.apply(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: keys, namespace: default}\n"
+        "stringData: {accesskey: ab, secretkey: s3cret}\n");
     EXPECT_TRUE(world.reconciled("bucket/store"));
     EXPECT_TRUE(ready());
     EXPECT_TRUE(s3->was_signed());
@@ -312,7 +320,8 @@ TEST_F(BucketMode, AKustomizationGoesBackToAnEarlierRevision) {
     EXPECT_TRUE(has("a", "2"));
     world.annotate_object("ks/apps", {{"gitops.kled.io/revision", first}});
     EXPECT_TRUE(has("a", "1"));
-    world.annotate_object("ks/apps", {{"gitops.kled.io/revision", "sha256:" + std::string(64, '0')}});
+    world.annotate_object("ks/apps",
+                          {{"gitops.kled.io/revision", "sha256:" + std::string(64, '0')}});
     EXPECT_THAT(world.says("apps", "Ready", "RevisionNotFound"), HasSubstr("Bucket default/store"));
     world.annotate_object("ks/apps", {{"gitops.kled.io/revision", ""}});
     EXPECT_TRUE(has("a", "2"));

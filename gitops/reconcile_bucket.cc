@@ -101,8 +101,8 @@ asio::awaitable<void> Reconciler::Impl::recall_bucket(Key key, std::shared_ptr<S
     }
     auto& memory = *source->bucket;
     if (memory.recalled) co_return;
-    auto find = [imported = git::Imported{source->mirror}, name = source->status.artifact_revision](
-                    const std::stop_token& stop) mutable {
+    auto find = [imported = git::Imported{source->mirror},
+                 name = source->status.artifact_revision](const std::stop_token& stop) mutable {
         BucketMemory found;
         if (name.empty()) return found;
         try {
