@@ -65,15 +65,17 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
     auto client = connect(co_await asio::this_coro::executor, globals);
     auto found = co_await gitops::find_objects(client, flags.ns);
-    const auto kind = gitops::kind_named(flags.name);
-    if (!kind.empty()) {
-        std::erase_if(found, [&](const auto& one) { return one.object.kind() != kind; });
+    const auto kinds = gitops::kinds_named(flags.name);
+    if (!kinds.empty()) {
+        std::erase_if(found, [&](const auto& one) {
+            return std::ranges::find(kinds, one.object.kind()) == kinds.end();
+        });
     } else if (!flags.name.empty()) {
         auto one = gitops::select(found, flags.name);
         found.clear();
         found.push_back(std::move(one));
     }
-    const bool single = kind.empty() && !flags.name.empty();
+    const bool single = kinds.empty() && !flags.name.empty();
     if (single && found.front().object.kind() == gitops::pipeline_kind) {
         const auto stages = stages_of(found.front().object);
         print(flags.output, stages, {std::move(found.front().object)}, true);

@@ -223,7 +223,7 @@ TEST_F(BucketMode, ObjectsAreDeployedAndOnlyWhatChangedIsReadAgain) {
 
 TEST_F(BucketMode, WhatWasFetchedIsThereAfterARestartAlsoWithoutTheServer) {
     start();
-    apply_bucket();
+    apply_bucket("  timeout: 3s\n");
     apply_kustomization();
     EXPECT_TRUE(has("a", "1"));
     EXPECT_TRUE(ready());
@@ -270,7 +270,7 @@ TEST_F(BucketMode, HostileKeysStopIt) {
     s3->remove("apps");
     EXPECT_TRUE(world.reconciled("bucket/store"));
     EXPECT_TRUE(ready());
-    EXPECT_EQ(says("FetchFailed", "x"), "(never x) ");
+    EXPECT_EQ(Conditions::from_status(bucket()->status()).find("FetchFailed"), nullptr);
 }
 
 TEST_F(BucketMode, AServerThatIsBusyIsAskedAgainAndOneThatRefusesIsQuoted) {

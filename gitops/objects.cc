@@ -37,8 +37,10 @@ constexpr std::array kinds{
     Kind{pipeline_group, pipeline_kind, {"pipeline", "pl", "pipelines"}},
 };
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 5> plurals{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7> plurals{{
+    {"sources", "Bucket"},
     {"sources", "GitRepository"},
+    {"buckets", "Bucket"},
     {"gitrepositories", "GitRepository"},
     {"kustomizations", "Kustomization"},
     {"edgedeployments", "EdgeDeployment"},
@@ -123,10 +125,11 @@ asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std
     co_return result;
 }
 
-std::string_view kind_named(std::string_view word) {
+std::vector<std::string_view> kinds_named(std::string_view word) {
+    std::vector<std::string_view> result;
     for (const auto& [plural, kind] : plurals)
-        if (same_without_case(plural, word)) return kind;
-    return {};
+        if (same_without_case(plural, word)) result.push_back(kind);
+    return result;
 }
 
 const FoundObject& select(const std::vector<FoundObject>& objects, std::string_view name) {

@@ -24,8 +24,8 @@ struct FoundObject {
 /// of `ns` (empty: all), sources first, by namespace and name.
 boost::asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std::string ns);
 
-/// The kind whose objects `word` means all of: "pipelines" is Pipeline; empty: none.
-[[nodiscard]] std::string_view kind_named(std::string_view word);
+/// The kinds whose objects `word` means all of: "pipelines" is Pipeline, "sources" each of theirs.
+[[nodiscard]] std::vector<std::string_view> kinds_named(std::string_view word);
 
 /// "apps", "kustomization/apps", "ks/apps", "source/fleet": exactly one of `objects`.
 /// Error(not_found) or, when several have the name, Error(invalid) that lists them.
