@@ -32,7 +32,7 @@
         default = pkgs.mkShell {
           inputsFrom = [ pkgs.kled ];
           packages = with pkgs; [
-            age ansible ccache curl gdb git gtest kubectl kustomize llvmPackages_19.clang llvmPackages_19.clang-tools mosquitto
+            age ansible ccache curl distribution gdb git gtest kubectl kustomize llvmPackages_19.clang llvmPackages_19.clang-tools mosquitto
             nginx openssh openssl python3 sqlite
           ];
           # KLED_SHELL tells ./dev that nothing is to be installed. clang is here for fuzzing alone: its wrapper would be CC.

@@ -1,27 +1,15 @@
 /// What an image's registry is asked, and what is shown to it.
 #pragma once
 
-#include "base/clock.h"
-#include "base/secret.h"
+#include "gitops/oci/access.h"
 
 #include <boost/asio/awaitable.hpp>
 
-#include <memory>
+#include <cstddef>
 #include <string>
 #include <vector>
 
 namespace kled::gitops {
-
-/// Of one ImageRepository.
-struct RegistryAccess {
-    std::shared_ptr<const Secret> docker_config{};  ///< ".dockerconfigjson"; null: no credentials
-    std::string ca_pem{};                           ///< empty: the system's trust store
-    std::string certificate_pem{};
-    std::shared_ptr<const Secret> key_pem{};
-    std::string proxy{};
-    bool insecure = false;  ///< http
-    Duration timeout{60'000};
-};
 
 /// Used from one loop. Errors: invalid (the name of the image), denied, not_found, exhausted (more
 /// tags than `tag_bytes_limit`), unavailable.

@@ -4,7 +4,7 @@
 let
   lib = import ./lib.nix;
   names = [
-    "age" "ansible" "boost" "ccache" "cli11" "cmake" "curl" "gdb" "git" "gnupg" "gtest" "kubectl" "kustomize"
+    "age" "ansible" "boost" "ccache" "cli11" "cmake" "curl" "distribution" "gdb" "git" "gnupg" "gtest" "kubectl" "kustomize"
     "libgit2" "libyaml" "mosquitto" "nginx" "ninja" "openssh" "openssl" "pkg-config" "python3" "re2" "rnp" "sqlite" "xxHash"
     "yaml-cpp" "zlib" "zstd"
   ];
