@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <string>
 #include <utility>
 
 namespace kled::gitops::git {
@@ -59,6 +60,60 @@ void GzipWriter::write(std::string_view bytes) {
 void GzipWriter::finish() {
     impl_->stream.avail_in = 0;
     impl_->run(Z_FINISH);
+}
+
+struct GzipReader::Impl {
+    Sink sink;
+    std::uint64_t limit = 0;
+    std::uint64_t made = 0;
+    z_stream stream{};
+    bool between = false;  // members: what was read so far is whole
+    std::array<Bytef, 64U << 10U> buffer{};
+
+    void run(std::string_view piece) {
+        stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(piece.data()));
+        stream.avail_in = static_cast<uInt>(piece.size());
+        do {
+            if (between) {  // gzip files one after the other are one (RFC 1952 §2.2)
+                if (stream.avail_in == 0) return;
+                ::inflateReset(&stream);
+                between = false;
+            }
+            stream.next_out = buffer.data();
+            stream.avail_out = static_cast<uInt>(buffer.size());
+            const auto code = ::inflate(&stream, Z_NO_FLUSH);
+            if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR)
+                throw Error{ErrorKind::invalid, "gzip: what came is damaged, or is no gzip"};
+            const auto count = buffer.size() - stream.avail_out;
+            made += count;
+            if (made > limit) {
+                throw Error{ErrorKind::exhausted, "gzip: it has more than " +
+                                                      std::to_string(limit) +
+                                                      " bytes when it is unpacked"};
+            }
+            if (count > 0) sink({reinterpret_cast<const char*>(buffer.data()), count});
+            between = code == Z_STREAM_END;
+        } while (stream.avail_in > 0 || stream.avail_out == 0);
+    }
+};
+
+GzipReader::GzipReader(Sink sink, std::uint64_t limit) : impl_{std::make_unique<Impl>()} {
+    impl_->sink = std::move(sink);
+    impl_->limit = limit;
+    if (::inflateInit2(&impl_->stream, gzip_window) != Z_OK)
+        throw Error{ErrorKind::exhausted, "gzip: no memory"};
+}
+
+GzipReader::~GzipReader() { ::inflateEnd(&impl_->stream); }
+
+void GzipReader::put(std::string_view bytes) {
+    constexpr std::size_t most = std::numeric_limits<uInt>::max();
+    for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), most)))
+        impl_->run(bytes.substr(0, most));
+}
+
+void GzipReader::finish() {
+    if (!impl_->between) throw Error{ErrorKind::invalid, "gzip: it ends too early"};
 }
 
 }  // namespace kled::gitops::git
