@@ -13,6 +13,8 @@ namespace kled::crypto {
 /// Keys in memory only. Its const members may be called from several threads.
 class PgpKeys {
 public:
+    static constexpr std::size_t locked_limit = 16;
+
     PgpKeys();
     PgpKeys(PgpKeys&&) noexcept;
     PgpKeys& operator=(PgpKeys&&) noexcept;
@@ -22,6 +24,9 @@ public:
     /// --armor`). Error(invalid): there are none; or a secret one has a passphrase, which nobody
     /// could enter here.
     void add(std::string_view text);
+    /// The same, with the passphrase of the secret ones, which may have it; at most
+    /// `locked_limit` of them. Error(invalid) too: it is another one.
+    void add(std::string_view text, const Secret& passphrase);
     [[nodiscard]] bool empty() const noexcept;
     /// Whether one of the keys, or of their sub-keys, has this fingerprint (hex).
     [[nodiscard]] bool has(std::string_view fingerprint) const;
@@ -34,6 +39,11 @@ public:
     /// with. Error(denied): by none of the keys, by one that had expired or was revoked, or of
     /// other data; Error(invalid): it is no signature.
     [[nodiscard]] std::string signer(std::string_view data, std::string_view signature) const;
+
+    /// A detached signature of `data`, in armor, by the newest sub-key that may sign, or else by
+    /// the primary key. Error(invalid): there is no secret key that may, or more than one has
+    /// secret parts.
+    [[nodiscard]] std::string sign(std::string_view data) const;
 
 private:
     struct Impl;

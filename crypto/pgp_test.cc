@@ -84,5 +84,45 @@ TEST(Pgp, TrustsNoOtherSignature) {
         << why("the data", file("for-curve.asc"));
 }
 
+TEST(Pgp, SignsSoThatItHolds) {
+    auto fingerprint = file("curve.fingerprint");
+    fingerprint.pop_back();
+    const auto known = keys({"public.asc"});
+    const auto signature = keys({"curve.asc"}).sign("the data");
+    EXPECT_TRUE(signature.starts_with("-----BEGIN PGP SIGNATURE-----\n")) << signature;
+    EXPECT_EQ(known.signer("the data", signature), fingerprint);
+    const auto by_rsa = known.signer("the data", keys({"rsa.asc"}).sign("the data"));
+    EXPECT_TRUE(known.has(by_rsa));
+    EXPECT_NE(by_rsa, fingerprint);
+}
+
+TEST(Pgp, SignsWithASubKeyWhosePrimaryKeyIsElsewhere) {
+    PgpKeys own;
+    own.add(file("subkey.asc"), Secret{"secret"});
+    const auto known = keys({"subkey-public.asc"});
+    EXPECT_TRUE(known.has(known.signer("the data", own.sign("the data"))));
+    PgpKeys other;
+    other.add(file("locked.asc"), Secret{"secret"});
+    EXPECT_TRUE(failure_of([&] {
+                    (void)known.signer("the data", other.sign("the data"));
+                }).ends_with("it is by another key"));
+}
+
+TEST(Pgp, SaysWhyItCannotSign) {
+    const auto why = [](const PgpKeys& some) { return failure_of([&] { (void)some.sign("x"); }); };
+    EXPECT_EQ(why(keys({"public.asc"})),
+              "invalid: no secret PGP key that may sign: none is there, or it has expired");
+    EXPECT_EQ(why(keys({"curve.asc", "rsa.asc"})),
+              "invalid: there are several PGP keys, and nothing says which one signs");
+    for (const auto* passphrase : {"other", ""}) {
+        PgpKeys some;
+        const auto refusal =
+            failure_of([&] { some.add(file("locked.asc"), Secret{std::string{passphrase}}); });
+        EXPECT_TRUE(refusal.starts_with("invalid: the passphrase does not open the PGP key "))
+            << refusal;
+        EXPECT_TRUE(some.empty());
+    }
+}
+
 }  // namespace
 }  // namespace kled::crypto

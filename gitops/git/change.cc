@@ -134,6 +134,11 @@ struct Buffer {
     [[nodiscard]] std::string_view text() const { return {raw.ptr, raw.size}; }
 };
 
+bool is_signed(const git_commit* commit) {
+    Buffer signature;
+    return git_commit_header_field(&signature.raw, commit, "gpgsig") == 0;
+}
+
 }  // namespace
 
 struct Change::Impl {
@@ -192,7 +197,7 @@ std::vector<std::string> Change::visit(const std::string& path, std::size_t limi
 }
 
 void Change::commit(const std::map<std::string, std::string>& files, const std::string& message,
-                    const Author& author, std::int64_t time) {
+                    const Author& author, std::int64_t time, const Sign& sign) {
     auto* repository = impl_->repository();
     const auto root = tree_of(repository, to_git(impl_->base.tree));
     std::vector<git_tree_update> updates;
@@ -223,9 +228,16 @@ void Change::commit(const std::map<std::string, std::string>& files, const std::
     const SignaturePtr signature{raw};
     const auto parent = commit_of(repository, impl_->base.commit);
     const git_commit* parents[] = {parent.get()};  // NOLINT(*-avoid-c-arrays): as libgit2 has it
+    Buffer payload;
+    check(git_commit_create_buffer(&payload.raw, repository, raw, raw, nullptr,
+                                   message_of(message).c_str(), tree.get(), 1, parents),
+          "git");
+    std::string signature_text;
+    if (sign) signature_text = sign(payload.text());
+    while (signature_text.ends_with('\n')) signature_text.pop_back();
     git_oid made{};
-    check(git_commit_create(&made, repository, nullptr, raw, raw, nullptr,
-                            message_of(message).c_str(), tree.get(), 1, parents),
+    check(git_commit_create_with_signature(&made, repository, payload.raw.ptr,
+                                           sign ? signature_text.c_str() : nullptr, nullptr),
           "git");
     impl_->made = from_git(made);
 }
@@ -240,7 +252,8 @@ bool Change::same_as(const Oid& other) const {
     const auto ours = commit_of(impl_->repository(), id());
     return git_commit_parentcount(raw) == 1 &&
            from_git(*git_commit_parent_id(raw, 0)) == impl_->base.commit &&
-           git_oid_equal(git_commit_tree_id(raw), git_commit_tree_id(ours.get())) != 0;
+           git_oid_equal(git_commit_tree_id(raw), git_commit_tree_id(ours.get())) != 0 &&
+           is_signed(raw) == is_signed(ours.get());
 }
 
 bool Change::send(const Push& push, const Access& access, std::stop_token stop) const {

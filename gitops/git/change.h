@@ -50,13 +50,16 @@ public:
                                                  const Wants& wants, const Each& each,
                                                  const std::stop_token& stop) const;
 
+    /// A signature in armor of the text of a commit.
+    using Sign = std::function<std::string(std::string_view payload)>;
     /// The base with `files` in place of those of their paths, whose modes they keep. `time`:
-    /// seconds since 1970.
+    /// seconds since 1970; `sign`, when there is one, makes a signed commit of it.
     void commit(const std::map<std::string, std::string>& files, const std::string& message,
-                const Author& author, std::int64_t time);
+                const Author& author, std::int64_t time, const Sign& sign = {});
     /// Of what was committed.
     [[nodiscard]] Oid id() const;
-    /// Whether `other`, which was fetched, is the same but for its time and message.
+    /// Whether `other`, which was fetched, is the same but for its time and message, and
+    /// signed or not as this one.
     [[nodiscard]] bool same_as(const Oid& other) const;
 
     /// False: the reference stands there already. Error(conflict): it moved, and `push.force` is

@@ -3,6 +3,8 @@
 #include "base/error.h"
 #include "gitops/fields.h"
 
+#include <re2/re2.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -118,11 +120,15 @@ ImageRepository ImageRepository::from_object(kube::Object object) {
     if (exclusions.empty()) exclusions.emplace_back(default_exclusion);
     if (exclusions.size() > exclusion_limit)
         throw spec.bad("exclusionList", "has more than " + std::to_string(exclusion_limit));
+    int size = 0;
     for (const auto& item : exclusions) {
         if (!item.is_string()) throw spec.bad("exclusionList", "not a list of patterns");
-        result.exclusions.push_back(
-            compile_pattern(std::string{item.get_string()}, "spec.exclusionList"));
+        auto pattern = compile_pattern(std::string{item.get_string()}, "spec.exclusionList");
+        size += pattern->ProgramSize();
+        result.exclusions.push_back(std::move(pattern));
     }
+    if (size > pattern_size_limit)
+        throw spec.bad("exclusionList", "its patterns are too large together");
     const auto access = spec.object("accessFrom");
     for (const auto& item : access.array("namespaceSelectors")) {
         if (!item.is_object()) throw access.bad("namespaceSelectors", "not a list of selectors");
@@ -234,7 +240,12 @@ ImageUpdateAutomation ImageUpdateAutomation::from_object(kube::Object object) {
     result.author = {.name = author.text("name"), .email = author.required("email")};
     result.message_template = commit.text("messageTemplate");
     result.values = commit.texts("messageTemplateValues");
-    append(result.unsupported, commit.unsupported({"signingKey"}));
+    if (commit.field("signingKey") != nullptr) {
+        const auto key = commit.object("signingKey");
+        result.signing_secret_name = key.object("secretRef").required("name");
+        if (const auto type = key.text("type"); !type.empty() && type != "gpg")
+            result.unsupported.push_back({key.path() + ".type: " + type});
+    }
     const auto push = git.object("push");
     result.push_branch = push.text("branch");
     result.push_refspec = push.text("refspec");

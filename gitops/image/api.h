@@ -87,6 +87,7 @@ struct ImageUpdateAutomation {
     Key source;
     std::optional<git::Reference> checkout;  ///< none: that of the GitRepository
     git::Author author;
+    std::string signing_secret_name;  ///< of a PGP key; empty: commits are not signed
     std::string message_template;
     std::map<std::string, std::string> values;  ///< messageTemplateValues
     std::string push_branch;

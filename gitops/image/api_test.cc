@@ -75,14 +75,20 @@ TEST(ImageApi, NamesTheFieldThatIsWrong) {
     EXPECT_THAT(repository("  image: x/y"), StartsWith("spec.interval: "));
     EXPECT_THAT(repository("  image: x/y\n  interval: 1m\n  exclusionList: ['(']"),
                 StartsWith("spec.exclusionList: "));
+    EXPECT_THAT(repository("  image: x/y\n  interval: 1m\n  exclusionList: ['[a-f]{600}', "
+                           "'[0-8]{600}', '[g-x]{600}', '[A-F]{600}']"),
+                StartsWith("spec.exclusionList: its patterns are too large together"));
+    EXPECT_THAT(automation(git + "  git: {commit: {author: {email: x}, signingKey: {}}}"),
+                StartsWith("spec.git.commit.signingKey.secretRef.name: is required"));
 }
 
 TEST(ImageApi, StopsAtWhatIsNotSupported) {
     const auto signed_commits = ImageUpdateAutomation::from_object(object_of(
         "ImageUpdateAutomation",
-        git + "  git: {commit: {author: {email: x}, signingKey: {secretRef: {name: k}}}}"));
+        git + "  git: {commit: {author: {email: x}, signingKey: {type: ssh, secretRef: {name: "
+              "k}}}}"));
     ASSERT_EQ(signed_commits.unsupported.size(), 1U);
-    EXPECT_EQ(signed_commits.unsupported[0].field, "spec.git.commit.signingKey");
+    EXPECT_EQ(signed_commits.unsupported[0].field, "spec.git.commit.signingKey.type: ssh");
     const auto cloud = ImageRepository::from_object(
         object_of("ImageRepository", "  image: x/y\n  interval: 1m\n  provider: aws\n"));
     ASSERT_EQ(cloud.unsupported.size(), 1U);

@@ -2,9 +2,10 @@
 
 #include "base/error.h"
 
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
 #include <re2/re2.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <utility>
@@ -14,6 +15,7 @@ namespace kled::gitops {
 namespace {
 
 constexpr std::int64_t pattern_memory = 1 << 20;
+constexpr std::size_t text_limit = 1'024;  // of a pattern, and of what is extracted
 
 bool is_word(char c) {
     return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -54,6 +56,9 @@ std::string expanded(const std::string& text, const re2::RE2& pattern,
             continue;
         }
         const auto value = group(text.substr(begin, end - begin));
+        if (result.size() + value.size() > text_limit)
+            throw Error{ErrorKind::invalid, "spec.filterTags.extract: makes more than " +
+                                                std::to_string(text_limit) + " bytes of a tag"};
         result.append(value.data(), value.size());
         at = end + (braced ? 1 : 0);
     }
@@ -83,12 +88,17 @@ bool descending(const Reader& policy) {
 }  // namespace
 
 std::shared_ptr<const re2::RE2> compile_pattern(const std::string& text, const std::string& field) {
+    if (text.size() > text_limit)
+        throw Error{ErrorKind::invalid,
+                    field + ": has more than " + std::to_string(text_limit) + " bytes"};
     re2::RE2::Options options;
     options.set_log_errors(false);
     options.set_max_mem(pattern_memory);
     auto pattern = std::make_shared<const re2::RE2>(text, options);
     if (!pattern->ok())
         throw Error{ErrorKind::invalid, field + ": '" + text + "': " + pattern->error()};
+    if (pattern->ProgramSize() > pattern_size_limit)
+        throw Error{ErrorKind::invalid, field + ": '" + text + "' is too large a pattern"};
     return pattern;
 }
 
@@ -121,62 +131,60 @@ TagChoice TagChoice::from_spec(const Reader& spec) {
     if (const auto pattern = filter.text("pattern"); !pattern.empty())
         result.pattern_ = compile_pattern(pattern, "spec.filterTags.pattern");
     result.extract_ = filter.text("extract");
+    if (result.extract_.size() > text_limit)
+        throw filter.bad("extract", "has more than " + std::to_string(text_limit) + " bytes");
     return result;
 }
 
-std::vector<TagChoice::Candidate> TagChoice::candidates(
-    const std::vector<std::string>& tags) const {
-    std::vector<Candidate> result;
+std::string TagChoice::latest(const std::vector<std::string>& tags,
+                              const std::stop_token& stop) const {
     const auto count = pattern_ ? pattern_->NumberOfCapturingGroups() + 1 : 0;
     std::vector<re2::StringPiece> groups(static_cast<std::size_t>(count));
-    for (const auto& tag : tags) {
-        if (!pattern_) {
-            result.push_back({.key = tag, .tag = tag});
-        } else if (pattern_->Match(tag, 0, tag.size(), re2::RE2::UNANCHORED, groups.data(),
-                                   count)) {
-            result.push_back({.key = extract_.empty() ? tag : expanded(extract_, *pattern_, groups),
-                              .tag = tag});
-        }
-    }
-    return result;
-}
-
-std::string TagChoice::latest(const std::vector<std::string>& tags) const {
-    const auto all = candidates(tags);
-    if (all.empty()) {
-        throw Error{ErrorKind::not_found,
-                    tags.empty() ? "the image has no tags" : "no tag fits spec.filterTags.pattern"};
-    }
-    const Candidate* best = nullptr;
+    bool any = false;  // that fits the pattern
+    const std::string* best = nullptr;
+    std::string best_key;  // what is compared: the tag, or what was extracted from it
     std::optional<git::Version> best_version;
     double best_number = 0;
-    for (const auto& candidate : all) {
+    for (const auto& tag : tags) {
+        if (stop.stop_requested())
+            throw boost::system::system_error{boost::asio::error::operation_aborted};
+        if (pattern_ &&
+            !pattern_->Match(tag, 0, tag.size(), re2::RE2::UNANCHORED, groups.data(), count)) {
+            continue;
+        }
+        any = true;
+        auto key = pattern_ && !extract_.empty() ? expanded(extract_, *pattern_, groups) : tag;
         bool better = best == nullptr;
         switch (order_) {
             case Order::semver: {
-                const auto version = git::Version::parse(candidate.key);
+                const auto version = git::Version::parse(key);
                 better = version && range_.contains(*version) &&
                          (best == nullptr || *version > *best_version);
                 if (better) best_version = version;
                 break;
             }
             case Order::alphabetical:
-                if (best != nullptr)
-                    better = descending_ ? candidate.key < best->key : candidate.key > best->key;
+                if (best != nullptr) better = descending_ ? key < best_key : key > best_key;
                 break;
             case Order::numerical: {
-                const auto number = number_of(candidate.key);
+                const auto number = number_of(key);
                 if (best != nullptr)
                     better = descending_ ? number < best_number : number > best_number;
                 if (better) best_number = number;
                 break;
             }
         }
-        if (better) best = &candidate;
+        if (!better) continue;
+        best = &tag;
+        best_key = std::move(key);
+    }
+    if (!any) {
+        throw Error{ErrorKind::not_found,
+                    tags.empty() ? "the image has no tags" : "no tag fits spec.filterTags.pattern"};
     }
     if (best == nullptr)
         throw Error{ErrorKind::not_found, "no tag is a version in the range '" + range_text_ + "'"};
-    return best->tag;
+    return *best;
 }
 
 }  // namespace kled::gitops

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -22,15 +23,12 @@ public:
     static TagChoice from_spec(const Reader& spec);
 
     /// Error(not_found): none of `tags` fits; Error(invalid): `numerical`, and one is no number.
-    [[nodiscard]] std::string latest(const std::vector<std::string>& tags) const;
+    /// May take seconds: a pattern is the user's, and there are many tags.
+    [[nodiscard]] std::string latest(const std::vector<std::string>& tags,
+                                     const std::stop_token& stop = {}) const;
 
 private:
     enum class Order { semver, alphabetical, numerical };
-    struct Candidate {
-        std::string key;  ///< what is compared: the tag, or what was extracted from it
-        std::string tag;
-    };
-    [[nodiscard]] std::vector<Candidate> candidates(const std::vector<std::string>& tags) const;
 
     Order order_ = Order::semver;
     bool descending_ = false;
@@ -39,6 +37,9 @@ private:
     std::shared_ptr<const re2::RE2> pattern_;  ///< null: every tag counts
     std::string extract_;
 };
+
+/// Of what RE2 makes of a pattern: what each byte of a tag may cost.
+inline constexpr int pattern_size_limit = 2'000;
 
 /// A pattern by RE2's rules, as Go's regexp. Error(invalid) naming `field`.
 [[nodiscard]] std::shared_ptr<const re2::RE2> compile_pattern(const std::string& text,

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "kube/yaml.h"
 
+#include <boost/system/system_error.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -69,6 +70,30 @@ TEST(TagChoice, FiltersAndExtracts) {
     EXPECT_EQ(failure("filterTags: {pattern: nothing}\npolicy: {alphabetical: {}}", tags),
               "no tag fits spec.filterTags.pattern");
     EXPECT_EQ(failure("policy: {alphabetical: {}}", {}), "the image has no tags");
+}
+
+TEST(TagChoice, BoundsWhatAPatternCosts) {
+    using ::testing::HasSubstr;
+    const auto filtered = [](const std::string& filter) {
+        return failure("filterTags: {" + filter + "}\npolicy: {alphabetical: {}}",
+                       {std::string(128, 'a')});
+    };
+    EXPECT_THAT(filtered("pattern: '(x+x+)+y'"), HasSubstr("no tag fits"));
+    EXPECT_THAT(filtered("pattern: '((a?){300}){300}b'"), HasSubstr("spec.filterTags.pattern: "));
+    EXPECT_THAT(filtered("pattern: '\\pL{900}'"), HasSubstr("spec.filterTags.pattern: "));
+    EXPECT_THAT(filtered("pattern: '" + std::string(1025, 'a') + "'"),
+                HasSubstr("spec.filterTags.pattern: has more than 1024 bytes"));
+    EXPECT_THAT(filtered("pattern: a, extract: '" + std::string(1025, 'a') + "'"),
+                HasSubstr("spec.filterTags.extract: has more than 1024 bytes"));
+    std::string all;
+    for (int i = 0; i < 9; ++i) all += "$0";
+    EXPECT_THAT(filtered("pattern: 'a+', extract: '" + all + "'"),
+                HasSubstr("spec.filterTags.extract: makes more than 1024 bytes"));
+    std::stop_source stop;
+    stop.request_stop();
+    EXPECT_THROW(
+        static_cast<void>(choice("policy: {alphabetical: {}}").latest({"a"}, stop.get_token())),
+        boost::system::system_error);
 }
 
 TEST(TagChoice, NamesTheFieldThatIsWrong) {

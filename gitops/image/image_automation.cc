@@ -1,8 +1,10 @@
 // ImageUpdateAutomations: which images, which repository, and one run of it.
 #include "base/error.h"
 #include "base/log.h"
+#include "crypto/pgp.h"
 #include "gitops/credentials.h"
 #include "gitops/image/image_objects.h"
+#include "gitops/secret_data.h"
 
 #include <algorithm>
 #include <chrono>
@@ -74,6 +76,33 @@ asio::awaitable<ImageObjects::Ended> ImageObjects::automate(NodePtr node,
     co_return co_await std::move(running);
 }
 
+asio::awaitable<git::Change::Sign> ImageObjects::signer_of(
+    const ImageUpdateAutomation& automation) {
+    if (automation.signing_secret_name.empty()) co_return git::Change::Sign{};
+    const std::string ns{automation.object.ns()};
+    auto reading = read_secret(client_, ns, automation.signing_secret_name);
+    const auto data = co_await std::move(reading);
+    const auto text = data.secret({"git.asc"});
+    if (!text) throw Error{ErrorKind::invalid, "Secret " + data.name() + " has no git.asc"};
+    const auto passphrase = data.secret({"passphrase"});
+    auto work = [text, passphrase, shown = data.name()]() -> git::Change::Sign {
+        const auto keys = std::make_shared<crypto::PgpKeys>();
+        try {
+            if (passphrase) {
+                keys->add(text->reveal(), *passphrase);
+            } else {
+                keys->add(text->reveal());
+            }
+            static_cast<void>(keys->sign("whether it can"));
+        } catch (const Error& error) {
+            throw error.within("Secret " + shown + ": git.asc");
+        }
+        return [keys](std::string_view payload) { return keys->sign(payload); };
+    };
+    auto making = offload(pool_, std::move(work));
+    co_return co_await std::move(making);
+}
+
 asio::awaitable<ImageObjects::Ended> ImageObjects::update(const ImageUpdateAutomation& automation,
                                                           GitRepository repository,
                                                           ImageUpdateAutomationStatus& status) {
@@ -102,6 +131,14 @@ asio::awaitable<ImageObjects::Ended> ImageObjects::update(const ImageUpdateAutom
         order.known_revision = status.observed_source_revision;
     ImageUpdated updated;
     std::optional<Ended> wrong;
+    try {
+        auto signer = signer_of(automation);
+        order.sign = co_await std::move(signer);
+    } catch (const Error& error) {
+        wrong = failed("SourceManagerFailed",
+                       std::string{"spec.git.commit.signingKey: "} + error.what());
+    }
+    if (wrong) co_return *wrong;
     try {
         order.access = co_await read_access(client_, github_apps_, repository);
         order.access.local_repositories = options_.local_repositories;

@@ -1,8 +1,10 @@
 // Image automation in a cluster: from what a registry has to a commit, and from that to the source.
+#include "base/encoding.h"
 #include "base/error.h"
 #include "gitops/cluster_store.h"
 #include "gitops/git/tree.h"
 #include "gitops/image/image_objects.h"
+#include "gitops/verification.h"
 #include "gitops/world.h"
 
 #include <gmock/gmock.h>
@@ -152,7 +154,8 @@ protected:
 
 TEST_F(ImageMode, BringsANewTagToGitAndTheCommitToTheSource) {
     world.repository.commit({{"app.yaml", deployment("example.org/app:1.0.0")}});
-    registry->has({"1.0.0", "1.1.0", "latest"});
+    // What no image can be called, as a broken registry may say, does not count.
+    registry->has({"1.0.0", "1.1.0", "latest", "1.9.0\n- x", std::string(1 << 20, '9'), ""});
     start();
     apply_source();
     apply_images();
@@ -291,6 +294,53 @@ TEST_F(ImageMode, AsksTheOwnerOfAnImageInAnotherNamespace) {
         << ready(policy("team"));
 }
 
+TEST_F(ImageMode, SignsItsCommits) {
+    const std::filesystem::path keys = KLED_SOURCE_DIR "/crypto/testdata/pgp";
+    world.repository.commit({{"app.yaml", deployment("example.org/app:1.0.0")}});
+    registry->has({"1.1.0"});
+    start();
+    apply_source();
+    apply_images();
+    apply("ImageUpdateAutomation", "update",
+          "  interval: 10m\n  sourceRef: {kind: GitRepository, name: fleet}\n"
+          "  git: {commit: {author: {email: b@x}, signingKey: {secretRef: {name: key}}}}\n");
+    EXPECT_TRUE(world.eventually([&] {
+        return ready(automation()) ==
+               "SourceManagerFailed: spec.git.commit.signingKey: Secret default/key does not exist";
+    })) << ready(automation());
+    const auto secret = [&](const std::string& passphrase) {
+        world.apply(
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: key, namespace: default}\n"
+            "data: {git.asc: " +
+            to_base64(read_file(keys / "subkey.asc")) + ", passphrase: " + to_base64(passphrase) +
+            "}\n");
+    };
+    secret("not it");
+    EXPECT_TRUE(world.eventually([&] {
+        return ready(automation())
+            .starts_with(
+                "SourceManagerFailed: spec.git.commit.signingKey: Secret default/key: git.asc: the "
+                "passphrase does not open the PGP key ");
+    })) << ready(automation());
+    EXPECT_EQ(content("main", "app.yaml"), deployment("example.org/app:1.0.0"));
+    secret("secret");
+    ASSERT_TRUE(world.eventually([&] { return !automation().last_push_commit.empty(); }))
+        << ready(automation());
+    // What was pushed says who signed it.
+    git::Access access;
+    access.local_repositories = true;
+    git::Mirror mirror{world.directory.path() / "signed", world.repository.url()};
+    const git::Reference reference{.branch = "main"};
+    const auto revision = mirror.fetch(reference, access, {});
+    EXPECT_EQ(revision.commit.hex(), automation().last_push_commit);
+    Verification wanted;
+    wanted.head = true;
+    wanted.pgp.emplace();
+    wanted.pgp->add(read_file(keys / "subkey-public.asc"));
+    const auto verdict = verify(mirror, reference, revision, wanted);
+    EXPECT_TRUE(verdict.good) << verdict.message;
+}
+
 TEST_F(ImageMode, DoesNothingWhereItIsSuspendedOrAskedForMoreThanItCan) {
     world.repository.commit({{"app.yaml", deployment("example.org/app:1.0.0")}});
     registry->has({"1.1.0"});
@@ -301,12 +351,21 @@ TEST_F(ImageMode, DoesNothingWhereItIsSuspendedOrAskedForMoreThanItCan) {
     EXPECT_TRUE(world.eventually([&] { return policy().latest.tag == "1.1.0"; }));
     EXPECT_EQ(ready(automation()), "");
     EXPECT_EQ(content("main", "app.yaml"), deployment("example.org/app:1.0.0"));
+    // Not scanned since the start, and not going to be: said where nothing was elected before.
+    apply("ImageRepository", "quiet", "  image: example.org/b\n  interval: 1m\n  suspend: true\n");
+    apply("ImagePolicy", "quiet",
+          "  imageRepositoryRef: {name: quiet}\n  policy: {alphabetical: {}}\n");
+    EXPECT_TRUE(world.eventually([&] {
+        return ready(status<ImagePolicyStatus>("ImagePolicy", "quiet")) ==
+               "DependencyNotReady: ImageRepository/default/quiet has no tags: it is suspended";
+    }));
     apply("ImageUpdateAutomation", "update",
           "  interval: 10m\n  suspend: false\n  sourceRef: {kind: GitRepository, name: fleet}\n"
-          "  git: {commit: {author: {email: b@x}, signingKey: {secretRef: {name: k}}}}\n");
+          "  git: {commit: {author: {email: b@x}, signingKey: {type: ssh, secretRef: {name: "
+          "k}}}}\n");
     EXPECT_TRUE(world.eventually([&] {
         return ready(automation()) ==
-               "UnsupportedField: spec.git.commit.signingKey is not supported";
+               "UnsupportedField: spec.git.commit.signingKey.type: ssh is not supported";
     })) << ready(automation());
     EXPECT_EQ(content("main", "app.yaml"), deployment("example.org/app:1.0.0"));
 }

@@ -215,7 +215,7 @@ asio::awaitable<std::optional<SteadyTime>> ImageObjects::bring(NodePtr node,
     // It became different meanwhile, and runs again right away.
     if (node->object.generation() != generation) co_return std::nullopt;
     std::optional<SteadyTime> again;
-    if (ended.again) again = steady_now() + *ended.again;
+    if (ended.again) again = steady_now() + std::max(*ended.again, shortest_pause);
     if (ended.how == Ended::How::ready) {
         node->backoff.reset();
         status.conditions.ready(ended.reason, ended.message, generation, wall_now());

@@ -112,6 +112,7 @@ private:
     boost::asio::awaitable<Ended> update(const ImageUpdateAutomation& automation,
                                          GitRepository repository,
                                          ImageUpdateAutomationStatus& status);
+    boost::asio::awaitable<git::Change::Sign> signer_of(const ImageUpdateAutomation& automation);
     [[nodiscard]] std::map<std::string, ImageRef> elected(
         const ImageUpdateAutomation& automation) const;
     [[nodiscard]] std::filesystem::path mirror_of(const Key& source) const;

@@ -4,6 +4,8 @@
 #include "gitops/image/image_objects.h"
 #include "gitops/secret_data.h"
 
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
 #include <re2/re2.h>
 
 #include <algorithm>
@@ -22,12 +24,17 @@ const kube::GroupVersionKind namespace_kind{.group = "", .version = "v1", .kind 
 
 WallTime wall_now() { return std::chrono::system_clock::now(); }
 
-/// Those that count, in descending order and each once: so Flux shows and compares them.
-std::vector<std::string> kept(std::vector<std::string> tags, const ImageRepository& repository) {
+/// Those that count, in descending order and each once: so Flux shows and compares them. What a
+/// registry calls a tag and is none does not count.
+std::vector<std::string> kept(std::vector<std::string> tags, const ImageRepository& repository,
+                              const std::stop_token& stop) {
     std::erase_if(tags, [&](const std::string& tag) {
-        return std::ranges::any_of(repository.exclusions, [&](const auto& pattern) {
-            return re2::RE2::PartialMatch(tag, *pattern);
-        });
+        if (stop.stop_requested())
+            throw boost::system::system_error{asio::error::operation_aborted};
+        return !is_image_tag(tag) ||
+               std::ranges::any_of(repository.exclusions, [&](const auto& pattern) {
+                   return re2::RE2::PartialMatch(tag, *pattern);
+               });
     });
     std::ranges::sort(tags, std::greater<>{});
     tags.erase(std::unique(tags.begin(), tags.end()), tags.end());
@@ -105,7 +112,12 @@ asio::awaitable<ImageObjects::Ended> ImageObjects::scan(NodePtr node,
         auto access = co_await access_of(repository);
         reason = "ReadOperationFailed";
         auto asking = options_.registry->tags(repository.image, std::move(access));
-        tags = co_await std::move(asking);
+        auto all = co_await std::move(asking);
+        auto work = [&repository, all = std::move(all)](const std::stop_token& stop) mutable {
+            return kept(std::move(all), repository, stop);
+        };
+        auto keeping = offload_stoppable(pool_, std::move(work));
+        tags = co_await std::move(keeping);
     } catch (const Error& error) {
         wrong = failed(reason, error.what());
     }
@@ -117,7 +129,6 @@ asio::awaitable<ImageObjects::Ended> ImageObjects::scan(NodePtr node,
         if (!node->tags) touch_users(key);  // they say why they have nothing
         co_return *wrong;
     }
-    tags = kept(std::move(tags), repository);
     const bool differ = !node->tags || *node->tags != tags;
     status.revision = revision_of(tags);
     status.tag_count = static_cast<std::int64_t>(tags.size());
@@ -168,13 +179,21 @@ asio::awaitable<ImageObjects::Ended> ImageObjects::elect(NodePtr /*node*/,
     if (const auto why = co_await std::move(asking); !why.empty())
         co_return failed("AccessDenied", why);
     const auto tags = source->tags;
-    if (!tags && source->scan_failure.empty()) co_return Ended{};  // the scan touches it
+    if (!tags && source->scan_failure.empty()) {
+        if (repository->suspend && status.latest.empty())
+            co_return failed("DependencyNotReady", shown + " has no tags: it is suspended");
+        co_return Ended{};  // the scan touches it
+    }
     if (!tags)
         co_return failed("DependencyNotReady", shown + " has no tags: " + source->scan_failure);
     std::optional<Ended> wrong;
     ImageRef latest{.name = repository->image, .tag = {}, .digest = {}};
     try {
-        latest.tag = policy.choice.latest(*tags);
+        auto work = [&policy, tags](const std::stop_token& stop) {
+            return policy.choice.latest(*tags, stop);
+        };
+        auto choosing = offload_stoppable(pool_, std::move(work));
+        latest.tag = co_await std::move(choosing);
         if (!is_image_ref(latest))
             throw Error{ErrorKind::invalid, "'" + latest.tag + "' is no name of a tag"};
         const auto& before = status.latest;

@@ -29,6 +29,11 @@ bool all_of_set(std::string_view text, std::string_view more) {
     });
 }
 
+bool fits(const std::string& text, std::size_t limit, std::string_view more) {
+    return !text.empty() && text.size() <= limit && all_of_set(text, more) &&
+           all_of_set(text.substr(0, 1), "_");
+}
+
 /// A value and the marker behind it, both on one line.
 struct Marked {
     std::size_t begin = 0;  ///< of the value in the text, quotes included
@@ -46,6 +51,7 @@ public:
 
     /// False: there is no value with a comment behind it.
     bool read() {
+        if (text_.starts_with("---") && text_.size() > 3 && is_blank(text_[3])) at_ = 3;
         skip_blanks();
         while (at_ < text_.size()) {
             const char c = text_[at_];
@@ -337,16 +343,16 @@ std::string ImageRef::to_string() const {
     return name + ":" + tag + (digest.empty() ? "" : "@" + digest);
 }
 
+bool is_image_tag(const std::string& tag) {
+    constexpr std::size_t limit = 128;
+    return fits(tag, limit, "._-");
+}
+
 bool is_image_ref(const ImageRef& ref) {
     constexpr std::size_t name_limit = 255;
-    constexpr std::size_t tag_limit = 128;
     constexpr std::size_t digest_limit = 256;
-    const auto fits = [](const std::string& text, std::size_t limit, std::string_view more) {
-        return !text.empty() && text.size() <= limit && all_of_set(text, more) &&
-               all_of_set(text.substr(0, 1), "_");
-    };
     return fits(ref.name, name_limit, "._-/:") && !ref.name.ends_with(':') &&
-           fits(ref.tag, tag_limit, "._-") &&
+           is_image_tag(ref.tag) &&
            (ref.digest.empty() ||
             (fits(ref.digest, digest_limit, "+._-:") && ref.digest.find(':') != std::string::npos));
 }

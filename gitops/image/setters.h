@@ -26,6 +26,8 @@ struct ImageRef {
 /// file can be nothing else.
 [[nodiscard]] bool is_image_ref(const ImageRef& ref);
 
+[[nodiscard]] bool is_image_tag(const std::string& tag);
+
 /// "namespace:policy" → what stands there from now on.
 using ElectedImages = std::map<std::string, ImageRef>;
 

@@ -94,6 +94,49 @@ TEST(Setters, KeepsQuotesLineEndsAndWhatStandsAround) {
               "- 'a # b': 2.0.1 # {\"$imagepolicy\": \"flux-system:app:tag\"}\n");
 }
 
+TEST(Setters, KeepsWhatBeginsADocumentAndAFile) {
+    EXPECT_EQ(text_of("--- x:1 # {\"$imagepolicy\": \"flux-system:app\"}\n...\n"),
+              "--- registry.example.org:5000/app:2.0.1 # {\"$imagepolicy\": "
+              "\"flux-system:app\"}\n...\n");
+    EXPECT_EQ(text_of("\xEF\xBB\xBF"
+                      "a: x:1 # {\"$imagepolicy\": \"flux-system:app:tag\"}\n"),
+              "\xEF\xBB\xBF"
+              "a: 2.0.1 # {\"$imagepolicy\": \"flux-system:app:tag\"}\n");
+}
+
+/// Only the value between `before` and `after` may differ, whatever a file looks like.
+TEST(Setters, TouchesNoByteOutsideOfItsValues) {
+    const std::string marker = "# {\"$imagepolicy\": \"flux-system:app:tag\"}";
+    const std::vector<std::string> ends{
+        "\n",      "\r\n",    "\n\n\n",   "",          "\r",
+        "\n...\n", "\n---\n", "\n# last", " \t\n  \n", "\n\xC2\x85\xE2\x80\xA8y: 1\n"};
+    const std::vector<std::string> starts{"",        "%YAML 1.1\n---\n", "---\n",       "\n\n",
+                                          "# c\r\n", "b: |\n   x\n\n",   "b: 1\r\n",    "b:\t1\n",
+                                          "\r",      "b: 1\rc: 2\r",     "? b\n: - c\n"};
+    const std::vector<std::string> keys{"a: ", "\"a\" :   ", "'a':\t", "a: !!str ", "a: &x "};
+    const std::vector<std::string> olds{"1.0.0", "\"1.0.0\"", "'1.0.0'", "1.0.0 \t"};
+    int changed = 0;
+    for (const auto& start : starts) {
+        for (const auto& key : keys) {
+            for (const auto& old : olds) {
+                for (const auto& end : ends) {
+                    const auto before = start + key;
+                    const auto after =
+                        old.substr(old.find_last_not_of(" \t") + 1) + " " + marker + end;
+                    const auto value = old.substr(0, old.find_last_not_of(" \t") + 1);
+                    const auto result = set(before + value + after);
+                    if (result.text.empty()) continue;
+                    ++changed;
+                    const std::string quote =
+                        value.front() == '1' ? "" : std::string(1, value.front());
+                    EXPECT_EQ(result.text, before + quote + "2.0.1" + quote + after);
+                }
+            }
+        }
+    }
+    EXPECT_GT(changed, 1000);
+}
+
 TEST(Setters, KeepsATextAText) {
     EXPECT_EQ(text_of("tag: 1.29 # {\"$imagepolicy\": \"flux-system:number:tag\"}\n"),
               "tag: \"1.30\" # {\"$imagepolicy\": \"flux-system:number:tag\"}\n");

@@ -123,7 +123,7 @@ private:
     }
 
     void make(git::Change& change) {
-        change.commit(files_, result_.message, update_.author, update_.time);
+        change.commit(files_, result_.message, update_.author, update_.time, update_.sign);
         result_.commit = change.id().hex();
     }
 

@@ -32,7 +32,8 @@ struct ImageUpdate {
     std::string push_branch;  ///< empty: that of `checkout`
     std::string push_refspec;
     std::vector<std::string> push_options;
-    std::int64_t time = 0;  ///< of the commit, in seconds since 1970
+    git::Change::Sign sign;  ///< empty: commits are not signed
+    std::int64_t time = 0;   ///< of the commit, in seconds since 1970
     /// A revision in which all of this was set already; empty: none.
     std::string known_revision;
 };

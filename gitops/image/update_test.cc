@@ -3,11 +3,16 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "crypto/pgp.h"
 #include "gitops/git/testing.h"
 #include "gitops/git/tree.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
 
 namespace kled::gitops {
 namespace {
@@ -124,6 +129,33 @@ TEST_F(ImageUpdateTest, NamesTheFieldThatDoesNotFit) {
     order.path.clear();
     order.checkout = {.tag = "v1"};
     EXPECT_THAT(failure(), StartsWith("spec.git.push.branch: is required"));
+}
+
+TEST_F(ImageUpdateTest, SignsSoThatGitItselfSaysItHolds) {
+    const auto keys = std::filesystem::absolute(KLED_SOURCE_DIR "/crypto/testdata/pgp");
+    const auto in = "cd '" + directory.path().string() +
+                    "' && export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 "
+                    "GNUPGHOME=$PWD/.gnupg && ";
+    const auto run_shell = [&](const std::string& command) {
+        return std::system((in + command).c_str());
+    };
+    remote.commit({{"a.yaml", marked}});
+    order.push_branch = "images";
+    ASSERT_EQ(run().commit, tip("images"));
+    const auto verify = "git -C '" + remote.path().string() + "' verify-commit -q images 2>&1";
+    ASSERT_EQ(run_shell("mkdir -m 700 .gnupg && gpg --batch --quiet --import '" + keys.string() +
+                        "/subkey-public.asc'"),
+              0);
+    EXPECT_NE(run_shell(verify), 0) << "it is not signed";
+    const auto signer = std::make_shared<crypto::PgpKeys>();
+    signer->add(read_file(keys / "subkey.asc"), Secret{"secret"});
+    order.sign = [signer](std::string_view payload) { return signer->sign(payload); };
+    order.message_template = "Ünï\n\ntwo";
+    EXPECT_EQ(run().commit, tip("images")) << "the one that is not signed does not do";
+    EXPECT_EQ(run_shell(verify), 0);
+    EXPECT_EQ(content("images", "a.yaml"), set);
+    EXPECT_EQ(run().commit, "") << "it is there, and signed";
+    run_shell("gpgconf --kill all");
 }
 
 TEST_F(ImageUpdateTest, LeavesHostileFilesAlone) {

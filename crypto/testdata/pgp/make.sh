@@ -14,6 +14,9 @@ make rsa@test '' rsa2048 cert,sign
 g --passphrase '' --quick-add-key "$(fingerprint rsa)" rsa2048 encrypt never
 make locked@test secret rsa2048 default
 make other@test '' ed25519 cert,sign
+# A sub-key that signs; its primary key stays at home.
+make subkey@test secret ed25519 cert
+g --passphrase secret --quick-add-key "$(fingerprint subkey)" ed25519 sign never
 for name in curve rsa; do
     g --passphrase '' --armor --export-secret-keys "$name@test" >"$name.asc"
     printf 'for %s' "$name" | g --armor --encrypt --recipient "$name@test" >"for-$name.asc"
@@ -21,5 +24,7 @@ for name in curve rsa; do
 done
 g --passphrase secret --armor --export-secret-keys locked@test >locked.asc
 g --armor --export curve@test rsa@test >public.asc
+g --passphrase secret --armor --export-secret-subkeys subkey@test >subkey.asc
+g --armor --export subkey@test >subkey-public.asc
 printf 'the data' | g --armor --detach-sign --local-user other@test >by-other.sig
 fingerprint curve >curve.fingerprint
