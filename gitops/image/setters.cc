@@ -51,7 +51,6 @@ public:
 
     /// False: there is no value with a comment behind it.
     bool read() {
-        if (text_.starts_with("---") && text_.size() > 3 && is_blank(text_[3])) at_ = 3;
         skip_blanks();
         while (at_ < text_.size()) {
             const char c = text_[at_];

@@ -95,13 +95,13 @@ TEST(Setters, KeepsQuotesLineEndsAndWhatStandsAround) {
 }
 
 TEST(Setters, KeepsWhatBeginsADocumentAndAFile) {
-    EXPECT_EQ(text_of("--- x:1 # {\"$imagepolicy\": \"flux-system:app\"}\n...\n"),
-              "--- registry.example.org:5000/app:2.0.1 # {\"$imagepolicy\": "
-              "\"flux-system:app\"}\n...\n");
     EXPECT_EQ(text_of("\xEF\xBB\xBF"
                       "a: x:1 # {\"$imagepolicy\": \"flux-system:app:tag\"}\n"),
               "\xEF\xBB\xBF"
               "a: 2.0.1 # {\"$imagepolicy\": \"flux-system:app:tag\"}\n");
+    const auto alone = set("--- x:1 # {\"$imagepolicy\": \"flux-system:app\"}\n");
+    EXPECT_EQ(alone.text, "") << "'---' would go with the value";
+    EXPECT_THAT(alone.remarks, ElementsAre(HasSubstr("f.yaml:1")));
 }
 
 /// Only the value between `before` and `after` may differ, whatever a file looks like.
