@@ -143,7 +143,7 @@ TEST_F(ImageUpdateTest, SignsSoThatGitItselfSaysItHolds) {
     order.push_branch = "images";
     const auto unsigned_commit = run().commit;
     ASSERT_EQ(unsigned_commit, tip("images"));
-    const auto verify = "git -C '" + remote.path().string() + "' verify-commit -q images 2>&1";
+    const auto verify = "git -C '" + remote.path().string() + "' verify-commit images 2>&1";
     ASSERT_EQ(run_shell("mkdir -m 700 .gnupg && gpg --batch --quiet --import '" + keys.string() +
                         "/subkey-public.asc'"),
               0);
