@@ -547,6 +547,26 @@ TEST(Api, TellsWhatItServes) {
     EXPECT_EQ(server.get("/openapi/v3/apis/apps/v1").text({"openapi"}), "3.0.0");
 }
 
+/// As client-go's metadata client asks a stock API server.
+TEST(Api, WatchesMetadataAlone) {
+    Server server;
+    auto watch = server.send(
+        "GET", std::string{configmaps} + "?watch=1", "",
+        {{"Accept",
+          "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"}});
+    ASSERT_TRUE(watch.stream);
+    server.post(configmaps, configmap("a"));
+    const auto events = server.events(*watch.stream);
+    ASSERT_EQ(events.size(), 1U);
+    EXPECT_EQ(text_of(events[0], {"type"}), "ADDED");
+    EXPECT_EQ(text_of(events[0], {"object", "kind"}), "PartialObjectMetadata");
+    EXPECT_EQ(text_of(events[0], {"object", "apiVersion"}), "meta.k8s.io/v1");
+    EXPECT_EQ(text_of(events[0], {"object", "metadata", "name"}), "a");
+    const auto& object = events[0].at("object").as_object();
+    EXPECT_TRUE(object.at("metadata").as_object().contains("managedFields"));
+    EXPECT_FALSE(object.contains("data"));
+}
+
 TEST(Api, AnswersTablesAndMetadata) {
     Server server;
     server.post(configmaps, configmap("a"));

@@ -241,7 +241,8 @@ Deployment Deployment::from_object(kube::Object object) {
         if (!result.service_account.empty() &&
             !kube::check_dns1123_subdomain(result.service_account).empty())
             throw spec.bad("serviceAccountName", "not a name");
-        append(result.unsupported, spec.unsupported({"healthCheckExprs", "ignore"}));
+        result.ignore = IgnoreRules::read(spec);
+        append(result.unsupported, spec.unsupported({"healthCheckExprs"}));
     }
     read_annotations(result, object);
     result.object = std::move(object);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "gitops/artifacts.h"
 #include "gitops/condition.h"
+#include "gitops/drift/ignore_rules.h"
 #include "gitops/git/revision.h"
 #include "gitops/history.h"
 #include "gitops/inventory.h"
@@ -144,6 +145,7 @@ struct Deployment {
     std::string service_account;                ///< whose rights bound it; empty: the default's
     std::string pin;  ///< of its annotations: the commit to deploy; empty: the source's newest
     std::optional<Drift> drift;  ///< of its annotations
+    IgnoreRules ignore;
     DeployWindows windows;       ///< of its annotations
     std::string deploy_now;      ///< of its annotations: the commit that need not wait for a window
     bool confirm_prune = false;  ///< of its annotations: what it prunes waits for an approval

@@ -53,6 +53,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
     order.compare = full && order.drift != Drift::ignore;
     const bool moved = brought_to && brought_to != work.destination;
     order.applied_before = !moved && work.status.history.succeeded_last(built.digest);
+    order.ignore = &deployment.ignore;
     order.timeout = deployment.timeout;
     std::vector<Change> changes;
     std::optional<std::string> late;
@@ -87,6 +88,9 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
 
 asio::awaitable<void> Reconciler::Impl::find_destination(Work& work, const Deployment& deployment) {
     auto destination = co_await destinations.of(deployment);
+    // What was ignored may differ from Git though nobody touched it since.
+    if (std::exchange(work.ignored, deployment.ignore.digest()) != deployment.ignore.digest())
+        work.memory.clear();
     if (destination == work.destination) co_return;
     work.memory.clear();
     work.plan = {};

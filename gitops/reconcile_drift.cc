@@ -87,6 +87,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::mend(const Key& key, W
     order.force = deployment.force;
     order.one_by_one = true;
     order.drift = drift_of(deployment);
+    order.ignore = &deployment.ignore;
     order.timeout = deployment.timeout;
     const auto changes = co_await with_timeout(
         deployment.timeout, "repairing", work.destination->applier.apply(order, part, work.memory));

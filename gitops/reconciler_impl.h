@@ -84,6 +84,7 @@ struct Work : Node {
     Memory memory;                             ///< of what is there
     Suspects suspects;                         ///< of that, what others may have changed
     std::optional<Drift> policy;               ///< under which it was last looked at
+    std::uint64_t ignored = 0;                 ///< digest of the rules `memory` was made by
     Plan plan;                                 ///< the last one, if it is kept
     std::shared_ptr<Rebuild> builds = std::make_shared<Rebuild>();  ///< one on the pool keeps it
     bool complete = false;     ///< what `builds` built last was applied completely
@@ -174,12 +175,13 @@ struct Reconciler::Impl {
         if (node.status == node.stored) co_return;
         kube::Object object{node.object.fields()};
         node.status.write_to(object);
+        const auto written = node.status;  // others may change it meanwhile
         try {
             co_await store.write_status(std::move(object));
         } catch (const Error& error) {
             if (error.kind() != ErrorKind::not_found) throw;  // it went meanwhile
         }
-        node.stored = node.status;
+        node.stored = written;
     }
 
     /// What of an object a reconciliation is about: it may be changed again while that runs.

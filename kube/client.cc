@@ -269,8 +269,11 @@ asio::awaitable<Client::List> Client::list(const GroupVersionKind& gvk,
 
 std::string ListOptions::accepted(bool of_list) const {
     if (!metadata_only) return "application/json";
-    return of_list ? "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-                   : "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+    // A server of others' kinds may not know the short form.
+    return of_list ? "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,"
+                     "application/json"
+                   : "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,"
+                     "application/json";
 }
 
 asio::awaitable<std::string> Client::each_page(const GroupVersionKind& gvk,

@@ -59,7 +59,7 @@ struct ListOptions {
     std::string label_selector;
     std::string field_selector;
     std::size_t page = 500;
-    /// PartialObjectMetadata: the server leaves the rest out. Their kind is the real one again.
+    /// PartialObjectMetadata, by that kind: the server leaves the rest out, where it can.
     bool metadata_only = false;
 
     /// For the Accept header, of a list or of one object (as a watch has them).

@@ -31,6 +31,7 @@ constexpr std::string_view owner_namespace = owner_namespace_label;
 constexpr std::chrono::milliseconds gone_limit{30'000};
 constexpr unsigned take_over_attempts = 5;
 constexpr std::chrono::milliseconds served_pause{50};
+constexpr unsigned conflict_retries = 3;
 
 std::string selector_of(const Key& owner) {
     return std::string{owner_name} + "=" + owner.name + "," + std::string{owner_namespace} + "=" +
@@ -406,12 +407,32 @@ asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const Planned
         object.annotation("kustomize.toolkit.fluxcd.io/reconcile") == "disabled")
         co_return kept(id, "its annotations say so");
 
+    const auto ignored = batch.order.ignore == nullptr ? std::vector<IgnoreRules::Steps>{}
+                                                       : batch.order.ignore->of(object);
     std::optional<kube::Object> live;
     if (const auto found = batch.live.find(id); found != batch.live.end()) {
         live = found->second;
-    } else if (known == nullptr || batch.order.compare) {
+    } else if (known == nullptr || batch.order.compare || !ignored.empty()) {
         live = co_await client_.get(object.gvk(), id.ns, id.name);
     }
+    // What depends on the very version that was read is read again when somebody was faster.
+    for (unsigned left = conflict_retries; left > 0 && live && !ignored.empty(); --left) {
+        try {
+            co_return co_await apply_on(batch, planned, object, known, live, ignored);
+        } catch (const kube::StatusError& error) {
+            if (error.code() != 409) throw;
+        }
+        live = co_await client_.get(object.gvk(), id.ns, id.name);
+    }
+    co_return co_await apply_on(batch, planned, object, known, std::move(live), ignored);
+}
+
+asio::awaitable<Change> Applier::apply_on(const Batch& batch, const Planned& planned,
+                                          const kube::Object& object, Remembered* known,
+                                          std::optional<kube::Object> live,
+                                          const std::vector<IgnoreRules::Steps>& ignored) {
+    const auto& id = planned.id;
+    const auto policy = object.annotation("kustomize.toolkit.fluxcd.io/ssa");
     // Whatever differs from an object that Git did not change was changed by others.
     const bool by_others =
         known == nullptr ? batch.order.applied_before : known->digest == planned.digest;
@@ -432,12 +453,20 @@ asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const Planned
     if (live && !leave && policy != "Merge") live = co_await taken_over(std::move(*live));
     if (leave && !live) co_return left(batch.order, id, "deleted");
 
+    kube::Object wanted{object.fields()};
+    if (live && !ignored.empty() && leave_to_others(wanted, *live, ignored, options_.field_manager))
+        wanted.metadata()["resourceVersion"] = live->resource_version();
+    if (!ignored.empty() && !batch.order.owner.name.empty()) {
+        wanted.set_label(owner_name, batch.order.owner.name);
+        wanted.set_label(owner_namespace, batch.order.owner.ns);
+    }
+
     kube::ApplyOptions options;
     options.field_manager = options_.field_manager;
     std::string who;
     if (live) {
         options.dry_run = true;
-        const auto result = co_await client_.apply(object, options);
+        const auto result = co_await client_.apply(wanted, options);
         const bool right = same_state(*live, result);
         const auto its_record = record_of(result, options_.field_manager);
         // What is right and no longer ours could be changed unseen.
@@ -453,11 +482,10 @@ asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const Planned
         if (by_others) who = rivals(*as_found, result, options_.field_manager);
         options.dry_run = false;
     }
-    const auto result = co_await client_.apply(object, options);
+    const auto result = co_await client_.apply(wanted, options);
     batch.memory.insert_or_assign(id, remembered(planned, result, adopted));
-    const auto action = live || (known != nullptr && !batch.order.compare)
-                            ? Change::Action::configured
-                            : Change::Action::created;
+    const bool looked = known == nullptr || batch.order.compare || !ignored.empty();
+    const auto action = live || !looked ? Change::Action::configured : Change::Action::created;
     if (!by_others) co_return changed(id, action);
     co_return others_changed(id, action, live ? "changed" : "deleted", std::move(who));
 }

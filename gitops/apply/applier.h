@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gitops/api.h"
+#include "gitops/drift/ignore_rules.h"
 #include "gitops/inventory.h"
 #include "gitops/manifest.h"
 #include "kube/client.h"
@@ -102,6 +103,7 @@ public:
         Duration timeout{60'000};     ///< for what a stage must wait for
         Drift drift = Drift::repair;  ///< what becomes of what others changed and Git did not
         bool applied_before = false;  ///< all of it, also what is not remembered
+        const IgnoreRules* ignore = nullptr;  ///< what others may change; null: nothing
     };
     /// Applies stage by stage. One that fails does not hold back the others of its stage; the next
     /// stage begins when none of `definitions` failed. Objects that need nothing are in no Change
@@ -139,6 +141,11 @@ private:
     boost::asio::awaitable<Change> apply_one(const Batch& batch, const Planned& planned);
     boost::asio::awaitable<Change> apply_checked(const Batch& batch, const Planned& planned,
                                                  const kube::Object& object, Remembered* known);
+    /// `live` is what is there, if it is.
+    boost::asio::awaitable<Change> apply_on(const Batch& batch, const Planned& planned,
+                                            const kube::Object& object, Remembered* known,
+                                            std::optional<kube::Object> live,
+                                            const std::vector<IgnoreRules::Steps>& ignored);
     boost::asio::awaitable<kube::Object> taken_over(kube::Object live);
     [[nodiscard]] Remembered remembered(const Planned& planned, const kube::Object& live,
                                         bool adopted) const;

@@ -153,5 +153,80 @@ TEST_F(DriftMode, IsLeftAloneWhereThatIsTheDefault) {
     EXPECT_EQ(world.value("c1"), "by hand");
 }
 
+/// Writes as one that kled takes fields over from.
+void edit(testing::ClusterWorld& world, const std::string& yaml) {
+    const auto object = kube::Object::from(kube::parse_yaml(yaml));
+    const kube::ApplyOptions options{.field_manager = "kubectl"};
+    world.sync(world.client().apply(object, options));
+}
+
+TEST_F(DriftMode, NamesAKubectlWhoseFieldsItTakesOver) {
+    begin("{}");
+    edit(world, world.config("c1", "by hand"));
+    EXPECT_TRUE(becomes("c1", "1"));
+    EXPECT_TRUE(told("DriftCorrected", "web/c1 configured: kubectl had changed it"));
+}
+
+TEST_F(DriftMode, OfReportsIsNotWrittenToInAnyWay) {
+    begin("{" + std::string{drift_annotation} + ": report}");
+    edit(world, world.config("c1", "by hand"));
+    EXPECT_TRUE(told("Drifted", "ConfigMap web/c1: kubectl had changed it"));
+    const auto before = *world.get("v1", "ConfigMap", "web", "c1");
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_EQ(*world.get("v1", "ConfigMap", "web", "c1"), before);
+}
+
+TEST_F(DriftMode, ThatIsIgnoredIsNotToldOverARestart) {
+    const auto ignore = "{" + std::string{drift_annotation} + ": ignore}";
+    begin(ignore);
+    world.stop_reconciler();
+    world.apply(world.config("c1", "by hand"));
+    world.remove("v1", "ConfigMap", "web", "c0");
+    world.start_cluster();
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_EQ(world.value("c1"), "by hand");
+    EXPECT_EQ(world.value("c0"), "absent");
+    for (const auto& event : world.events()) EXPECT_NE(event.reason, "Drifted") << event.message;
+}
+
+TEST_F(DriftMode, IsNotWhatIsMissingWhereItNeverWas) {
+    const auto report = "{" + std::string{drift_annotation} + ": report}";
+    begin(report);
+    const auto kubeconfig = world.start_other_api();
+    auto secret = kube::Object::from(kube::parse_yaml(
+        "{apiVersion: v1, kind: Secret, metadata: {name: other, namespace: default}}"));
+    secret.fields()["stringData"].emplace_object()["value"] = kubeconfig;
+    const kube::ApplyOptions options{.field_manager = "tester"};
+    world.sync(world.client().apply(secret, options));
+    world.apply_kustomization("apps", report, "  kubeConfig: {secretRef: {name: other}}\n");
+    EXPECT_TRUE(world.eventually([&] {
+        return world.get_in_other("ConfigMap", "web", "c1").has_value();
+    })) << "another cluster gets all of it";
+}
+
+TEST_F(DriftMode, IsNotWhatAnIgnoreRuleLeavesToOthers) {
+    const std::string rule = "  ignore: [{paths: [/data/k], target: {name: c1}}]\n";
+    begin("{}");
+    world.apply_kustomization("apps", "{}", rule);
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    world.apply(world.config("c1", "scaled"));
+    expect_repaired("c0");  // what comes after it in the same watch
+    EXPECT_EQ(world.value("c1"), "scaled");
+    const auto commit =
+        world.repository.commit({{"apps/ns.yaml", world.web()},
+                                 {"apps/c0.yaml", world.config("c0", "1")},
+                                 {"apps/c1.yaml", world.config("c1", "2", "{a: b}")}});
+    world.nudge();
+    ASSERT_TRUE(world.applied("apps", commit));
+    EXPECT_EQ(world.value("c1"), "scaled");
+    EXPECT_EQ(world.get("v1", "ConfigMap", "web", "c1")->annotation("a"), "b");
+    // Without the rule Git says it again, though nobody touched the object since.
+    world.apply_kustomization("apps");
+    EXPECT_TRUE(becomes("c1", "2"));
+    world.apply_kustomization("apps", "{}", "  ignore: [{paths: [data/k]}]\n");
+    EXPECT_THAT(world.says("apps", "Stalled", "InvalidSpec"),
+                HasSubstr("spec.ignore[0].paths[0]: not a JSON pointer"));
+}
+
 }  // namespace
 }  // namespace kled::gitops
