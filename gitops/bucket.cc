@@ -78,16 +78,8 @@ asio::awaitable<s3::Access> read_access(kube::Client& client, const Bucket& buck
                         "Secret " + data.name() + " has none of ca.crt, tls.crt and tls.key"};
         }
     }
-    if (!bucket.proxy_secret_name.empty()) {
-        const auto data = co_await read_secret(client, ns, bucket.proxy_secret_name);
-        access.proxy = data.text({"address"});
-        if (access.proxy.empty())
-            throw Error{ErrorKind::invalid, "Secret " + data.name() + ": address is required"};
-        const auto user = data.text({"username"});
-        if (const auto scheme = access.proxy.find("://");
-            !user.empty() && scheme != std::string::npos)
-            access.proxy.insert(scheme + 3, user + ":" + data.text({"password"}) + "@");
-    }
+    if (!bucket.proxy_secret_name.empty())
+        access.proxy = co_await read_proxy(client, ns, bucket.proxy_secret_name);
     co_return access;
 }
 

@@ -315,6 +315,15 @@ TEST_F(ClusterMode, WritesVariablesOfTheClusterIntoWhatItApplies) {
     request("colour");
     ASSERT_TRUE(handled("colour"));
     EXPECT_EQ(value("a"), "blue 1 hunter2 3");
+    // Nobody has to ask where the label says that somebody looks.
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: vars, namespace: default, labels: "
+        "{reconcile.fluxcd.io/watch: Enabled}}\ndata: {color: red, size: '1'}\n");
+    EXPECT_TRUE(world.eventually([&] { return value("a") == "red 1 hunter2 3"; })) << value("a");
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: vars, namespace: default, labels: "
+        "{reconcile.fluxcd.io/watch: Enabled}}\ndata: {color: blue, size: '1'}\n");
+    EXPECT_TRUE(world.eventually([&] { return value("a") == "blue 1 hunter2 3"; })) << value("a");
     world.remove("v1", "Secret", "default", "more");
     request("without");
     ASSERT_TRUE(handled("without"));

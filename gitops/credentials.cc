@@ -36,14 +36,8 @@ asio::awaitable<git::Access> read_access(kube::Client& client, GitHubApps& githu
                                                 " is a GitHub App's: set spec.provider to github"};
         }
     }
-    if (!repository.proxy_secret_name.empty()) {
-        const auto data = co_await read_secret(client, ns, repository.proxy_secret_name);
-        access.proxy = data.text({"address"});
-        const auto user = data.text({"username"});
-        if (const auto scheme = access.proxy.find("://");
-            !user.empty() && scheme != std::string::npos)
-            access.proxy.insert(scheme + 3, user + ":" + data.text({"password"}) + "@");
-    }
+    if (!repository.proxy_secret_name.empty())
+        access.proxy = co_await read_proxy(client, ns, repository.proxy_secret_name);
     if (app) co_await github.sign_in(*app, access);
     co_return access;
 }

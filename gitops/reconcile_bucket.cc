@@ -14,6 +14,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_bucket(
         co_await store.release(source->object);
         co_return std::nullopt;
     }
+    const auto seen = seen_of(*source);
     std::optional<Outcome> bad;
     Bucket bucket;
     try {
@@ -31,12 +32,12 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_bucket(
                       .stalled = true};
     }
     if (bad) {
-        co_await conclude(*source, *bad);
+        co_await conclude(*source, *bad, seen);
         co_return std::nullopt;
     }
     co_await recall_bucket(key, source, bucket.url());
     auto& status = source->status;
-    const auto generation = source->object.generation();
+    const auto generation = seen.generation;
     std::optional<s3::Access> access;
     try {
         access = co_await read_access(client, bucket);
@@ -59,7 +60,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_bucket(
     if (bad) {
         status.conditions.set("FetchFailed", "True", bad->reason, source->redacted(bad->message),
                               generation, wall_now());
-        co_await conclude(*source, *bad);
+        co_await conclude(*source, *bad, seen);
         co_return after_failure(*source, bucket.interval);
     }
     status.conditions.remove("FetchFailed");
@@ -73,7 +74,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_bucket(
         bad = Outcome{.reason = "ArchiveOperationFailed", .message = error.what()};
     }
     if (bad) {
-        co_await conclude(*source, *bad);
+        co_await conclude(*source, *bad, seen);
         co_return after_failure(*source, bucket.interval);
     }
     source->backoff.reset();
@@ -88,7 +89,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_bucket(
     status.conditions.set("ArtifactInStorage", "True", "Succeeded", message, generation,
                           wall_now());
     status.observed_generation = generation;
-    status.handled_request = reconcile_request(source->object);
+    status.handled_request = seen.request;
     co_await save(*source);
     co_return after(bucket.interval);
 }

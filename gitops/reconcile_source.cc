@@ -45,6 +45,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
         co_await store.release(source->object);
         co_return std::nullopt;
     }
+    const auto seen = seen_of(*source);
     std::optional<Outcome> bad;
     GitRepository repository;
     try {
@@ -71,14 +72,14 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
                       .stalled = true};
     }
     if (bad) {
-        co_await conclude(*source, *bad);
+        co_await conclude(*source, *bad, seen);
         co_return std::nullopt;
     }
     auto included = includes_of(key, repository);
     if (auto* wrong = std::get_if<Outcome>(&included)) {
         source->status.conditions.set("IncludeUnavailable", "True", wrong->reason, wrong->message,
                                       source->object.generation(), wall_now());
-        co_await conclude(*source, *wrong);
+        co_await conclude(*source, *wrong, seen);
         co_return after_failure(*source, repository.interval);
     }
     auto& own = std::get<Included>(included);
@@ -96,7 +97,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
     if (bad) {  // whom to trust is not known: not even what was fetched before
         const Verified unknown{.reason = bad->reason, .message = bad->message};
         note_verified(*source, unknown);
-        co_await conclude(*source, *bad);
+        co_await conclude(*source, *bad, seen);
         co_return after_failure(*source, repository.interval);
     }
     std::optional<git::Revision> fetched;
@@ -129,7 +130,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
     if (bad) {
         // The last good revision goes on: it is in the mirror, also after a restart.
         if (!source->revision) co_await recall(key, *source, std::move(assembly));
-        co_await conclude(*source, *bad);
+        co_await conclude(*source, *bad, seen);
         co_return after_failure(*source, repository.interval);
     }
     const bool fresh = source->revision != fetched;
@@ -143,7 +144,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
         bad = Outcome{.reason = "ArchiveOperationFailed", .message = error.what()};
     }
     if (bad) {
-        co_await conclude(*source, *bad);
+        co_await conclude(*source, *bad, seen);
         co_return after_failure(*source, repository.interval);
     }
     source->backoff.reset();
@@ -151,9 +152,9 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
     if (fresh || status.artifact_json() != artifact_before) touch_includers(key);
     const auto message = "stored artifact for revision '" + fetched->name + "'";
     if (fresh) events.record(source->object, false, "NewArtifact", message, fetched->name);
-    status.conditions.ready("Succeeded", message, source->object.generation(), wall_now());
-    status.observed_generation = source->object.generation();
-    status.handled_request = reconcile_request(source->object);
+    status.conditions.ready("Succeeded", message, seen.generation, wall_now());
+    status.observed_generation = seen.generation;
+    status.handled_request = seen.request;
     co_await save(*source);
     co_return after(repository.interval);
 }

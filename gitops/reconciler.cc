@@ -4,6 +4,7 @@
 #include "base/metrics.h"
 #include "gitops/annotations.h"
 #include "gitops/dependencies.h"
+#include "gitops/input_watch.h"
 #include "gitops/reconciler_impl.h"
 
 #include <boost/asio/as_tuple.hpp>
@@ -128,6 +129,11 @@ void Reconciler::Impl::touch_dependents_of_work(const Key& done) {
     }
 }
 
+void Reconciler::Impl::touch_users_of_input(const Key& input) {
+    for (const auto& [key, work] : works)
+        if (key.ns == input.ns && is_made_of(work->object, input.kind, input.name)) touch(key);
+}
+
 Reconciler::Reconciler(asio::any_io_executor loop, ThreadPool& pool, kube::Client& client,
                        ObjectStore& store, Events& events, Options options)
     : impl_{std::make_unique<Impl>(std::move(loop), pool, client, store, events,
@@ -139,6 +145,13 @@ asio::awaitable<void> Reconciler::run() {
     impl_->tasks.spawn(impl_->store.run(*this));
     impl_->tasks.spawn(impl_->dispatch());
     if (impl_->options.artifacts) impl_->tasks.spawn(impl_->sweep());
+    if (!impl_->options.only_sources) {
+        for (const auto* kind : {"ConfigMap", "Secret"}) {
+            impl_->tasks.spawn(watch_inputs(
+                impl_->client, kind,
+                [impl = impl_.get()](const Key& key) { impl->touch_users_of_input(key); }));
+        }
+    }
     co_await even_if_cancelled;
     co_await impl_->tasks.join();
 }

@@ -168,6 +168,7 @@ struct Reconciler::Impl {
     boost::asio::awaitable<void> reconcile(Key key);
     void touch_dependents_of_source(const Key& source);
     void touch_dependents_of_work(const Key& done);
+    void touch_users_of_input(const Key& input);
 
     // status: of either kind
     template <typename N>

@@ -2,6 +2,7 @@
 
 #include "base/encoding.h"
 #include "base/error.h"
+#include "net/http.h"
 
 namespace kled::gitops {
 
@@ -47,6 +48,19 @@ asio::awaitable<SecretData> read_secret(kube::Client& client, std::string ns, st
     auto secret = co_await find_secret(client, ns, name);
     if (!secret) throw Error{ErrorKind::not_found, "Secret " + ns + "/" + name + " does not exist"};
     co_return std::move(*secret);
+}
+
+asio::awaitable<std::string> read_proxy(kube::Client& client, std::string ns, std::string name) {
+    const auto data = co_await read_secret(client, std::move(ns), std::move(name));
+    auto address = data.text({"address"});
+    if (address.empty())
+        throw Error{ErrorKind::invalid, "Secret " + data.name() + ": address is required"};
+    const auto user = data.text({"username"});
+    if (const auto scheme = address.find("://"); !user.empty() && scheme != std::string::npos) {
+        address.insert(scheme + 3, net::percent_encode(user) + ":" +
+                                       net::percent_encode(data.text({"password"})) + "@");
+    }
+    co_return address;
 }
 
 }  // namespace kled::gitops

@@ -42,5 +42,9 @@ boost::asio::awaitable<std::optional<SecretData>> find_secret(kube::Client& clie
 /// Error(not_found) when it is not there.
 boost::asio::awaitable<SecretData> read_secret(kube::Client& client, std::string ns,
                                                std::string name);
+/// Of a `spec.proxySecretRef`: its "address" with "username" and "password", as a URL.
+/// Error(not_found|invalid).
+boost::asio::awaitable<std::string> read_proxy(kube::Client& client, std::string ns,
+                                               std::string name);
 
 }  // namespace kled::gitops

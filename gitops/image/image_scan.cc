@@ -84,14 +84,8 @@ asio::awaitable<RegistryAccess> ImageObjects::access_of(const ImageRepository& r
             throw Error{ErrorKind::invalid,
                         "Secret " + data.name() + ": tls.crt and tls.key belong together"};
     }
-    if (!repository.proxy_secret_name.empty()) {
-        const auto data = co_await read_secret(client_, ns, repository.proxy_secret_name);
-        access.proxy = data.text({"address"});
-        const auto user = data.text({"username"});
-        if (const auto scheme = access.proxy.find("://");
-            !user.empty() && scheme != std::string::npos)
-            access.proxy.insert(scheme + 3, user + ":" + data.text({"password"}) + "@");
-    }
+    if (!repository.proxy_secret_name.empty())
+        access.proxy = co_await read_proxy(client_, ns, repository.proxy_secret_name);
     co_return access;
 }
 
