@@ -24,6 +24,8 @@ from support.judge import judge  # noqa: E402
 from support.processes import Child, Failure, free_port, wait_for  # noqa: E402
 from support.world import ROOT  # noqa: E402
 
+import yaml  # noqa: E402
+
 NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n"
 BUCKETS = "/apis/source.toolkit.fluxcd.io/v1/namespaces/default/buckets"
 REGION = "eu-central-1"
@@ -128,6 +130,11 @@ class Walk:
         self.storage.put("apps/notes.md", "left out")
         self.world.start()
         self.cluster = Cluster(Api(self.world.api_port, self.world.state / "api/admin.kubeconfig", self.world.folder))
+        for path in sorted((ROOT / "manifests/crds").glob("*.yaml")):
+            for definition in yaml.safe_load_all(path.read_text()):
+                if definition["kind"] == "CustomResourceDefinition":
+                    self.make("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+        wait_for("Buckets to be served", lambda: self.cluster.call("GET", BUCKETS)[0] == 200)
         self.make("/api/v1/namespaces/default/secrets",
                   {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"}, "stringData": self.keys("not this one")})
         self.make(BUCKETS, {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "Bucket", "metadata": {"name": "deploy"},
