@@ -102,6 +102,7 @@ asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
              age(kube::find_string(object.fields(), {"metadata", "creationTimestamp"})),
              first_line(summary.message),
              object.kind() == "GitRepository"     ? text({"url"})
+             : object.kind() == "OCIRepository"   ? text({"url"})
              : object.kind() == "Bucket"          ? text({"endpoint"}) + "/" + text({"bucketName"})
              : object.kind() == "ImageRepository" ? text({"image"})
              : object.kind() == "ImagePolicy"     ? text({"imageRepositoryRef", "name"})

@@ -51,6 +51,15 @@ std::optional<PostBuild> post_build_of(const Reader& spec) {
     return result;
 }
 
+/// `now`, with a null for each text of `before` that is not in it: who writes a status merges.
+json::object replacing(const json::value* before, json::object now) {
+    if (before == nullptr || !before->is_object()) return now;
+    for (const auto& item : before->get_object()) {
+        if (item.value().is_string() && !now.contains(item.key())) now[item.key()] = nullptr;
+    }
+    return now;
+}
+
 /// What the object is asked for beside its spec.
 void read_annotations(Deployment& deployment, const kube::Object& object) {
     const auto bad = [](std::string_view key, const std::string& what) {
@@ -268,6 +277,17 @@ SourceStatus SourceStatus::from_object(const kube::Object& object) {
         object.status() == nullptr ? nullptr : object.status()->if_contains("includedArtifacts");
     if (included != nullptr && included->is_array()) result.included = included->get_array();
     result.verification_mode = text_in(object, {"sourceVerificationMode"});
+    if (object.kind() != oci_kind || object.status() == nullptr) return result;
+    const auto* metadata = kube::find(*object.status(), {"artifact", "metadata"});
+    if (metadata != nullptr && metadata->is_object()) {
+        for (const auto& item : metadata->get_object()) {
+            if (item.value().is_string())
+                result.artifact_metadata.emplace(item.key(), item.value().get_string());
+        }
+    }
+    result.observed_ignore = text_in(object, {"observedIgnore"});
+    const auto* layer = object.status()->if_contains("observedLayerSelector");
+    if (layer != nullptr && layer->is_object()) result.observed_layer = layer->get_object();
     return result;
 }
 
@@ -282,13 +302,30 @@ void SourceStatus::write_to(kube::Object& object) const {
     } else if (auto* before = status.find("includedArtifacts"); before != status.end()) {
         status.stable_erase(before);
     }
-    if (!artifact_revision.empty()) status["artifact"] = artifact_json();
-    if (object.kind() != bucket_kind) return;
-    // Flux's Bucket has these two; all they say is in the object.
-    set_or_erase(status, "observedIgnore",
-                 object.spec() == nullptr
-                     ? std::string{}
-                     : std::string{kube::find_string(*object.spec(), {"ignore"})});
+    if (!artifact_revision.empty()) {
+        auto told = artifact_json();
+        const auto* own = told.if_contains("metadata");
+        auto metadata = replacing(kube::find(status, {"artifact", "metadata"}),
+                                  own == nullptr ? json::object{} : own->get_object());
+        if (!metadata.empty()) told["metadata"] = std::move(metadata);
+        status["artifact"] = std::move(told);
+    }
+    if (object.kind() == repository_kind) return;
+    // Flux's other sources have these two; what a Bucket's say is in the object.
+    if (object.kind() == oci_kind) {
+        set_or_erase(status, "observedIgnore", observed_ignore);
+        auto layer = replacing(status.if_contains("observedLayerSelector"), observed_layer);
+        if (!observed_layer.empty()) {
+            status["observedLayerSelector"] = std::move(layer);
+        } else if (auto* old = status.find("observedLayerSelector"); old != status.end()) {
+            status.stable_erase(old);
+        }
+    } else {
+        set_or_erase(status, "observedIgnore",
+                     object.spec() == nullptr
+                         ? std::string{}
+                         : std::string{kube::find_string(*object.spec(), {"ignore"})});
+    }
     set_or_erase(status, "url",
                  artifact.url.empty()
                      ? std::string{}
@@ -300,6 +337,11 @@ kube::json::object SourceStatus::artifact_json() const {
     kube::json::object fields;
     fields["digest"] = artifact.digest;
     fields["lastUpdateTime"] = artifact_time;
+    if (!artifact_metadata.empty()) {
+        json::object metadata;
+        for (const auto& [key, value] : artifact_metadata) metadata[key] = value;
+        fields["metadata"] = std::move(metadata);
+    }
     fields["path"] = artifact.path;
     fields["revision"] = artifact_revision;
     if (artifact.size > 0) fields["size"] = static_cast<std::int64_t>(artifact.size);

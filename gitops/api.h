@@ -167,6 +167,10 @@ struct SourceStatus {
     Artifact artifact;  ///< not served: only the digest, "sha1:<tree>", the content's own name
     kube::json::array included;     ///< includedArtifacts: of `spec.include`, in its order
     std::string verification_mode;  ///< sourceVerificationMode: of what was verified last
+    // Of an OCIRepository:
+    std::map<std::string, std::string> artifact_metadata;  ///< artifact.metadata: of its manifest
+    std::string observed_ignore;                           ///< with which it was made
+    kube::json::object observed_layer;                     ///< observedLayerSelector
 
     /// `artifact` as the API has it.
     [[nodiscard]] kube::json::object artifact_json() const;

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "crypto/hash.h"
 #include "gitops/git/archive.h"
+#include "gitops/git/imported.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -43,9 +44,10 @@ bool is_archive(std::string_view file) {
 }
 
 std::string archive_name(const git::Revision& revision) {
-    constexpr std::string_view digest = "sha256:";
-    const auto id = revision.name.starts_with(digest) ? revision.name.substr(digest.size())
-                                                      : revision.commit.hex();
+    constexpr std::string_view digest = "sha256:";  // which is in no name of a branch or a tag
+    const auto at = revision.name.rfind(digest);
+    const auto id =
+        at == std::string::npos ? revision.commit.hex() : revision.name.substr(at + digest.size());
     return id + std::string{suffix};
 }
 
@@ -240,8 +242,6 @@ Artifact Artifacts::store(const Name& source, git::Mirror& mirror, const git::Re
     result.path = fs::path{folder_of(source.kind)} / source.ns / source.name / name;
     result.url = url_ + "/" + result.path;
     {
-        const git::ArchiveLimits limits;
-        const git::Tree tree{mirror, revision, limits.file};
         NewFile file{place / name};
         crypto::Sha256Stream digest;
         const git::Sink sink = [&](std::string_view bytes) {
@@ -249,7 +249,13 @@ Artifact Artifacts::store(const Name& source, git::Mirror& mirror, const git::Re
             digest.update(bytes);
             result.size += bytes.size();
         };
-        git::write_archive(tree, sink, stop, limits);
+        const git::ArchiveLimits limits;
+        if (revision.archive) {
+            sink(git::read_archive(mirror, revision));
+        } else {
+            const git::Tree tree{mirror, revision, limits.file};
+            git::write_archive(tree, sink, stop, limits);
+        }
         result.digest = "sha256:" + hex(digest.finish());
         file.commit();
     }

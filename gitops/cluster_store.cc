@@ -101,10 +101,11 @@ json::object status_patch(const kube::Object& object) {
     };
     if (is_source_kind(object.kind())) {
         for (const auto* name : source) take(name);
-        if (object.kind() == bucket_kind) {
+        if (object.kind() != repository_kind) {
             take("observedIgnore");
             take("url");
         }
+        if (object.kind() == oci_kind) take("observedLayerSelector");
     } else if (object.kind() == pipeline_kind) {
         for (const auto* name : pipeline) take(name);
     } else if (object.kind() == "Receiver") {

@@ -23,6 +23,7 @@ public:
         for (const auto& [group, kind] :
              {std::pair{"source.toolkit.fluxcd.io", "Bucket"},
               std::pair{"source.toolkit.fluxcd.io", "GitRepository"},
+              std::pair{"source.toolkit.fluxcd.io", "OCIRepository"},
               std::pair{"kustomize.toolkit.fluxcd.io", "Kustomization"}}) {
             const kube::ObjectId id{.group = group, .kind = kind, .ns = {}, .name = {}};
             eventually([&] { return sync(client().map(id)).has_value(); });

@@ -20,7 +20,7 @@ struct FoundObject {
     std::string state_namespace;
 };
 
-/// GitRepositories, Kustomizations, EdgeDeployments, Pipelines and the objects of image automation
+/// Sources, Kustomizations, EdgeDeployments, Pipelines and the objects of image automation
 /// of `ns` (empty: all), sources first, by namespace and name.
 boost::asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std::string ns);
 

@@ -316,10 +316,20 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::revision
     std::optional<Outcome> bad;
     std::optional<Assembled> found;
     if (key.kind != repository_kind) {
-        auto find = [imported = git::Imported{source->mirror}, name = "sha256:" + commit] {
-            return imported.find(name);
+        auto find = [imported = git::Imported{source->mirror}, digest = "sha256:" + commit] {
+            return imported.find_if([&](std::string_view name, std::string_view) {
+                return is_revision_of(name, digest);
+            });
         };
         auto kept = co_await offload(pool, std::move(find));
+        if (kept && key.kind == oci_kind) {
+            // As the source would have it now, but for the layer that was chosen then.
+            const auto* spec = source->object.spec();
+            const std::string ignore{spec == nullptr ? std::string_view{}
+                                                     : kube::find_string(*spec, {"ignore"})};
+            if (const auto pulled = Pulled::from_memo(kept->memo))
+                co_return pulled->shape(std::move(kept->revision), ignore);
+        }
         if (kept) co_return std::move(kept->revision);
         co_return none("RevisionNotFound", "it is not among the last that were fetched");
     }

@@ -68,6 +68,8 @@ asio::awaitable<void> Reconciler::Impl::reconcile(Key key) {
             const auto found = sources.find(key);
             if (found != sources.end() && key.kind == bucket_kind) {
                 again = co_await reconcile_bucket(key, found->second);
+            } else if (found != sources.end() && key.kind == oci_kind) {
+                again = co_await reconcile_oci(key, found->second);
             } else if (found != sources.end()) {
                 again = co_await reconcile_source(key, found->second);
             }

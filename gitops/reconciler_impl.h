@@ -13,6 +13,8 @@
 #include "gitops/git/mirror.h"
 #include "gitops/github_app.h"
 #include "gitops/inputs.h"
+#include "gitops/oci/client.h"
+#include "gitops/oci_content.h"
 #include "gitops/pipeline/promotion.h"
 #include "gitops/reconciler.h"
 #include "gitops/schedule.h"
@@ -65,6 +67,7 @@ struct Source : Node {
     std::shared_ptr<git::Mirror> mirror;
     std::shared_ptr<git::Submodules> submodules;
     std::shared_ptr<BucketMemory> bucket;  ///< of a Bucket
+    std::shared_ptr<OciMemory> oci;        ///< of an OCIRepository
     std::shared_ptr<AssemblyMemory> assembled = std::make_shared<AssemblyMemory>();
     /// What puts together more than the repository itself is one at a time.
     std::shared_ptr<std::mutex> assembling = std::make_shared<std::mutex>();
@@ -149,6 +152,7 @@ struct Reconciler::Impl {
     Options options;
     Destinations destinations;
     GitHubApps github_apps{loop};
+    oci::Client registries{loop};
     Schedule schedule;
     std::map<Key, std::shared_ptr<Source>> sources;
     std::map<Key, std::shared_ptr<Work>> works;
@@ -263,6 +267,13 @@ struct Reconciler::Impl {
     /// none of this bucket.
     boost::asio::awaitable<void> recall_bucket(Key key, std::shared_ptr<Source> source,
                                                std::string url);
+
+    // reconcile_oci.cc
+    boost::asio::awaitable<std::optional<SteadyTime>> reconcile_oci(Key key,
+                                                                    std::shared_ptr<Source> source);
+    /// The same for an artifact.
+    boost::asio::awaitable<void> recall_oci(Key key, std::shared_ptr<Source> source,
+                                            const OciRepository& repository);
 
     // reconcile_work.cc
     /// Where bases are kept that a deployment object takes from elsewhere.

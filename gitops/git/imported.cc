@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view references = "refs/kled/imported/";
+constexpr std::string_view archive_header = "kled-archive ";
 constexpr std::size_t number_digits = 12;
 constexpr std::size_t spare_objects = 1'000;  // that nothing names, before they are removed
 
@@ -68,10 +69,12 @@ Oid write_folder(git_odb* odb, std::span<const Imported::Files::value_type* cons
     return write_object(odb, tree_object(std::move(entries)), GIT_OBJECT_TREE);
 }
 
-std::string commit_object(const Oid& tree, const std::string& name, std::string_view memo) {
+std::string commit_object(const Oid& tree, const std::string& name, std::string_view memo,
+                          const std::optional<Oid>& archive) {
     std::string text = "tree " + tree.hex() + "\n";
     for (const auto* who : {"author", "committer"})
         text += std::string{who} + " kled <kled@localhost> 0 +0000\n";
+    if (archive) text += std::string{archive_header} + archive->hex() + "\n";
     text += "\n" + name + "\n\n";
     return text.append(memo);
 }
@@ -144,12 +147,22 @@ void add_tree(git_repository* repository, const Oid& tree, std::set<Oid>& found)
     }
 }
 
-Oid tree_of(git_repository* repository, const Oid& commit) {
+std::optional<Oid> archive_of(const git_commit* commit) {
+    const std::string_view header{git_commit_raw_header(commit)};
+    const auto at = header.find("\n" + std::string{archive_header});
+    if (at == std::string_view::npos) return std::nullopt;
+    return Oid::parse(header.substr(at + 1 + archive_header.size(), 40));
+}
+
+/// All that `commit` needs.
+void add_commit(git_repository* repository, const Oid& commit, std::set<Oid>& found) {
     git_commit* raw = nullptr;
     const auto oid = to_git(commit);
     check(git_commit_lookup(&raw, repository, &oid), "git cache");
     const CommitPtr keeper{raw};
-    return from_git(*git_commit_tree_id(raw));
+    found.insert(commit);
+    if (const auto archive = archive_of(raw)) found.insert(*archive);
+    add_tree(repository, from_git(*git_commit_tree_id(raw)), found);
 }
 
 std::vector<std::pair<fs::path, Oid>> loose_objects(const fs::path& directory) {
@@ -173,7 +186,8 @@ Oid Imported::write(std::string_view content) {
     return write_object(odb_of(repository.get()).get(), content, GIT_OBJECT_BLOB);
 }
 
-Revision Imported::commit(const std::string& name, const Files& files, std::string_view memo) {
+Revision Imported::commit(const std::string& name, const Files& files, std::string_view memo,
+                          std::optional<Oid> archive) {
     auto& mirror = *mirror_->impl_;
     const auto repository = mirror.open_or_make();
     const auto odb = odb_of(repository.get());
@@ -196,16 +210,15 @@ Revision Imported::commit(const std::string& name, const Files& files, std::stri
     result.name = name;
     result.tree = write_folder(odb.get(), all, 0);
     result.whole = true;
+    result.archive = archive;
     result.commit =
-        write_object(odb.get(), commit_object(result.tree, name, memo), GIT_OBJECT_COMMIT);
+        write_object(odb.get(), commit_object(result.tree, name, memo, archive), GIT_OBJECT_COMMIT);
     remember(repository.get(), result.commit);
 
     const auto loose = loose_objects(mirror.directory);
     std::set<Oid> needed;
-    for (const auto& kept : kept_in(repository.get())) {
-        needed.insert(kept.commit);
-        add_tree(repository.get(), tree_of(repository.get(), kept.commit), needed);
-    }
+    for (const auto& kept : kept_in(repository.get()))
+        add_commit(repository.get(), kept.commit, needed);
     if (loose.size() <= needed.size() + spare_objects) return result;
     const std::unique_lock alone{mirror.packs, std::try_to_lock};
     if (!alone.owns_lock()) return result;  // the next time
@@ -217,24 +230,32 @@ Revision Imported::commit(const std::string& name, const Files& files, std::stri
 }
 
 std::optional<Imported::Kept> Imported::find(const std::string& name) const {
+    return find_if([&](std::string_view its, std::string_view) { return its == name; });
+}
+
+std::optional<Imported::Kept> Imported::find_if(const Wanted& wanted) const {
     const std::shared_lock reading{mirror_->impl_->packs};
     const auto repository = mirror_->impl_->open();
     if (!repository) return std::nullopt;
     auto kept = kept_in(repository.get());
-    const auto begin = name + "\n\n";
     for (auto one = kept.rbegin(); one != kept.rend(); ++one) {
         git_commit* raw = nullptr;
         const auto oid = to_git(one->commit);
         if (git_commit_lookup(&raw, repository.get(), &oid) < 0) continue;  // damaged
         const CommitPtr commit{raw};
         const std::string_view message{git_commit_message_raw(raw)};
-        if (!message.starts_with(begin)) continue;
+        const auto end = message.find("\n\n");
+        if (end == std::string_view::npos) continue;
+        const auto name = message.substr(0, end);
+        const auto memo = message.substr(end + 2);
+        if (!wanted(name, memo)) continue;
         Kept result;
         result.revision.name = name;
         result.revision.commit = one->commit;
         result.revision.tree = from_git(*git_commit_tree_id(raw));
         result.revision.whole = true;
-        result.memo = message.substr(begin.size());
+        result.revision.archive = archive_of(raw);
+        result.memo = memo;
         return result;
     }
     return std::nullopt;
@@ -244,6 +265,17 @@ std::optional<Imported::Files> Imported::files(const Revision& revision,
                                                const std::stop_token& stop) const {
     Opened opened{*mirror_, {}};
     if (!opened.repository) return std::nullopt;
+    // Which compares the bytes with their name.
+    const auto is_whole = [&](const git_oid* id) {
+        git_odb_object* object = nullptr;
+        if (git_odb_read(&object, opened.odb.get(), id) < 0) return false;
+        git_odb_object_free(object);
+        return true;
+    };
+    if (revision.archive) {
+        const auto oid = to_git(*revision.archive);
+        if (!is_whole(&oid)) return std::nullopt;
+    }
     Files result;
     std::vector<std::pair<std::string, Oid>> folders{{"", revision.tree}};
     while (!folders.empty()) {
@@ -263,13 +295,25 @@ std::optional<Imported::Files> Imported::files(const Revision& revision,
                 folders.emplace_back(path + "/", from_git(*id));
                 continue;
             }
-            git_odb_object* object = nullptr;  // which compares the bytes with their name
-            if (git_odb_read(&object, opened.odb.get(), id) < 0) return std::nullopt;
-            git_odb_object_free(object);
+            if (!is_whole(id)) return std::nullopt;
             const bool executable = git_tree_entry_filemode(entry) == GIT_FILEMODE_BLOB_EXECUTABLE;
             result.emplace(std::move(path), File{.oid = from_git(*id), .executable = executable});
         }
     }
+    return result;
+}
+
+std::string read_archive(Mirror& mirror, const Revision& revision) {
+    Opened opened{mirror, {}};
+    git_odb_object* raw = nullptr;
+    const auto oid = to_git(revision.archive.value());
+    if (!opened.repository || git_odb_read(&raw, opened.odb.get(), &oid) < 0) {
+        throw Error{ErrorKind::unavailable,
+                    "the archive of " + revision.name + " is not (any more) in the cache"};
+    }
+    std::string result{static_cast<const char*>(git_odb_object_data(raw)),
+                       git_odb_object_size(raw)};
+    git_odb_object_free(raw);
     return result;
 }
 

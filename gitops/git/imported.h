@@ -1,11 +1,12 @@
-/// What comes by other ways than Git (the objects of a bucket), kept as Git's objects: so it is
-/// built, archived and compared as the rest is.
+/// What comes by other ways than Git (the objects of a bucket, the layer of an artifact), kept as
+/// Git's objects: so it is built, archived and compared as the rest is.
 #pragma once
 
 #include "gitops/git/mirror.h"
 #include "gitops/git/revision.h"
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,8 +37,10 @@ public:
 
     /// `files`, which were written or kept before, as a revision of this name. `memo` is told again
     /// by find(). Equal arguments give an equal commit, wherever that is. Paths are plain: no part
-    /// is empty, "." or "..", and none is both a file and a folder.
-    Revision commit(const std::string& name, const Files& files, std::string_view memo);
+    /// is empty, "." or "..", and none is both a file and a folder. `archive`, which was written
+    /// too, becomes the revision's.
+    Revision commit(const std::string& name, const Files& files, std::string_view memo,
+                    std::optional<Oid> archive = std::nullopt);
 
     struct Kept {
         Revision revision;
@@ -45,8 +48,11 @@ public:
     };
     /// The last revision with this name. nullopt: there is none (any more).
     [[nodiscard]] std::optional<Kept> find(const std::string& name) const;
-    /// All files of `revision`, each read once: after a power cut one may be empty. nullopt: they
-    /// are not all there; then forget() what is.
+    /// The last of which `wanted` says so.
+    using Wanted = std::function<bool(std::string_view name, std::string_view memo)>;
+    [[nodiscard]] std::optional<Kept> find_if(const Wanted& wanted) const;
+    /// All files of `revision`, each read once (and the archive): after a power cut one may be
+    /// empty. nullopt: they are not all there; then forget() what is.
     [[nodiscard]] std::optional<Files> files(const Revision& revision,
                                              const std::stop_token& stop) const;
     void forget();
@@ -54,5 +60,8 @@ public:
 private:
     std::shared_ptr<Mirror> mirror_;
 };
+
+/// The bytes of `revision.archive`. Error(unavailable) when they are not there (any more).
+[[nodiscard]] std::string read_archive(Mirror& mirror, const Revision& revision);
 
 }  // namespace kled::gitops::git

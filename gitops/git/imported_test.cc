@@ -1,5 +1,6 @@
 #include "gitops/git/imported.h"
 
+#include "base/error.h"
 #include "base/file.h"
 #include "gitops/git/tree.h"
 
@@ -91,6 +92,34 @@ TEST_F(Import, WhatIsDamagedIsNotTakenForGood) {
     imported.forget();
     EXPECT_FALSE(imported.find("sha256:1"));
     EXPECT_EQ(all(bring(imported, "sha256:1", {{"a", "1"}})), (Contents{{"a", "1"}}));
+}
+
+TEST_F(Import, AnArchiveStaysWithItsRevision) {
+    const auto archive = imported.write("the archive");
+    const Imported::Files files{{"a", {.oid = imported.write("1")}}};
+    const auto with = imported.commit("1.0@sha256:1", files, "one", archive);
+    const auto without = imported.commit("1.0@sha256:1", files, "one");
+    EXPECT_NE(with.commit, without.commit);
+    EXPECT_EQ(with.tree, without.tree);
+    const Imported again{std::make_shared<Mirror>(directory.path() / "m", "s3://host/bucket")};
+    const auto kept = again.find_if(
+        [&](std::string_view name, std::string_view) { return name.ends_with("sha256:1"); });
+    ASSERT_TRUE(kept);
+    EXPECT_EQ(kept->revision, without) << "the last";
+    imported.commit("1.0@sha256:1", files, "two", archive);
+    const auto two = again.find_if(
+        [](std::string_view name, std::string_view memo) { return name != memo && memo == "two"; });
+    ASSERT_TRUE(two);
+    EXPECT_EQ(two->revision.archive, archive);
+    // It is needed as the files are.
+    for (int i = 0; i < 1'050; ++i) (void)imported.write("spare " + std::to_string(i));
+    imported.commit("2.0@sha256:2", files, "three");
+    EXPECT_EQ(read_archive(*mirror, two->revision), "the archive");
+    EXPECT_TRUE(imported.files(two->revision, {}));
+    const auto hex = archive.hex();
+    std::filesystem::remove(directory.path() / "m" / "objects" / hex.substr(0, 2) / hex.substr(2));
+    EXPECT_FALSE(imported.files(two->revision, {}));
+    EXPECT_THROW((void)read_archive(*mirror, two->revision), Error);
 }
 
 TEST_F(Import, OldRevisionsAndWhatNoneNamesGo) {

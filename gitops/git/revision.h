@@ -41,14 +41,16 @@ struct Reference {
 class Mirror;
 
 struct Revision {
-    /// As Flux writes it: "main@sha1:<hex>", "v1.2@sha1:<hex>", "sha1:<hex>"; "sha256:<hex>" of
-    /// what did not come by Git.
+    /// As Flux writes it: "main@sha1:<hex>", "v1.2@sha1:<hex>", "sha1:<hex>"; "sha256:<hex>" or
+    /// "v1.2@sha256:<hex>" of what did not come by Git.
     std::string name;
     Oid commit;
     Oid tree;              ///< the commit's, or what was put together from it (git/compose.h)
     std::string ignore{};  ///< `spec.ignore`, in place of what is left out by default
     std::vector<std::string> sparse{};  ///< `spec.sparseCheckout`: nothing but these folders
     bool whole = false;  ///< what is to be left out never came in: no rules, also no defaults
+    /// It came as this archive, which is passed on as it is.
+    std::optional<Oid> archive{};
     /// Beside the mirror itself, where the objects of `tree` are; each once.
     std::vector<std::shared_ptr<Mirror>> parts{};
 

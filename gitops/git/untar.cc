@@ -1,5 +1,6 @@
 #include "gitops/git/untar.h"
 
+#include "base/encoding.h"
 #include "base/error.h"
 
 #include <algorithm>
@@ -16,6 +17,16 @@ constexpr std::size_t block = 512;
 constexpr std::size_t extra_limit = 64U << 10U;  // of a header that is about the next entry
 
 Error bad(const std::string& what) { return {ErrorKind::invalid, "tar: " + what}; }
+
+/// A path in a message: short, and nothing that could be taken for something else.
+std::string shown(std::string_view path) {
+    std::string result{path.substr(0, 200)};
+    const bool text = is_utf8(result);
+    std::ranges::replace_if(
+        result, [&](unsigned char c) { return c < 0x20 || c == 0x7f || (c >= 0x80 && !text); },
+        '?');
+    return result + (path.size() > 200 ? "…" : "");
+}
 
 /// A field up to its first NUL.
 std::string_view text_of(std::string_view field) { return field.substr(0, field.find('\0')); }
@@ -94,9 +105,9 @@ void Untar::finish() const {
 
 void Untar::begin(Kind kind, std::uint64_t size, std::size_t limit) {
     if (kind != Kind::skipped && size > limit) {
-        throw Error{ErrorKind::exhausted, "tar: " + (path_.empty() ? "an entry" : path_) + " has " +
-                                              std::to_string(size) + " bytes; it may have " +
-                                              std::to_string(limit)};
+        throw Error{ErrorKind::exhausted, "tar: " + (path_.empty() ? "an entry" : shown(path_)) +
+                                              " has " + std::to_string(size) +
+                                              " bytes; it may have " + std::to_string(limit)};
     }
     kind_ = kind;
     left_ = size;
@@ -173,7 +184,7 @@ void Untar::header() {
         case '2': return begin(Kind::skipped, 0, 0);
         default: break;
     }
-    throw bad("'" + path + "' is neither a file nor a folder nor a symbolic link (type '" +
+    throw bad("'" + shown(path) + "' is neither a file nor a folder nor a symbolic link (type '" +
               std::string(type > ' ' && type < 0x7f ? 1 : 0, type) + "')");
 }
 
@@ -210,21 +221,21 @@ void Untar::read_pax() {
 }
 
 std::string Untar::clean(std::string_view path) const {
-    const auto shown = std::string{path.substr(0, 200)};
+    const auto given = path;
     if (path.size() > limits_.path) {
-        throw Error{ErrorKind::exhausted, "tar: '" + shown + "…' is longer than " +
+        throw Error{ErrorKind::exhausted, "tar: '" + shown(path) + "' is longer than " +
                                               std::to_string(limits_.path) + " bytes"};
     }
     if (path.starts_with('/') || path.find('\\') != std::string_view::npos ||
         path.find('\0') != std::string_view::npos)
-        throw bad("'" + shown + "' is no relative path");
+        throw bad("'" + shown(given) + "' is no relative path");
     std::string result;
     while (!path.empty()) {
         const auto slash = path.find('/');
         const auto part = path.substr(0, slash);
         path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
         if (part.empty() || part == ".") continue;
-        if (part == "..") throw bad("'" + shown + "' leads out of it");
+        if (part == "..") throw bad("'" + shown(given) + "' leads out of it");
         if (!result.empty()) result += '/';
         result += part;
     }
@@ -234,7 +245,8 @@ std::string Untar::clean(std::string_view path) const {
 void Untar::note(const std::string& path, bool folder) {
     const auto add = [&](const std::string& name, bool is_folder) {
         const auto [entry, added] = seen_.emplace(name, is_folder);
-        if (entry->second != is_folder) throw bad("'" + name + "' is both a file and a folder");
+        if (entry->second != is_folder)
+            throw bad("'" + shown(name) + "' is both a file and a folder");
         if (!added) return;
         path_bytes_ += name.size();
         if (path_bytes_ > limits_.paths) {

@@ -5,6 +5,7 @@
 #include "base/process.h"
 #include "base/run.h"
 #include "gitops/git/gzip.h"
+#include "tests/support/tar.h"
 
 #include <gtest/gtest.h>
 
@@ -15,38 +16,8 @@ namespace kled::gitops::git {
 namespace {
 
 using namespace std::chrono_literals;
+using kled::testing::tar;
 using Read = std::map<std::string, std::string>;
-
-struct Entry {
-    std::string name;
-    std::string content{};
-    char type = '0';
-    unsigned mode = 0644;
-};
-
-std::string octal(std::size_t digits, std::uint64_t value) {
-    std::string text(digits, '0');
-    for (auto i = digits; i-- > 0; value >>= 3U) text[i] = static_cast<char>('0' + (value & 7U));
-    return text;
-}
-
-std::string tar(const std::vector<Entry>& entries, bool end = true) {
-    std::string all;
-    for (const auto& entry : entries) {
-        std::string h(512, '\0');
-        h.replace(0, entry.name.size(), entry.name);
-        h.replace(100, 7, octal(7, entry.mode));
-        h.replace(124, 11, octal(11, entry.content.size()));
-        h.replace(148, 8, "        ");
-        h[156] = entry.type;
-        h.replace(257, 8, std::string_view{"ustar\00000", 8});
-        unsigned sum = 0;
-        for (const char c : h) sum += static_cast<unsigned char>(c);
-        h.replace(148, 7, octal(6, sum) + '\0');
-        all += h + entry.content + std::string((512 - entry.content.size() % 512) % 512, '\0');
-    }
-    return end ? all + std::string(1'024, '\0') : all;
-}
 
 /// By path; an executable's content begins with "x:".
 Read untar(std::string_view bytes, const UntarLimits& limits = {}, std::size_t piece = 100) {
@@ -148,7 +119,7 @@ TEST(Untar, EndsAtItsLimits) {
     unsigned sum = 8 * ' ';
     for (std::size_t i = 0; i < 512; ++i)
         sum += i >= 148 && i < 156 ? 0 : static_cast<unsigned char>(bomb[i]);
-    bomb.replace(148, 6, octal(6, sum));
+    bomb.replace(148, 6, kled::testing::tar_octal(6, sum));
     EXPECT_EQ(failure(bomb).substr(0, 10), "exhausted:");
 }
 

@@ -3,16 +3,13 @@
 
 #include "gitops/fields.h"
 #include "gitops/git/semver.h"
+#include "gitops/pattern.h"
 
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
-
-namespace re2 {
-class RE2;
-}
 
 namespace kled::gitops {
 
@@ -37,12 +34,5 @@ private:
     std::shared_ptr<const re2::RE2> pattern_;  ///< null: every tag counts
     std::string extract_;
 };
-
-/// Of what RE2 makes of a pattern: what each byte of a tag may cost.
-inline constexpr int pattern_size_limit = 2'000;
-
-/// A pattern by RE2's rules, as Go's regexp. Error(invalid) naming `field`.
-[[nodiscard]] std::shared_ptr<const re2::RE2> compile_pattern(const std::string& text,
-                                                              const std::string& field);
 
 }  // namespace kled::gitops

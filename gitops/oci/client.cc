@@ -359,7 +359,8 @@ asio::awaitable<void> Client::Session::blob(Descriptor blob, const Sink& sink) {
                                                   " bytes that the manifest says"};
         }
         hash.update(*piece);
-        sink(*piece);
+        auto taking = sink(*std::move(piece));
+        co_await std::move(taking);
     }
     const auto bytes = hash.finish();
     const auto came =

@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <functional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -48,9 +47,10 @@ public:
     /// By its digest, else its tag, else "latest".
     boost::asio::awaitable<Found> manifest(Reference reference, RegistryAccess access);
 
-    /// Gives the bytes of `blob` to `sink` as they come: no more than blob.size, which the caller
-    /// has judged. Only when this returns have they the digest: until then nobody may use them.
-    using Sink = std::function<void(std::string_view bytes)>;
+    /// Gives the bytes of `blob` to `sink` as they come, and waits for it: no more than blob.size,
+    /// which the caller has judged. Only when this returns have they the digest: until then nobody
+    /// may use them.
+    using Sink = std::function<boost::asio::awaitable<void>(std::string bytes)>;
     boost::asio::awaitable<void> blob(Reference repository, Descriptor blob, RegistryAccess access,
                                       Sink sink);
 

@@ -104,7 +104,10 @@ net::Response answer(unsigned status, std::string body = {}, net::Headers header
 asio::awaitable<std::string> read_blob(Client& client, Reference repository, Descriptor blob,
                                        RegistryAccess access) {
     std::string all;
-    const Client::Sink sink = [&all](std::string_view bytes) { all += bytes; };
+    const Client::Sink sink = [&all](std::string bytes) -> asio::awaitable<void> {
+        all += bytes;
+        co_return;
+    };
     co_await client.blob(std::move(repository), std::move(blob), std::move(access), sink);
     co_return all;
 }
