@@ -479,6 +479,23 @@ protected:
     }
 };
 
+TEST_F(Dependants, MayHaveASourceOfTheSameNameInAnotherNamespace) {
+    world.repository.commit(files, "other");
+    world.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: other}\n");
+    world.apply("apiVersion: " + source_api +
+                "\nkind: GitRepository\nmetadata: {name: fleet, namespace: other}\nspec:\n  url: " +
+                world.repository.url() + "\n  interval: 10m\n  ref: {branch: other}\n");
+    auto one = link("one", "{name: two}");
+    const std::string own = "{kind: GitRepository, name: fleet}";
+    one.replace(one.find(own), own.size(), "{kind: GitRepository, name: fleet, namespace: other}");
+    world.apply(one);
+    world.apply(link("two", ""));
+    EXPECT_TRUE(world.eventually([&] {
+        const auto now = state("one");
+        return now.ready == "True" && now.revision.starts_with("other@sha1:");
+    })) << state("one").message;
+}
+
 TEST_F(Dependants, BeginWhenADependencyThatCameLaterIsReady) {
     world.apply(link("one", "{name: two}"));
     ASSERT_TRUE(says("one", "dependency 'default/two' does not exist"));

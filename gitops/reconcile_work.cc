@@ -154,10 +154,13 @@ std::string Reconciler::Impl::why_not_ready(const Key& key, const Deployment& de
         return "is not ready";
     }
     const auto* spec = found->second->object.spec();
+    const auto ns =
+        spec == nullptr ? std::string_view{} : kube::find_string(*spec, {"sourceRef", "namespace"});
     const bool same_source =
         spec != nullptr &&
         kube::find_string(*spec, {"sourceRef", "kind"}) == deployment.source.kind &&
-        kube::find_string(*spec, {"sourceRef", "name"}) == deployment.source.name;
+        kube::find_string(*spec, {"sourceRef", "name"}) == deployment.source.name &&
+        (ns.empty() ? key.ns : ns) == deployment.source.ns;
     if (!same_source) return {};
     // One that is pinned will never have the newest.
     const auto pin = commit_in(found->second->object.annotation(pin_annotation));
