@@ -10,6 +10,7 @@
 #include "gitops/events.h"
 #include "gitops/file_store.h"
 #include "gitops/image/image_objects.h"
+#include "gitops/image/oci_registry.h"
 #include "gitops/notify/notifier.h"
 #include "gitops/receiver.h"
 #include "gitops/receiver_objects.h"
@@ -51,6 +52,7 @@ struct Flags {
     bool no_cross_namespace_refs = false;
     std::string drift = "repair";
     bool no_remote_bases = false;
+    bool no_image_scan = false;
     std::string default_service_account;
     std::string label_selector;
     std::size_t concurrency = 4;
@@ -111,6 +113,7 @@ public:
             images.local_repositories = flags.local_repositories;
             images.no_cross_namespace_refs = flags.no_cross_namespace_refs;
             images.label_selector = flags.label_selector;
+            if (!flags.no_image_scan) images.registry = gitops::make_oci_registry(loop);
             images_.emplace(loop, daemon.pool, client_, events_, std::move(images));
         }
         const gitops::Nudge nudge = [this](std::string url) {
@@ -349,6 +352,8 @@ public:
             ->check(CLI::IsMember({"repair", "report", "ignore"}));
         group->add_flag("--gitops-no-remote-bases", flags_.no_remote_bases,
                         "Kustomizations that name other repositories or URLs are refused");
+        group->add_flag("--gitops-no-image-scan", flags_.no_image_scan,
+                        "ImageRepositories and ImagePolicies are another controller's");
         group->add_option("--gitops-default-service-account", flags_.default_service_account,
                           "Account whose rights bound Kustomizations that name none");
         group->add_option("--gitops-watch-label-selector", flags_.label_selector,

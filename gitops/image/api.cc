@@ -111,9 +111,11 @@ ImageRepository ImageRepository::from_object(kube::Object object) {
     result.interval = required_interval(spec);
     // As Flux: as long as the interval, and a second at least.
     result.timeout = std::max(spec.duration("timeout", result.interval), Duration{1'000});
-    result.secret_name = spec.object("secretRef").text("name");
-    result.certificate_secret_name = spec.object("certSecretRef").text("name");
-    result.proxy_secret_name = spec.object("proxySecretRef").text("name");
+    result.secrets = {.ns = std::string{object.ns()},
+                      .pull = spec.object("secretRef").text("name"),
+                      .service_account = spec.text("serviceAccountName"),
+                      .certificate = spec.object("certSecretRef").text("name"),
+                      .proxy = spec.object("proxySecretRef").text("name")};
     result.insecure = spec.flag("insecure");
     result.suspend = spec.flag("suspend");
     auto exclusions = spec.array("exclusionList");
@@ -134,7 +136,6 @@ ImageRepository ImageRepository::from_object(kube::Object object) {
         if (!item.is_object()) throw access.bad("namespaceSelectors", "not a list of selectors");
         result.access_from.push_back(kube::LabelSelector::from_object(item.get_object()));
     }
-    result.unsupported = spec.unsupported({"serviceAccountName"});
     if (const auto provider = spec.text("provider"); !provider.empty() && provider != "generic")
         result.unsupported.push_back({"spec.provider: " + provider});
     result.object = std::move(object);

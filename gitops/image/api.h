@@ -7,6 +7,7 @@
 #include "gitops/image/choice.h"
 #include "gitops/image/group.h"
 #include "gitops/image/setters.h"
+#include "gitops/registry_access.h"
 #include "kube/selector.h"
 
 #include <cstdint>
@@ -23,9 +24,7 @@ struct ImageRepository {
     std::string image;
     Duration interval{};
     Duration timeout{};
-    std::string secret_name;  ///< kubernetes.io/dockerconfigjson; empty: none
-    std::string certificate_secret_name;
-    std::string proxy_secret_name;
+    RegistrySecrets secrets;
     bool insecure = false;
     bool suspend = false;
     /// Of `exclusionList`; a tag in which one of them is found does not count.

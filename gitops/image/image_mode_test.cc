@@ -4,8 +4,11 @@
 #include "gitops/cluster_store.h"
 #include "gitops/git/tree.h"
 #include "gitops/image/image_objects.h"
+#include "gitops/image/oci_registry.h"
 #include "gitops/verification.h"
 #include "gitops/world.h"
+#include "tests/support/push.h"
+#include "tests/support/registry.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -83,7 +86,7 @@ protected:
         options.cache = world.directory.path() / "images";
         options.local_repositories = true;
         options.no_cross_namespace_refs = own_namespace_only;
-        if (with_registry) options.registry = registry;
+        if (with_registry) options.registry = asked;
         images = std::make_unique<ImageObjects>(world.executor(), pool, world.client(),
                                                 world.recorded(), std::move(options));
         world.beside(images->run());
@@ -148,6 +151,7 @@ protected:
 
     testing::World world;
     std::shared_ptr<FakeRegistry> registry = std::make_shared<FakeRegistry>();
+    std::shared_ptr<ImageRegistry> asked = registry;
     ThreadPool pool{2};
     std::unique_ptr<ImageObjects> images;
 };
@@ -339,6 +343,59 @@ TEST_F(ImageMode, SignsItsCommits) {
     wanted.pgp->add(read_file(keys / "subkey-public.asc"));
     const auto verdict = verify(mirror, reference, revision, wanted);
     EXPECT_TRUE(verdict.good) << verdict.message;
+}
+
+TEST_F(ImageMode, GoesFromAPushToARealRegistryToACommit) {
+    using kled::testing::Registry;
+    if (Registry::program().empty()) GTEST_SKIP() << "docker-registry is not installed";
+    const auto storage = world.directory.path() / "registry";
+    const auto image = [](const std::string& content) {
+        kled::testing::OciArtifact result;
+        result.layers = {{.bytes = content}};
+        return result;
+    };
+    {  // pushed to one that asks nobody, then kept by another
+        const Registry open{storage};
+        for (const auto* tag : {"1.0.0", "1.1.0", "2.0.0"})
+            world.sync(kled::testing::push(open.host(), "team/app", tag, image(tag)));
+    }
+    const auto passwords = world.directory.path() / "htpasswd";
+    write_file_atomic(passwords,
+                      "reader:$2b$04$Bv0aaUqMqspVBLTha3X.1.zElMxAcX17I.huMTD/WRSxfc5qG9elq\n");
+    const Registry real{storage,
+                        "auth:\n  htpasswd: {realm: test, path: " + passwords.string() + "}\n"};
+    const auto name = real.host() + "/team/app";
+    world.repository.commit({{"app.yaml", deployment(name + ":1.0.0")}});
+    asked = make_oci_registry(world.executor());
+    start();
+    apply_source();
+    apply_automation();
+    apply("ImageRepository", "app",
+          "  image: " + name +
+              "\n  interval: 10m\n  insecure: true\n"
+              "  serviceAccountName: puller\n");
+    apply("ImagePolicy", "app",
+          "  imageRepositoryRef: {name: app}\n  digestReflectionPolicy: IfNotPresent\n"
+          "  policy: {semver: {range: 1.x}}\n");
+    const auto scanned = [&] { return status<ImageRepositoryStatus>("ImageRepository", "app"); };
+    EXPECT_TRUE(world.eventually([&] {
+        return ready(scanned()) ==
+               "AuthenticationFailed: ServiceAccount default/puller does not exist";
+    })) << ready(scanned());
+    world.apply(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: pull, namespace: default}\n"
+        "type: kubernetes.io/dockerconfigjson\nstringData: {.dockerconfigjson: '{\"auths\":{\"" +
+        real.host() + "\":{\"username\":\"reader\",\"password\":\"open sesame\"}}}'}\n");
+    world.apply(
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: puller, namespace: default}\n"
+        "imagePullSecrets: [{name: pull}]\n");
+    const auto wanted = name + ":1.1.0@" + image("1.1.0").digest();
+    ASSERT_TRUE(world.eventually([&] { return content("main", "app.yaml") == deployment(wanted); }))
+        << ready(scanned()) << " / " << ready(policy()) << " / " << ready(automation());
+    EXPECT_EQ(scanned().tag_count, 3);
+    EXPECT_EQ(scanned().canonical_name, name);
+    EXPECT_EQ(ready(policy()), "Succeeded: Latest image tag for " + name +
+                                   " resolved to 1.1.0 with digest " + image("1.1.0").digest());
 }
 
 TEST_F(ImageMode, DoesNothingWhereItIsSuspendedOrAskedForMoreThanItCan) {

@@ -2,7 +2,7 @@
 #include "base/error.h"
 #include "crypto/hash.h"
 #include "gitops/image/image_objects.h"
-#include "gitops/secret_data.h"
+#include "gitops/registry_access.h"
 
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
@@ -65,27 +65,12 @@ std::string elected_message(const ImagePolicyStatus& status) {
 }  // namespace
 
 asio::awaitable<RegistryAccess> ImageObjects::access_of(const ImageRepository& repository) {
-    RegistryAccess access;
+    auto secrets = repository.secrets;
+    auto image = oci::Reference::parse(repository.image);
+    auto reading = read_registry_access(client_, std::move(secrets), std::move(image));
+    auto access = co_await std::move(reading);
     access.insecure = repository.insecure;
     access.timeout = repository.timeout;
-    const std::string ns{repository.object.ns()};
-    if (!repository.secret_name.empty()) {
-        const auto data = co_await read_secret(client_, ns, repository.secret_name);
-        access.docker_config = data.secret({".dockerconfigjson"});
-        if (!access.docker_config)
-            throw Error{ErrorKind::invalid, "Secret " + data.name() + " has no .dockerconfigjson"};
-    }
-    if (!repository.certificate_secret_name.empty()) {
-        const auto data = co_await read_secret(client_, ns, repository.certificate_secret_name);
-        access.ca_pem = data.text({"ca.crt", "caFile"});
-        access.certificate_pem = data.text({"tls.crt", "certFile"});
-        access.key_pem = data.secret({"tls.key", "keyFile"});
-        if (access.certificate_pem.empty() != (access.key_pem == nullptr))
-            throw Error{ErrorKind::invalid,
-                        "Secret " + data.name() + ": tls.crt and tls.key belong together"};
-    }
-    if (!repository.proxy_secret_name.empty())
-        access.proxy = co_await read_proxy(client_, ns, repository.proxy_secret_name);
     co_return access;
 }
 
