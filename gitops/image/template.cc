@@ -14,6 +14,9 @@ namespace kled::gitops {
 namespace {
 
 constexpr std::size_t step_limit = 200'000;
+/// Of all texts and lists that pass through its values: a step alone says little, as it may join
+/// thousands of long texts.
+constexpr std::size_t bytes_limit = 1'024 * template_limit;
 constexpr int depth_limit = 50;
 constexpr std::string_view white = " \t\r\n";
 
@@ -387,6 +390,17 @@ private:
         }
     }
 
+    void pay(const TemplateValue& value, int line) {
+        if (const auto* text = value.get_if<std::string>()) bytes_ += text->size();
+        if (const auto* list = value.get_if<TemplateValue::List>())
+            bytes_ += list->size() * sizeof(TemplateValue);
+        if (bytes_ > bytes_limit) {
+            throw Error{ErrorKind::exhausted, "line " + std::to_string(line) +
+                                                  ": it works on more than " +
+                                                  std::to_string(bytes_limit) + " bytes"};
+        }
+    }
+
     void node(const Node& node, const TemplateValue& dot) {
         count(node.pipeline.line);
         const auto scope = variables_.size();
@@ -473,6 +487,7 @@ private:
             if (const auto* text = value.get_if<std::string>();
                 text != nullptr && text->size() > template_limit)
                 throw Error{ErrorKind::exhausted, "the text becomes too long"};
+            pay(value, line);
             for (const auto& name : function.fields) value = field(value, name, line);
             return value;
         } catch (const Error& error) {
@@ -490,6 +505,7 @@ private:
             case Operand::Base::function: return call(operand, {}, line);
         }
         for (const auto& name : operand.fields) value = field(value, name, line);
+        if (value.get_if<std::string>() != nullptr) pay(value, line);  // which is a copy
         return value;
     }
 
@@ -516,6 +532,7 @@ private:
 
     std::vector<std::pair<std::string, TemplateValue>> variables_;  // "" is "$"
     std::size_t steps_ = 0;
+    std::size_t bytes_ = 0;
 };
 
 }  // namespace

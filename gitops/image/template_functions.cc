@@ -63,6 +63,12 @@ std::string quoted(const std::string& value) {
     return result + "\"";
 }
 
+/// Said while it grows: it could become gigabytes.
+void check_size(const std::string& text) {
+    if (text.size() > template_limit)
+        throw Error{ErrorKind::exhausted, "the text becomes too long"};
+}
+
 std::string replaced(std::string_view value, const std::string& from, const std::string& to) {
     if (from.empty()) throw bad("nothing to replace");
     std::string result;
@@ -71,8 +77,7 @@ std::string replaced(std::string_view value, const std::string& from, const std:
         result += value.substr(at, found - at);
         if (found == std::string_view::npos) return result;
         result += to;
-        if (result.size() > template_limit)
-            throw Error{ErrorKind::exhausted, "the text becomes too long"};
+        check_size(result);
         at = found + from.size();
     }
 }
@@ -91,6 +96,7 @@ TemplateValue print(const Arguments& arguments) {
         const bool is_text = argument.get_if<std::string>() != nullptr;
         if (!is_text && !text_before) result += ' ';
         result += argument.text();
+        check_size(result);
         text_before = is_text;
     }
     return result;
@@ -98,8 +104,10 @@ TemplateValue print(const Arguments& arguments) {
 
 TemplateValue println(const Arguments& arguments) {
     std::string result;
-    for (std::size_t i = 0; i < arguments.size(); ++i)
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
         result += (i == 0 ? "" : " ") + arguments[i].text();
+        check_size(result);
+    }
     return result + "\n";
 }
 
@@ -124,6 +132,7 @@ TemplateValue printf(const Arguments& arguments) {
         const auto& argument = arguments[next++];
         if (verb == 'd') number(argument);
         result += verb == 'q' ? quoted(argument.text()) : argument.text();
+        check_size(result);
     }
     if (next != arguments.size()) throw bad("has more arguments than its format");
     return result;
@@ -200,9 +209,12 @@ TemplateValue join(const Arguments& arguments) {
     need(arguments, 2);
     const auto* list = arguments[1].get_if<TemplateValue::List>();
     if (list == nullptr) throw bad("'" + arguments[1].text() + "' is not a list");
+    const auto between = text(arguments[0]);
     std::string result;
-    for (std::size_t i = 0; i < list->size(); ++i)
-        result += (i == 0 ? "" : text(arguments[0])) + (*list)[i].text();
+    for (std::size_t i = 0; i < list->size(); ++i) {
+        result += (i == 0 ? "" : between) + (*list)[i].text();
+        check_size(result);
+    }
     return result;
 }
 

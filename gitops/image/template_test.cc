@@ -133,6 +133,23 @@ TEST(Template, EndsWhereItWouldGrow) {
     std::string many = "{{ $l := splitList \",\" \"" + std::string(200, ',') + "\" }}";
     many += "{{ range $l }}{{ range $l }}{{ range $l }}x{{ end }}{{ end }}{{ end }}";
     EXPECT_TRUE(exhausted(many));
+    // Each of a few steps, and gigabytes of memory.
+    const auto long_text = "{{ $x := \"" + std::string(40'000, ',') + "\" }}";
+    EXPECT_TRUE(exhausted(long_text + "{{ $l := splitList \",\" $x }}{{ join $x $l }}"));
+    for (const auto* function : {"print", "println", "and"}) {
+        auto many_times = long_text + "{{ " + function;
+        for (int i = 0; i < 2'000; ++i) many_times += " $x";
+        EXPECT_TRUE(exhausted(many_times + " }}")) << function;
+    }
+    std::string lists = long_text;
+    for (int i = 0; i < 100; ++i)
+        lists += "{{ $l" + std::to_string(i) + " := splitList \",\" $x }}";
+    EXPECT_TRUE(exhausted(lists));
+    std::string copies = long_text;
+    for (int i = 0; i < 300; ++i) copies += "{{ $c := $x }}";
+    copies += "{{ range splitList \",\" \",,,,\" }}";
+    for (int i = 0; i < 50; ++i) copies += "{{ $c := $x }}{{ $c = upper $x }}";
+    EXPECT_FALSE(exhausted(copies + "{{ end }}"));
     std::string nested;
     for (int i = 0; i < 100; ++i) nested += "{{ if true }}";
     EXPECT_EQ(failure(nested), "line 1: too deep");
