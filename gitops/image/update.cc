@@ -107,10 +107,16 @@ private:
     /// False: no value is to be changed.
     bool find_changes(const git::Change& change) {
         FileChanges changes;
+        std::uint64_t read = 0;
+        std::uint64_t written = 0;
         const auto each = [&](const std::string& path, const std::string& text) {
+            read += text.size();
+            check_limit(read, update_.read_limit, "are read");
             auto set = set_images(text, path, update_.elected);
             for (auto& remark : set.remarks) note(std::move(remark));
             if (set.text.empty()) return;
+            written += set.text.size();
+            check_limit(written, update_.change_limit, "are to be changed");
             files_.emplace(path, std::move(set.text));
             changes.emplace(below(path, update_.path), std::move(set.changes));
         };
@@ -120,6 +126,13 @@ private:
         if (files_.empty()) return false;
         result_.message = message(changes);
         return true;
+    }
+
+    static void check_limit(std::uint64_t bytes, std::uint64_t limit, const std::string& what) {
+        if (bytes <= limit) return;
+        throw Error{ErrorKind::exhausted, "the files that " + what + " have more than " +
+                                              std::to_string(limit) +
+                                              " bytes together; spec.update.path leaves some out"};
     }
 
     void make(git::Change& change) {

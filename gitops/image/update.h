@@ -36,6 +36,10 @@ struct ImageUpdate {
     std::int64_t time = 0;   ///< of the commit, in seconds since 1970
     /// A revision in which all of this was set already; empty: none.
     std::string known_revision;
+    /// Bytes of all files that are read, and of those that are changed. In Git the same file may be
+    /// in a million places.
+    std::uint64_t read_limit = 1'024ULL << 20U;
+    std::uint64_t change_limit = 128ULL << 20U;
 };
 
 struct ImageUpdated {
@@ -52,7 +56,8 @@ struct ImageUpdated {
 inline constexpr std::size_t image_file_limit = 4U << 20U;
 
 /// Blocking. When the branch moves meanwhile it begins anew, a few times. Errors: as of
-/// Mirror::fetch and Change::send; Error(invalid) naming the field of the spec.
+/// Mirror::fetch and Change::send; Error(invalid) naming the field of the spec; Error(exhausted)
+/// past the limits.
 [[nodiscard]] ImageUpdated update_images(const ImageUpdate& update, const std::stop_token& stop);
 
 using FileChanges = std::map<std::string, std::map<ObjectIdentity, std::vector<ImageChange>>>;

@@ -161,6 +161,21 @@ TEST_F(ImageUpdateTest, SignsSoThatGitItselfSaysItHolds) {
     run_shell("gpgconf --kill all");
 }
 
+TEST_F(ImageUpdateTest, EndsAtItsLimits) {
+    remote.commit({{"a/a.yaml", marked}, {"b/a.yaml", marked}, {"c/notes.yaml", "x: y\n"}});
+    const auto before = tip("main");
+    order.read_limit = 2 * marked.size();
+    EXPECT_THAT(failure(), HasSubstr("the files that are read have more than "));
+    order.read_limit = 3 * marked.size();
+    order.change_limit = 2 * set.size() - 1;
+    EXPECT_THAT(failure(), HasSubstr("the files that are to be changed have more than "));
+    EXPECT_EQ(tip("main"), before);
+    order.change_limit = 2 * set.size();
+    const auto updated = run();
+    EXPECT_EQ(updated.commit, tip("main"));
+    EXPECT_NE(updated.commit, before);
+}
+
 TEST_F(ImageUpdateTest, LeavesHostileFilesAlone) {
     remote.commit({{"a.yaml", marked},
                    {"large.yaml", marked + std::string(image_file_limit, '#')},
