@@ -89,10 +89,7 @@ public:
             credentials_ =
                 find_credentials(*access_.docker_config, reference_.host, reference_.repository);
         }
-        const auto shown = access_.docker_config
-                               ? crypto::sha256_hex(access_.docker_config->reveal())
-                               : std::string{};
-        token_key_ = origin_of(registry_) + "\n" + reference_.repository + "\n" + shown;
+        token_key_ = origin_of(registry_) + "\n" + reference_.repository + "\n" + shown();
         if (credentials_ && credentials_->registry_token) {
             bearer_ = credentials_->registry_token;
         } else {
@@ -112,6 +109,13 @@ private:
         net::StreamResponse response;
     };
 
+    /// Who asks, as far as whoever hands out tokens can tell, and over which way: nobody is given
+    /// what another one got.
+    [[nodiscard]] std::string shown() const {
+        const auto digest = [](std::string_view text) { return crypto::sha256_hex(text) + "\n"; };
+        return digest(access_.docker_config ? access_.docker_config->reveal() : "") +
+               digest(access_.certificate_pem) + digest(access_.ca_pem) + digest(access_.proxy);
+    }
     [[nodiscard]] std::string path(const std::string& below) const {
         return "/v2/" + reference_.repository + below;
     }

@@ -384,6 +384,33 @@ TEST_F(OciClientTls, ShowsItsCertificateToTheRegistryAlone) {
     EXPECT_TRUE(storage.seen.empty());
 }
 
+TEST_F(OciClientTls, HasATokenForThoseWhoShowTheSameCertificate) {
+    std::string url;
+    auto& server = serve(
+        [&url](const net::Request& request) {
+            if (request.target.starts_with("/token"))
+                return answer(200, R"({"token":"t","expires_in":300})");
+            if (request.headers.get("Authorization") == "Bearer t")
+                return answer(200, R"({"tags":["1.0"]})");
+            return answer(401, "", {{"WWW-Authenticate", "Bearer realm=\"" + url + "/token\""}});
+        },
+        tls);
+    url = server.url();
+    crypto::Issue issue;
+    issue.subject.common_name = "us";
+    auto ours = ca.issue(issue);
+    auto with = access;
+    with.certificate_pem = ours.certificate_pem;
+    with.key_pem = std::make_shared<const Secret>(std::move(ours.key_pem));
+    sync(client.tags(at(server.host()), with));
+    ASSERT_EQ(server.seen.size(), 3U);
+    sync(client.tags(at(server.host()), with));
+    EXPECT_EQ(server.seen.size(), 4U) << "it is remembered";
+    sync(client.tags(at(server.host()), access));
+    ASSERT_EQ(server.seen.size(), 7U);
+    EXPECT_EQ(server.seen[4].headers.get("Authorization"), "");
+}
+
 TEST_F(OciClientTls, LeavesHttpsForNothing) {
     auto& plain = serve([](const net::Request&) { return answer(200, R"({"token":"t"})"); });
     auto& server = serve(
