@@ -247,16 +247,20 @@ void Untar::note(const std::string& path, bool folder) {
         const auto [entry, added] = seen_.emplace(name, is_folder);
         if (entry->second != is_folder)
             throw bad("'" + shown(name) + "' is both a file and a folder");
-        if (!added) return;
+        if (!added) return false;
         path_bytes_ += name.size();
         if (path_bytes_ > limits_.paths) {
             throw Error{ErrorKind::exhausted, "tar: its paths have more than " +
                                                   std::to_string(limits_.paths) + " bytes"};
         }
+        return true;
     };
-    for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
-        add(path.substr(0, slash), true);
-    add(path, folder);
+    // From the innermost folder outwards, as far as they are new: whatever is above a folder that
+    // is known was looked at with it. A path may have hundreds, and each tar a hundred thousand.
+    bool added = add(path, folder);
+    for (auto slash = path.rfind('/'); added && slash != std::string::npos;
+         slash = path.rfind('/', slash - 1))
+        added = add(path.substr(0, slash), true);
 }
 
 }  // namespace kled::gitops::git
