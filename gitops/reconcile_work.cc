@@ -175,11 +175,12 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     const Key& key, Work& work, std::shared_ptr<const Deployment> shared, const Seen& seen) {
     const auto& deployment = *shared;
     const auto source = source_of(deployment);
+    const auto now = steady_now();
+    // Taken whatever comes: what is left there asks for the next look at once, over and over.
+    auto due = work.suspects.due(work.memory, now);
     auto chosen = co_await choose_revision(work, deployment, source);
     if (auto* none = std::get_if<Outcome>(&chosen)) co_return std::move(*none);
     const auto revision = std::get<git::Revision>(std::move(chosen));
-    const auto now = steady_now();
-    auto due = work.suspects.due(work.memory, now);
     // What is kept of no plan is looked at as a whole.
     const bool full =
         now >= work.next_full || !work.complete || (!due.empty() && work.plan.objects.empty()) ||

@@ -1,4 +1,5 @@
 // What others change in the cluster, seen and repaired in between two looks at everything.
+#include "base/metrics.h"
 #include "gitops/annotations.h"
 #include "gitops/cluster_world.h"
 
@@ -81,6 +82,31 @@ TEST_F(DriftMode, IsNotWhatOthersWriteBesideIt) {
     EXPECT_EQ(*world.get("v1", "ConfigMap", "web", "c1"), theirs);
     ASSERT_TRUE(world.reconciled("ks/apps"));
     EXPECT_EQ(*world.get("v1", "ConfigMap", "web", "c1"), theirs);
+}
+
+TEST_F(DriftMode, OfOneThatHasNoRevisionIsNotLookedAtOverAndOver) {
+    begin("{}");
+    world.annotate_object("ks/apps", {{std::string{pin_annotation}, std::string(40, 'a')}});
+    ASSERT_FALSE(world.says("apps", "Ready", "RevisionNotFound").empty());
+    const auto looks = [] {
+        return metrics::registry()
+            .counter("kled_gitops_reconciles_total", "Reconciliations",
+                     {{"kind", "Kustomization"}, {"outcome", "success"}})
+            .value();
+    };
+    world.apply(world.config("c1", "by hand"));
+    const auto before = looks();
+    world.remove("v1", "ConfigMap", "web", "c0");
+    world.apply(world.config("c0", "by hand"));
+    // Another one of which something can be said meanwhile.
+    world.apply_kustomization(
+        "other", "{" + std::string{pin_annotation} + ": " + std::string(40, 'b') + "}");
+    ASSERT_FALSE(world.says("other", "Ready", "RevisionNotFound").empty());
+    EXPECT_LT(looks() - before, 20);
+    // With a revision again, it is put right.
+    world.annotate_object("ks/apps", {{std::string{pin_annotation}, ""}});
+    EXPECT_TRUE(becomes("c0", "1"));
+    EXPECT_TRUE(becomes("c1", "1"));
 }
 
 TEST_F(DriftMode, OfReportsStaysOverARestartAndUntilGitChangesIt) {
