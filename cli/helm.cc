@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -95,6 +96,10 @@ void HelmProgram::provide(const HelmChart& chart, const std::string& directory) 
     const ConfigHome config{chart};
     check_version(config.path());
     const auto home = home_of(chart, directory);
+    // Several directories that are built side by side may have it in a base of all of them: it is
+    // pulled once, and nobody reads one that is half there.
+    static std::mutex one_at_a_time;
+    const std::scoped_lock pulling{one_at_a_time};
     if (fs::is_directory(home / chart.name)) return;
     if (chart.repo.empty()) {
         throw Error{ErrorKind::not_found, "no chart at " + (home / chart.name).string() +

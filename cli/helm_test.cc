@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <future>
 #include <string>
 
 namespace kled::cli {
@@ -79,6 +80,29 @@ TEST_F(HelmProgramTest, PullsAChartOnceAndRendersItWithItsValues) {
     EXPECT_THAT(said("calls"),
                 HasSubstr(" --api-versions a/v1 --api-versions b/v1 --include-crds\n"));
     (void)built(kustomization);
+    const auto calls = said("calls");
+    EXPECT_EQ(calls.find("pull"), calls.rfind("pull"));
+}
+
+TEST_F(HelmProgramTest, PullsOnceForBuildsSideBySide) {
+    std::string slow{program};
+    const std::string made = "mkdir -p \"$4/web\" && ";
+    slow.insert(slow.find(made) + made.size(), "sleep 0.2 && ");
+    write_file_atomic(directory.path() / "helm", slow, 0755);
+    write_file_atomic(directory.path() / "app/kustomization.yaml",
+                      "helmCharts: [{name: web, repo: 'https://charts.example.com'}]\n");
+    const auto build_one = [&](const std::string& name) {
+        make_directories(directory.path() / name);
+        write_file_atomic(directory.path() / name / "kustomization.yaml", "resources: [../app]\n");
+        HelmProgram helm{{.program = (directory.path() / "helm").string()}};
+        kustomize::BuildOptions build;
+        build.charts = &helm;
+        const auto path = kustomize::DiskFiles::path_of(directory.path() / name);
+        return kustomize::build(kustomize::DiskFiles{}, path, build).to_yaml();
+    };
+    auto first = std::async(std::launch::async, build_one, "first");
+    auto second = std::async(std::launch::async, build_one, "second");
+    EXPECT_EQ(first.get(), second.get());
     const auto calls = said("calls");
     EXPECT_EQ(calls.find("pull"), calls.rfind("pull"));
 }
