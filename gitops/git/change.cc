@@ -221,7 +221,10 @@ void Change::commit(const std::map<std::string, std::string>& files, const std::
     const auto tree = tree_of(repository, tree_oid);
     git_signature* raw = nullptr;
     const auto& name = author.name.empty() ? author.email : author.name;
-    if (git_signature_new(&raw, name.c_str(), author.email.c_str(), time, 0) < 0) {
+    // libgit2 would write it as it is: a line break makes another header of the rest.
+    const bool plain = std::ranges::none_of(name + author.email,
+                                            [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+    if (!plain || git_signature_new(&raw, name.c_str(), author.email.c_str(), time, 0) < 0) {
         throw Error{ErrorKind::invalid,
                     "spec.git.commit.author: not a name and an address that Git takes"};
     }

@@ -124,6 +124,11 @@ TEST_F(ImageUpdateTest, NamesTheFieldThatDoesNotFit) {
     order.message_template = "{{ .None }}";
     EXPECT_THAT(failure(), StartsWith("spec.git.commit.messageTemplate: line 1: "));
     order.message_template.clear();
+    order.author.name = "a\nparent b";
+    EXPECT_THAT(failure(), StartsWith("spec.git.commit.author: "));
+    order.author.name = "a <b>";
+    EXPECT_THAT(failure(), StartsWith("spec.git.commit.author: "));
+    order.author.name = "Bot";
     order.path = "none";
     EXPECT_THAT(failure(), HasSubstr("there is no 'none'"));
     order.path.clear();
