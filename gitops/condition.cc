@@ -1,5 +1,7 @@
 #include "gitops/condition.h"
 
+#include "base/utf8.h"
+
 #include <algorithm>
 
 namespace kled::gitops {
@@ -9,11 +11,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t message_limit = 32'768;  // metav1.Condition, message: maxLength
-
-std::string shortened(std::string_view message) {
-    if (message.size() <= message_limit) return std::string{message};
-    return std::string{message.substr(0, message_limit - 3)} + "...";
-}
 
 }  // namespace
 
@@ -74,7 +71,7 @@ void Conditions::set(std::string_view type, std::string_view status, std::string
     if (found->status != status) found->last_transition = to_rfc3339(now);
     found->status = status;
     found->reason = reason;
-    found->message = shortened(message);
+    found->message = shortened(message, message_limit);
     found->observed_generation = generation;
 }
 

@@ -40,6 +40,18 @@ TEST(Conditions, StayDecidedWhileTheSameGenerationIsReconciledAgain) {
     EXPECT_EQ(conditions.find("Ready")->status, "Unknown");
 }
 
+TEST(Conditions, AreUtf8WhateverTheMessageQuotes) {
+    Conditions conditions;
+    conditions.failed("BuildFailed", "apps/\xff.yaml:1: no", 3, start);
+    EXPECT_EQ(conditions.find("Ready")->message, "apps/\uFFFD.yaml:1: no");
+    std::string many;
+    while (many.size() < 40'000) many += "é";
+    conditions.failed("BuildFailed", "x" + many, 3, start);
+    const auto& text = conditions.find("Ready")->message;
+    EXPECT_LE(text.size(), 32'768U);
+    EXPECT_TRUE(text.ends_with("é..."));
+}
+
 TEST(Conditions, SurviveAStatus) {
     Conditions conditions;
     conditions.failed("BuildFailed", "no", 3, start);

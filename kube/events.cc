@@ -1,6 +1,7 @@
 #include "kube/events.h"
 
 #include "base/log.h"
+#include "base/utf8.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -19,13 +20,6 @@ std::string hex(std::uint64_t value) {
     char text[17];
     std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
     return text;
-}
-
-std::string cut(std::string_view text, std::size_t limit) {
-    if (text.size() <= limit) return std::string{text};
-    auto end = limit - 3;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-    return std::string{text.substr(0, end)} + "...";
 }
 
 }  // namespace
@@ -60,7 +54,7 @@ std::optional<Object> EventAggregator::note(const Object& about_object, const Ev
 
     std::erase_if(source.seen,
                   [&](const auto& seen) { return now - seen.second.last > options_.same_for; });
-    const auto message = cut(note.message, message_limit);
+    const auto message = shortened(note.message, message_limit);
     const std::string type = note.warning ? "Warning" : "Normal";
     auto& seen = source.seen[type + "\n" + note.reason + "\n" + message];
     if (seen.count == 0) {

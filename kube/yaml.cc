@@ -2,6 +2,7 @@
 
 #include "base/encoding.h"
 #include "base/error.h"
+#include "base/utf8.h"
 #include "kube/pointer.h"
 #include "kube/yaml_scalar.h"
 
@@ -46,24 +47,6 @@ std::string_view name_of(ScalarKind kind) {
         case ScalarKind::string: break;
     }
     return "!!str";
-}
-
-/// `bytes` with U+FFFD for each byte that is no part of UTF-8, as Go's JSON encoder does it.
-std::string to_utf8(std::string_view bytes) {
-    if (is_utf8(bytes)) return std::string{bytes};
-    std::string out;
-    while (!bytes.empty()) {
-        std::size_t size = 1;
-        while (size <= 4 && size <= bytes.size() && !is_utf8(bytes.substr(0, size))) ++size;
-        if (size > 4 || size > bytes.size()) {
-            out += "\xEF\xBF\xBD";
-            size = 1;
-        } else {
-            out.append(bytes, 0, size);
-        }
-        bytes.remove_prefix(size);
-    }
-    return out;
 }
 
 /// DEL and the two non-characters, which Go's reader refuses on the way through JSON.
