@@ -214,8 +214,11 @@ void HttpSubtransport::follow(std::string_view location) {
                                             "', which is no Git repository"};
     }
     target.resize(end);
-    if (url_.scheme == "https" && !target.starts_with("https://")) {
-        throw Error{ErrorKind::denied, url_.host + " redirects from https to '" + target + "'"};
+    const bool safe =
+        target.starts_with("https://") || (url_.scheme == "http" && target.starts_with("http://"));
+    if (!safe) {  // a socket of this machine is a URL too
+        throw Error{ErrorKind::denied,
+                    url_.host + " redirects from " + url_.scheme + " to '" + target + "'"};
     }
     connect(target);
 }

@@ -232,6 +232,16 @@ TEST_F(HttpTransport, FollowsARedirectWithoutItsCredentials) {
     EXPECT_EQ(backend.authorization, "") << "another host";
 }
 
+TEST_F(HttpTransport, IsNotLedToASocketOfThisMachine) {
+    const Server moved{[](net::Request, const net::Peer&, net::ResponseWriter& out) {
+        return answer(out, 301, {{"Location", "unix:/run/some.socket/info/refs"}}, "");
+    }};
+    const auto why = failure("http://127.0.0.1:" + moved.port() + "/repository.git");
+    EXPECT_EQ(why.first, ErrorKind::denied);
+    EXPECT_NE(why.second.find("redirects from http to 'unix:/run/some.socket'"), std::string::npos)
+        << why.second;
+}
+
 TEST_F(HttpTransport, SaysWhatTheServerIsNot) {
     const Server server{[](net::Request request, const net::Peer&, net::ResponseWriter& out) {
         if (request.target.starts_with("/none")) return answer(out, 404, {}, "not here\n");
