@@ -70,6 +70,17 @@ TEST_F(DriftMode, OfOneOfManyIsRepairedAlone) {
     EXPECT_TRUE(world.eventually([&] {
         return world.get("v1", "ConfigMap", "web", "c7")->label(owner_name_label) == "apps";
     }));
+    // Or says that it is somebody else's, also while nobody looks.
+    for (const bool looking : {true, false}) {
+        if (!looking) world.stop_reconciler();
+        object = *world.get("v1", "ConfigMap", "web", "c8");
+        object.set_label(owner_name_label, "theirs");
+        world.sync(world.client().update(object));
+        if (!looking) world.start_cluster();
+        EXPECT_TRUE(world.eventually([&] {
+            return world.get("v1", "ConfigMap", "web", "c8")->label(owner_name_label) == "apps";
+        })) << looking;
+    }
 }
 
 TEST_F(DriftMode, IsNotWhatOthersWriteBesideIt) {

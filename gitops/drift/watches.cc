@@ -21,12 +21,15 @@ struct DriftWatches::Watch : kube::WatchHandler {
     void list_page(std::vector<kube::Object> items, bool first) override {
         if (first) there.clear();
         for (auto& item : items) {
-            there.insert(kube::object_key(item));
+            auto owner = owner_of(item);
+            if (!owners.contains(owner)) continue;
+            auto& its = there[std::move(owner)];
+            its.insert(kube::object_key(item));
             changed(std::move(item));
         }
     }
     void list_complete() override {
-        for (const auto& owner : owners) listener->listed(owner, gvk, there);
+        for (const auto& owner : owners) listener->listed(owner, gvk, there[owner]);
         there.clear();
     }
     void changed(kube::Object object) override {
@@ -35,16 +38,22 @@ struct DriftWatches::Watch : kube::WatchHandler {
     }
     void deleted(kube::Object object) override { say(object, Sighting{}); }
 
+    static Key owner_of(const kube::Object& object) {
+        return {.kind = "Kustomization",
+                .ns = std::string{object.label(owner_namespace_label)},
+                .name = std::string{object.label(owner_name_label)}};
+    }
     void say(const kube::Object& object, Sighting sighting) const {
-        const Key owner{.kind = "Kustomization",
-                        .ns = std::string{object.label(owner_namespace_label)},
-                        .name = std::string{object.label(owner_name_label)}};
-        if (!owners.contains(owner)) return;
         const kube::ObjectId id{.group = gvk.group,
                                 .kind = gvk.kind,
                                 .ns = std::string{object.ns()},
                                 .name = std::string{object.name()}};
-        listener->saw(owner, id, std::move(sighting));
+        const auto owner = owner_of(object);
+        if (owners.contains(owner)) {
+            listener->saw(owner, id, std::move(sighting));
+        } else {  // somebody else's, or somebody made it look so
+            for (const auto& one : owners) listener->saw(one, id, sighting);
+        }
     }
 
     struct Stopped {};
@@ -71,7 +80,7 @@ struct DriftWatches::Watch : kube::WatchHandler {
     kube::GroupVersionKind gvk;
     std::shared_ptr<const Listener> listener;
     std::set<Key> owners;
-    std::set<std::string> there;  ///< of a list that is coming in
+    std::map<Key, std::set<std::string>> there;  ///< of a list that is coming in
     Signal stop;
 };
 

@@ -22,9 +22,11 @@ namespace kled::gitops {
 class DriftWatches {
 public:
     struct Listener {
-        /// An object that says that it is `owner`'s was added, changed or deleted.
+        /// An object that says that it is `owner`'s, or nobody's of those who are followed, was
+        /// added, changed or deleted.
         std::function<void(const Key& owner, const kube::ObjectId& id, Sighting sighting)> saw;
-        /// These of a kind are there ("namespace/name"): whatever else `owner` had of it went.
+        /// These of a kind say that they are `owner`'s ("namespace/name"): whatever else it had
+        /// of it went, or is no longer marked as its own.
         std::function<void(const Key& owner, const kube::GroupVersionKind& gvk,
                            const std::set<std::string>& there)>
             listed;
