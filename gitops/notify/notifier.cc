@@ -259,14 +259,8 @@ asio::awaitable<ProviderAccess> Notifier::read_access(const Provider& provider) 
         access.certificate_pem = secret.text({"tls.crt", "certFile"});
         access.key_pem = secret.secret({"tls.key", "keyFile"});
     }
-    if (!provider.proxy_secret_name.empty()) {
-        const auto secret = co_await read_secret(client_, ns, provider.proxy_secret_name);
-        access.proxy = secret.text({"address"});
-        const auto user = secret.text({"username"});
-        if (const auto scheme = access.proxy.find("://");
-            !user.empty() && scheme != std::string::npos)
-            access.proxy.insert(scheme + 3, user + ":" + secret.text({"password"}) + "@");
-    }
+    if (!provider.proxy_secret_name.empty())
+        access.proxy = co_await read_proxy(client_, ns, provider.proxy_secret_name);
     while (access.address.ends_with('\n')) access.address.pop_back();
     co_return access;
 }
