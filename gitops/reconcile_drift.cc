@@ -30,15 +30,23 @@ DriftWatches::Listener Reconciler::Impl::drift_listener() {
         suspect(owner, id, std::move(sighting));
     };
     listener.listed = [this](const Key& owner, const kube::GroupVersionKind& gvk,
-                             const std::set<std::string>& there) {
+                             const std::string& ns, const std::set<std::string>& there) {
         const auto found = works.find(owner);
         if (found == works.end()) return;
         for (const auto& [id, remembered] : found->second->memory) {
-            if (id.group == gvk.group && id.kind == gvk.kind &&
+            if (id.group == gvk.group && id.kind == gvk.kind && (ns.empty() || id.ns == ns) &&
                 !there.contains(kube::object_key(id.ns, id.name))) {
                 suspect(owner, id, Sighting{});
             }
         }
+    };
+    listener.namespaces = [this](const Key& owner, const kube::GroupVersionKind& gvk) {
+        std::set<std::string> result;
+        const auto found = works.find(owner);
+        if (found == works.end()) return result;
+        for (const auto& [id, remembered] : found->second->memory)
+            if (id.group == gvk.group && id.kind == gvk.kind) result.insert(id.ns);
+        return result;
     };
     return listener;
 }

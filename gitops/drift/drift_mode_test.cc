@@ -2,15 +2,24 @@
 #include "base/metrics.h"
 #include "gitops/annotations.h"
 #include "gitops/cluster_world.h"
+#include "gitops/destinations.h"
+#include "gitops/drift/watches.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
 
 namespace kled::gitops {
 namespace {
 
+namespace asio = boost::asio;
 using git::testing::Files;
 using ::testing::HasSubstr;
 
@@ -263,6 +272,88 @@ TEST_F(DriftMode, IsNotWhatAnIgnoreRuleLeavesToOthers) {
     world.apply_kustomization("apps", "{}", "  ignore: [{paths: [data/k]}]\n");
     EXPECT_THAT(world.says("apps", "Stalled", "InvalidSpec"),
                 HasSubstr("spec.ignore[0].paths[0]: not a JSON pointer"));
+}
+
+/// As a service account with rights in namespaces only.
+class OfNamespaces : public kube::Transport {
+public:
+    explicit OfNamespaces(kube::Transport& way) : way_{way} {}
+    asio::awaitable<net::Response> send(net::Request request) override {
+        if (!request.target.starts_with("/api/v1/configmaps")) return way_.send(std::move(request));
+        return refuse();
+    }
+    asio::awaitable<net::StreamResponse> open(net::Request request) override {
+        return way_.open(std::move(request));
+    }
+
+private:
+    static asio::awaitable<net::Response> refuse() {
+        net::Response response;
+        response.status = 403;
+        response.body =
+            R"({"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403})";
+        co_return response;
+    }
+    kube::Transport& way_;
+};
+
+TEST_F(DriftMode, IsSeenInTheNamespacesOfAnAccountThatMayNotListAll) {
+    begin("{}");
+    world.stop_reconciler();
+    const Key owner{.kind = "Kustomization", .ns = "default", .name = "apps"};
+    const kube::GroupVersionKind kind{.group = "", .version = "v1", .kind = "ConfigMap"};
+    auto way = std::make_shared<OfNamespaces>(world.client().transport());
+    const auto destination = std::make_shared<Destination>(
+        std::vector<std::shared_ptr<kube::Transport>>{std::move(way)});
+    std::mutex mutex;
+    std::vector<std::string> seen;
+    const auto note = [&](const std::string& what) {
+        const std::scoped_lock lock{mutex};
+        seen.push_back(what);
+    };
+    DriftWatches::Listener listener;
+    listener.saw = [&](const Key& whose, const kube::ObjectId& id, const Sighting& sighting) {
+        note(whose.name + " " + id.ns + "/" + id.name +
+             (sighting.resource_version.empty() ? " went" : ""));
+    };
+    listener.listed = [&](const Key& whose, const kube::GroupVersionKind&, const std::string& ns,
+                          const std::set<std::string>& there) {
+        note(whose.name + " listed " + ns + " " + std::to_string(there.size()));
+    };
+    listener.namespaces = [](const Key&, const kube::GroupVersionKind&) {
+        return std::set<std::string>{"other", "web"};
+    };
+    std::optional<TaskGroup> tasks;
+    std::optional<DriftWatches> watches;
+    const auto follow = [&]() -> asio::awaitable<void> {
+        tasks.emplace(co_await asio::this_coro::executor);
+        watches.emplace(world.executor(), *tasks, std::move(listener));
+        watches->follow(owner, destination, {kind});
+    };
+    world.sync(follow());
+    const auto saw = [&](const std::string& what) {
+        return world.eventually([&] {
+            const std::scoped_lock lock{mutex};
+            return std::ranges::find(seen, what) != seen.end();
+        });
+    };
+    EXPECT_TRUE(saw("apps listed web 2"));
+    EXPECT_TRUE(saw("apps listed other 0"));
+    world.remove("v1", "ConfigMap", "web", "c1");
+    EXPECT_TRUE(saw("apps web/c1 went"));
+    std::size_t left = 2;
+    const auto end = [&]() -> asio::awaitable<void> {
+        EXPECT_EQ(watches->size(), 2U);
+        watches->forget(owner);
+        left = watches->size();
+        watches.reset();
+        tasks->cancel();
+        co_await even_if_cancelled;
+        co_await tasks->join();
+        tasks.reset();
+    };
+    world.sync(end());
+    EXPECT_EQ(left, 0U);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 /// Watches of what was brought: the metadata of one kind at one destination each, shared by all
-/// Kustomizations that have objects of it there.
+/// Kustomizations that have objects of it there. Where the account may not list all of a kind, one
+/// for each namespace.
 #pragma once
 
 #include "base/task_group.h"
@@ -14,7 +15,7 @@
 #include <memory>
 #include <set>
 #include <string>
-#include <utility>
+#include <tuple>
 
 namespace kled::gitops {
 
@@ -27,9 +28,13 @@ public:
         std::function<void(const Key& owner, const kube::ObjectId& id, Sighting sighting)> saw;
         /// These of a kind say that they are `owner`'s ("namespace/name"): whatever else it had
         /// of it went, or is no longer marked as its own.
+        /// `ns`: only that namespace was looked at; empty: all.
         std::function<void(const Key& owner, const kube::GroupVersionKind& gvk,
-                           const std::set<std::string>& there)>
+                           const std::string& ns, const std::set<std::string>& there)>
             listed;
+        /// In which `owner` has objects of a kind.
+        std::function<std::set<std::string>(const Key& owner, const kube::GroupVersionKind& gvk)>
+            namespaces;
     };
 
     /// `tasks` runs the watches and outlives this.
@@ -45,12 +50,25 @@ public:
 
 private:
     struct Watch;
-    using Place = std::pair<Destination*, kube::GroupVersionKind>;
+    /// The namespace is empty for all of them.
+    using Place = std::tuple<Destination*, kube::GroupVersionKind, std::string>;
+    struct Followed {
+        std::shared_ptr<Destination> destination;
+        Kinds kinds;
+    };
+
+    [[nodiscard]] std::set<Place> places_of(const Key& owner, const Followed& followed);
+    void update(const Key& owner, const Followed& followed);
+    /// The account of `watch` may not list its kind in all namespaces together.
+    void narrow(const Watch& watch);
 
     boost::asio::any_io_executor loop_;
     TaskGroup& tasks_;
     std::shared_ptr<const Listener> listener_;
+    std::map<Key, Followed> followed_;
     std::map<Place, std::shared_ptr<Watch>> watches_;
+    std::map<std::weak_ptr<Destination>, Kinds, std::owner_less<>> narrowed_;
+    std::shared_ptr<DriftWatches*> self_;  ///< null for tasks that end after this
 };
 
 }  // namespace kled::gitops
