@@ -1,4 +1,5 @@
-// kled gitops promote: lets a revision that waits for somebody into its stage.
+// kled gitops promote: lets a revision that waits for somebody into its stage, or what failed there
+// run once more.
 #include "cli/gitops_promote.h"
 
 #include "base/error.h"
@@ -9,6 +10,7 @@
 #include "cli/gitops_names.h"
 #include "gitops/annotations.h"
 #include "gitops/objects.h"
+#include "gitops/pipeline/jobs.h"
 #include "gitops/pipeline/pipeline.h"
 
 #include <CLI/CLI.hpp>
@@ -34,6 +36,7 @@ struct Flags {
     std::string ns;
     std::string stage;
     std::string revision;
+    bool retry = false;
     bool yes = false;
     std::string timeout = "2m";
 };
@@ -73,11 +76,76 @@ std::string waiting_stage(const gitops::Pipeline& pipeline, const gitops::Pipeli
     return result;
 }
 
+/// Gates whose Jobs kled makes, and which failed.
+std::vector<gitops::StageState::Gate> failed_jobs(const gitops::StageState& stage) {
+    std::vector<gitops::StageState::Gate> result;
+    for (const auto& gate : stage.gates) {
+        if (gate.attempt > 0 && gate.verdict == gitops::StageState::Verdict::failed)
+            result.push_back(gate);
+    }
+    return result;
+}
+
+/// The only stage with such gates; nullptr: there is none.
+const gitops::StageState* failed_stage(const gitops::PipelineStatus& status,
+                                       const std::string& wanted) {
+    const gitops::StageState* result = nullptr;
+    for (const auto& stage : status.stages) {
+        if ((!wanted.empty() && stage.name != wanted) || failed_jobs(stage).empty()) continue;
+        if (result != nullptr) {
+            throw Error{ErrorKind::invalid,
+                        "which one: " + result->name + ", " + stage.name + "? (--stage)"};
+        }
+        result = &stage;
+    }
+    return result;
+}
+
+/// Sets what it asks for, and shows what the Pipeline says then.
+asio::awaitable<void> ask(kube::Client& client, const gitops::FoundObject& found,
+                          std::map<std::string, std::string> annotations, Duration timeout) {
+    const auto token = to_rfc3339_micro(std::chrono::system_clock::now());
+    annotations.emplace(gitops::requested_at, token);
+    co_await gitops::annotate(client, found, annotations);
+    const auto summary = co_await handled(client, found, token, timeout);
+    std::cout << gitops::key_of(found.object).to_string() << ": " << summary.message << '\n';
+}
+
+asio::awaitable<void> retry(kube::Client& client, const gitops::FoundObject& found,
+                            const Flags& flags) {
+    const auto key = gitops::key_of(found.object).to_string();
+    const auto pipeline = gitops::Pipeline::from_object(found.object);
+    const auto status = gitops::PipelineStatus::from_object(found.object);
+    if (!flags.stage.empty()) static_cast<void>(stage_named(pipeline, flags.stage));
+    const auto* stage = failed_stage(status, flags.stage);
+    if (stage == nullptr) {
+        std::cout << key << ": no Job that it made has failed\n";
+        co_return;
+    }
+    std::int64_t attempt = 0;
+    for (const auto& gate : failed_jobs(*stage)) attempt = std::max(attempt, gate.attempt);
+    if (++attempt > gitops::attempt_limit)
+        throw Error{ErrorKind::exhausted, "there were " + std::to_string(attempt - 1) +
+                                              " attempts: it takes another commit"};
+    for (const auto& gate : failed_jobs(*stage)) {
+        std::cout << key << ": " << gate.name << " once more for " << stage->revision << " in "
+                  << stage->name << " (attempt " << attempt << ")\n";
+    }
+    std::map<std::string, std::string> annotations{
+        {std::string{gitops::retry_annotation} + stage->name,
+         gitops::commit_in(stage->revision) + " " + std::to_string(attempt)}};
+    co_await ask(client, found, std::move(annotations), parse_duration(flags.timeout));
+}
+
 asio::awaitable<void> promote(const Globals& globals, const Flags& flags) {
     auto client = connect(co_await asio::this_coro::executor, globals);
     const auto all = co_await gitops::find_objects(client, flags.ns);
     const bool bare = flags.name.find('/') == std::string::npos;
     const auto& found = gitops::select(all, bare ? "pipeline/" + flags.name : flags.name);
+    if (flags.retry) {
+        co_await retry(client, found, flags);
+        co_return;
+    }
     const auto key = gitops::key_of(found.object).to_string();
     const auto pipeline = gitops::Pipeline::from_object(found.object);
     const auto status = gitops::PipelineStatus::from_object(found.object);
@@ -102,13 +170,9 @@ asio::awaitable<void> promote(const Globals& globals, const Flags& flags) {
     if (state != status.stages.end() && !state->waiting_reason.empty())
         std::cout << "  it waits: " << state->waiting_reason << '\n';
     if (!flags.yes && !confirmed("Let it in?")) throw Exit{1};
-    const auto token = to_rfc3339_micro(std::chrono::system_clock::now());
-    const std::map<std::string, std::string> annotations{
-        {std::string{gitops::approved_annotation} + name, commit + " " + own_name()},
-        {std::string{gitops::requested_at}, token}};
-    co_await gitops::annotate(client, found, annotations);
-    const auto summary = co_await handled(client, found, token, parse_duration(flags.timeout));
-    std::cout << key << ": " << summary.message << '\n';
+    std::map<std::string, std::string> annotations{
+        {std::string{gitops::approved_annotation} + name, commit + " " + own_name()}};
+    co_await ask(client, found, std::move(annotations), parse_duration(flags.timeout));
 }
 
 std::string short_revision(const std::string& revision) {
@@ -146,11 +210,15 @@ void add_gitops_promote(CLI::App& group, Globals& globals) {
         "promote",
         "Let the revision that waits for an approval into its stage of a Pipeline\n\n"
         "Examples:\n  kled gitops promote shop\n"
-        "  kled gitops promote shop --stage production --yes");
+        "  kled gitops promote shop --stage production --yes\n"
+        "  kled gitops promote shop --retry           run the Jobs of a stage that failed once more");
     verb->add_option("name", flags->name, "NAME of a Pipeline, or KIND/NAME")->required();
     verb->add_option("-n,--namespace", flags->ns, "Only of this namespace");
     verb->add_option("--stage", flags->stage, "Into which (the one where something waits)");
-    verb->add_option("--revision", flags->revision, "Which commit (the one that waits)");
+    auto* revision =
+        verb->add_option("--revision", flags->revision, "Which commit (the one that waits)");
+    verb->add_flag("--retry", flags->retry, "Run the Jobs that failed there once more")
+        ->excludes(revision);
     verb->add_flag("-y,--yes", flags->yes, "Without being asked");
     verb->add_option("--timeout", flags->timeout, "How long to wait")->capture_default_str();
     complete_with_objects(*verb, globals, [](const kube::Object& object) {

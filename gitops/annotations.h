@@ -33,6 +33,8 @@ inline constexpr std::string_view pipeline_annotation = "gitops.kled.io/pipeline
 inline constexpr std::string_view promoted_annotation = "gitops.kled.io/promoted-revision";
 /// On a Pipeline, before the name of a stage: "<commit> <by whom>".
 inline constexpr std::string_view approved_annotation = "gitops.kled.io/approved.";
+/// On the same: "<commit> <attempt>", as which its Jobs that failed run once more.
+inline constexpr std::string_view retry_annotation = "gitops.kled.io/retry.";
 /// On a Pipeline, before the name of a check: "<commit>=success", "<commit>=failure", any number of
 /// them, with white space or commas between.
 inline constexpr std::string_view check_annotation = "gitops.kled.io/check.";

@@ -95,6 +95,14 @@ asio::awaitable<std::shared_ptr<Destination>> Destinations::of(const Deployment&
     co_return made;
 }
 
+asio::awaitable<std::shared_ptr<Destination>> Destinations::as(std::string ns,
+                                                               std::string account) {
+    Deployment here;
+    here.object.set_namespace(ns);
+    here.service_account = std::move(account);
+    co_return co_await of(here);
+}
+
 asio::awaitable<bool> Destinations::can_be_reached(const Deployment& deployment) {
     const std::string ns{deployment.object.ns()};
     std::optional<kube::Object> needed;

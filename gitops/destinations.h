@@ -53,6 +53,9 @@ public:
     /// keeps no rights of its own, so that a service account would bound nothing.
     boost::asio::awaitable<std::shared_ptr<Destination>> of(const Deployment& deployment);
 
+    /// This cluster, as a service account of `ns`; empty: the default one. Errors as of `of`.
+    boost::asio::awaitable<std::shared_ptr<Destination>> as(std::string ns, std::string account);
+
     /// Whether the Secret or the service account that it needs is still there.
     boost::asio::awaitable<bool> can_be_reached(const Deployment& deployment);
 

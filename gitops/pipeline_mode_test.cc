@@ -57,14 +57,27 @@ struct PipelineMode : ::testing::Test {
         const auto* condition = now.conditions.find("Ready");
         return condition == nullptr ? "" : condition->status + " " + condition->message;
     }
-    void begin(const std::string& stages) {
+    std::vector<kube::Object> jobs() {
+        const kube::GroupVersionKind gvk{.group = "batch", .version = "v1", .kind = "Job"};
+        kube::ListOptions options;
+        options.label_selector = "gitops.kled.io/pipeline=shop";
+        return world.sync(world.client().list(gvk, options)).items;
+    }
+    /// As the Job controller of a cluster says it.
+    void end(kube::Object& job, const std::string& condition) {
+        job.fields()["status"] =
+            kube::parse_yaml("{conditions: [{status: 'True', type: " + condition + "}]}");
+        world.sync(world.client().update_status(job));
+    }
+    void begin(const std::string& stages, const std::string& more = "") {
         world.start_cluster();
         world.apply_repository();
         world.apply_kustomization("staging", consent);
         world.apply_kustomization("production", consent);
-        apply_pipeline(stages);
+        apply_pipeline(stages, more);
     }
 
+    static constexpr std::chrono::seconds wait{40};  // a Job is looked for every now and then
     testing::ClusterWorld world;
     const std::string two =
         "  - {name: staging, targets: [{name: staging}]}\n"
@@ -154,6 +167,99 @@ TEST_F(PipelineMode, AJobOfTheStageHasToSucceed) {
         kube::parse_yaml("{conditions: [{type: Complete, status: 'True'}], succeeded: 1}");
     world.sync(world.client().update_status(job));
     EXPECT_TRUE(reaches("staging", first, Phase::passed)) << ready();
+}
+
+const std::string cron_job =
+    "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: smoke, namespace: default}\nspec:\n  "
+    "schedule: 0 0 1 1 *\n  suspend: true\n  jobTemplate:\n    spec:\n      template:\n        "
+    "spec: {restartPolicy: Never, containers: [{name: a, image: a}]}\n";
+
+TEST_F(PipelineMode, AJobIsMadeOfItsCronJobForEachRevisionAndAttempt) {
+    const auto first = push("1");
+    begin(
+        "  - {name: staging, targets: [{name: staging}], gates: {jobs: [{cronJob: smoke, timeout: "
+        "5m}]}}\n");
+    ASSERT_TRUE(world.eventually([&] {
+        return ready().find("CronJob default/smoke does not exist") != std::string::npos;
+    })) << ready();
+    world.apply(cron_job);
+    // Somebody's own of that name is not taken for it.
+    world.apply(
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {name: smoke, namespace: default}\nspec: "
+        "{template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}\n");
+    ASSERT_TRUE(world.reconciled("pipeline/shop"));
+    ASSERT_TRUE(world.eventually([&] { return jobs().size() == 1; }, wait)) << ready();
+    auto made = jobs().front();
+    EXPECT_EQ(made.annotation(pin_annotation), "main@sha1:" + first);
+    EXPECT_EQ(kube::find(made.fields(), {"spec", "activeDeadlineSeconds"})->as_int64(), 300);
+    const auto pipeline = *world.get("gitops.kled.io/v1", "Pipeline", "default", "shop");
+    EXPECT_EQ(kube::find(made.fields(), {"metadata", "ownerReferences"})
+                  ->as_array()
+                  .at(0)
+                  .at("uid")
+                  .as_string(),
+              pipeline.uid());
+    // A stop and another start make no second one.
+    world.stop_reconciler();
+    world.start_cluster();
+    ASSERT_TRUE(world.reconciled("pipeline/shop"));
+    ASSERT_EQ(jobs().size(), 1U);
+    end(made, "Failed, reason: BackoffLimitExceeded, message: it has failed");
+    ASSERT_TRUE(reaches("staging", first, Phase::failed)) << ready();
+    EXPECT_THAT(ready(), HasSubstr("Job default/" + std::string{made.name()} +
+                                   ": BackoffLimitExceeded: it has failed (kubectl logs -n default"));
+
+    world.annotate_object("pipeline/shop",
+                          {{std::string{retry_annotation} + "staging", first + " 2"}});
+    ASSERT_TRUE(world.eventually([&] { return jobs().size() == 2; }, wait)) << ready();
+    EXPECT_EQ(stage("staging").gates.back().attempt, 2);
+    for (auto& job : jobs())
+        if (job.name() != made.name()) end(job, "Complete");
+    ASSERT_TRUE(reaches("staging", first, Phase::passed)) << ready();
+
+    const auto second = push("2");
+    ASSERT_TRUE(world.fetched(second));
+    ASSERT_TRUE(world.eventually([&] { return jobs().size() == 3; }, wait)) << ready();
+    EXPECT_EQ(stage("staging").phase, Phase::progressing);
+    int told = 0;
+    for (const auto& event : world.events()) told += event.reason == "JobStarted" ? 1 : 0;
+    EXPECT_EQ(told, 2) << "since the last start";
+}
+
+TEST_F(PipelineMode, AJobIsMadeAsTheAccountThatBoundsItsNamespace) {
+    const auto first = push("1");
+    begin("  - {name: build, gates: {jobs: [{cronJob: smoke}]}}\n", "  serviceAccountName: tenant\n");
+    world.apply(cron_job);
+    // Here no account would bound it, and so nothing is made; a cluster says what it may.
+    EXPECT_TRUE(world.eventually([&] {
+        return ready().find("service account 'tenant': the embedded API has no access rules") !=
+               std::string::npos;
+    })) << ready();
+    EXPECT_TRUE(jobs().empty());
+    world.stop_reconciler();
+    apply_pipeline("  - {name: build, gates: {jobs: [{cronJob: smoke}]}}\n");
+    Reconciler::Options options;
+    options.default_service_account = "other";
+    world.start_cluster(std::move(options));
+    EXPECT_TRUE(world.eventually([&] {
+        return ready().find("service account 'other': the embedded API has no access rules") !=
+               std::string::npos;
+    })) << ready();
+    EXPECT_TRUE(jobs().empty());
+    EXPECT_EQ(stage("build").revision, "main@sha1:" + first);
+}
+
+TEST_F(PipelineMode, NoJobIsMadeInAnotherNamespaceWhereThatIsNotAllowed) {
+    push("1");
+    Reconciler::Options options;
+    options.no_cross_namespace_refs = true;
+    world.start_cluster(std::move(options));
+    world.apply_repository();
+    apply_pipeline("  - {name: build, gates: {jobs: [{cronJob: smoke, namespace: web}]}}\n");
+    EXPECT_TRUE(world.eventually([&] {
+        return ready().find("can't access 'CronJob web/smoke', cross-namespace") !=
+               std::string::npos;
+    })) << ready();
 }
 
 TEST_F(PipelineMode, WhatIsPinnedByHandIsLeftSo) {

@@ -1,5 +1,6 @@
 // A Pipeline: what is seen of its stages, and what its next step asks for (pipeline/promotion.h).
 #include "gitops/annotations.h"
+#include "gitops/pipeline/jobs.h"
 #include "gitops/reconciler_impl.h"
 
 #include <algorithm>
@@ -12,6 +13,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Duration job_pause{5'000};
+constexpr Duration trouble_pause{30'000};
 
 /// Reasons for which a Kustomization is not ready that something else will end.
 constexpr std::array<std::string_view, 4> waits{"DependencyNotReady", "ArtifactFailed",
@@ -100,33 +102,26 @@ TargetFacts Reconciler::Impl::see_target(const Key& key, const std::string& pipe
 
 asio::awaitable<JobFacts> Reconciler::Impl::see_job(Pipeline::Job job) {
     const kube::GroupVersionKind gvk{.group = "batch", .version = "v1", .kind = "Job"};
-    JobFacts facts;
     const auto live = co_await client.get(gvk, job.ns, job.name);
-    if (!live) co_return facts;
-    facts.created =
-        parse_rfc3339(kube::find_string(live->fields(), {"metadata", "creationTimestamp"}));
-    const auto conditions = Conditions::from_status(live->status());
-    if (conditions.is_true("Complete")) facts.result = JobFacts::Result::succeeded;
-    if (const auto* failed = conditions.find("Failed");
-        failed != nullptr && failed->status == "True") {
-        facts.result = JobFacts::Result::failed;
-        facts.message = failed->reason + ": " + first_line(failed->message);
-    }
-    co_return facts;
+    co_return live ? facts_of_job(*live) : JobFacts{};
 }
 
-asio::awaitable<PipelineFacts> Reconciler::Impl::see(const Pipeline& pipeline,
+asio::awaitable<PipelineFacts> Reconciler::Impl::see(const Pipeline& pipeline, PipelineNode& node,
                                                      const std::string& newest) {
     PipelineFacts facts;
     facts.newest = newest;
     const std::string ns{pipeline.object.ns()};
     const std::string name{pipeline.object.name()};
-    for (const auto& stage : pipeline.stages) {
+    for (std::size_t i = 0; i < pipeline.stages.size(); ++i) {
+        const auto& stage = pipeline.stages[i];
         StageFacts here;
-        for (const auto& job : stage.jobs) {
-            auto seen = co_await see_job(job);
+        for (std::size_t j = 0; j < stage.jobs.size(); ++j) {
+            auto looking =
+                stage.jobs[j].made ? see_made_job(pipeline, node, i, j) : see_job(stage.jobs[j]);
+            auto seen = co_await std::move(looking);
             here.jobs.push_back(std::move(seen));
         }
+        parse_retry(pipeline.object.annotation(std::string{retry_annotation} + stage.name), here);
         const auto approval =
             pipeline.object.annotation(std::string{approved_annotation} + stage.name);
         const auto space = approval.find(' ');
@@ -186,7 +181,13 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_pipeline(
         co_return std::nullopt;
     }
     const auto newest = source->second->revision->name;
-    const auto facts = co_await see(pipeline, newest);
+    const auto facts = co_await see(pipeline, *node, newest);
+    std::erase_if(node->troubles, [&](const auto& trouble) {
+        return std::ranges::none_of(facts.stages, [&](const StageFacts& stage) {
+            return std::ranges::find(stage.jobs, trouble.first, &JobFacts::name) !=
+                   stage.jobs.end();
+        });
+    });
     auto step = advance(pipeline, node->status.stages, facts, wall_now());
     auto& status = node->status;
     status.stages = std::move(step.stages);
@@ -218,8 +219,14 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_pipeline(
         const auto left = std::chrono::ceil<Duration>(*step.look_again - wall_now());
         again = steady_now() + std::clamp<Duration>(left, Duration{0}, std::chrono::hours{1});
     }
-    if (step.jobs_run && (!again || *again > steady_now() + job_pause))
-        again = steady_now() + job_pause;
+    bool news = false;
+    for (const auto& begin : step.begins) {
+        auto beginning = begin_job(pipeline, *node, begin);
+        const bool one = co_await std::move(beginning);
+        news = news || one;
+    }
+    const auto pause = news ? Duration{0} : node->troubles.empty() ? job_pause : trouble_pause;
+    if (step.jobs_run && (!again || *again > steady_now() + pause)) again = steady_now() + pause;
     co_return again;
 }
 

@@ -111,6 +111,8 @@ struct PipelineNode : Node {
 
     PipelineStatus status;
     PipelineStatus stored;
+    std::shared_ptr<Destination> jobs_as;         ///< who makes its Jobs
+    std::map<std::string, std::string> troubles;  ///< by the name of a Job that could not be made
 };
 
 inline const std::string& revision_in(const PipelineStatus& status) { return status.revision; }
@@ -336,11 +338,21 @@ struct Reconciler::Impl {
     // reconcile_pipeline.cc
     boost::asio::awaitable<std::optional<SteadyTime>> reconcile_pipeline(
         const Key& key, std::shared_ptr<PipelineNode> node);
-    boost::asio::awaitable<PipelineFacts> see(const Pipeline& pipeline, const std::string& newest);
+    boost::asio::awaitable<PipelineFacts> see(const Pipeline& pipeline, PipelineNode& node,
+                                              const std::string& newest);
     boost::asio::awaitable<JobFacts> see_job(Pipeline::Job job);
     [[nodiscard]] TargetFacts see_target(const Key& key, const std::string& pipeline) const;
     boost::asio::awaitable<void> pin_target(Key target, std::string commit);
     void touch_pipelines_of(const Key& target);
+
+    // reconcile_jobs.cc: those that a Pipeline makes
+    boost::asio::awaitable<std::shared_ptr<Destination>> jobs_of(const Pipeline& pipeline,
+                                                                 PipelineNode& node);
+    boost::asio::awaitable<JobFacts> see_made_job(const Pipeline& pipeline, PipelineNode& node,
+                                                  std::size_t stage, std::size_t job);
+    /// What goes wrong with it is in `node.troubles`; whether that is something new.
+    boost::asio::awaitable<bool> begin_job(const Pipeline& pipeline, PipelineNode& node,
+                                           Promotion::Begin begin);
 
     // bring.cc: into the cluster
     /// Into the cluster: what is new in the inventory is stored before it is applied, so whatever

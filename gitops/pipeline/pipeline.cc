@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <set>
 #include <utility>
 
@@ -51,6 +52,28 @@ std::vector<Pipeline::Target> targets_of(const Reader& stage, std::set<Pipeline:
     return result;
 }
 
+Pipeline::Job job_of(const Reader& fields, const std::string& ns) {
+    Pipeline::Job job;
+    job.ns = fields.text("namespace");
+    if (job.ns.empty()) job.ns = ns;
+    job.name = fields.text("cronJob");
+    job.made = !job.name.empty();
+    if (!job.made) {
+        job.name = fields.required("name");
+        if (fields.field("timeout") != nullptr)
+            throw fields.bad("timeout", "is for a `cronJob` only: it bounds the Job made of that");
+        return job;
+    }
+    if (fields.field("name") != nullptr)
+        throw fields.bad("name", "stands beside `cronJob`, of which a Job is made: one of the two");
+    if (fields.field("timeout") != nullptr) {
+        job.timeout = fields.duration("timeout", {});
+        if (*job.timeout < std::chrono::seconds{1})
+            throw fields.bad("timeout", "is less than a second");
+    }
+    return job;
+}
+
 Pipeline::Stage stage_of(const Reader& fields, const std::string& ns,
                          std::set<Pipeline::Target>& taken) {
     Pipeline::Stage stage;
@@ -69,8 +92,12 @@ Pipeline::Stage stage_of(const Reader& fields, const std::string& ns,
         check_name(gates, "checks", stage.checks.back());
     }
     for (const auto& item : gates.objects("jobs")) {
-        Pipeline::Job job{.ns = item.text("namespace"), .name = item.required("name")};
-        if (job.ns.empty()) job.ns = ns;
+        auto job = job_of(item, ns);
+        const auto same = [&](const Pipeline::Job& other) {
+            return other.to_string() == job.to_string();
+        };
+        if (std::ranges::any_of(stage.jobs, same))
+            throw item.bad(job.made ? "cronJob" : "name", job.to_string() + " is there already");
         stage.jobs.push_back(std::move(job));
     }
     if (stage.checks.size() + stage.jobs.size() > Pipeline::target_limit)
@@ -112,7 +139,9 @@ StageState stage_from(const json::object& fields) {
         stage.gates.push_back({.name = std::string{kube::find_string(gate, {"name"})},
                                .verdict = verdict.empty() ? StageState::Verdict::waiting
                                                           : value_named(verdicts, verdict),
-                               .message = std::string{kube::find_string(gate, {"message"})}});
+                               .message = std::string{kube::find_string(gate, {"message"})},
+                               .job = std::string{kube::find_string(gate, {"job"})},
+                               .attempt = integer(&gate, "attempt")});
     }
     return stage;
 }
@@ -137,6 +166,8 @@ json::object stage_to_json(const StageState& stage) {
         item["name"] = gate.name;
         item["state"] = to_string(gate.verdict);
         set_or_erase(item, "message", gate.message);
+        set_or_erase(item, "job", gate.job);
+        if (gate.attempt > 0) item["attempt"] = gate.attempt;
         gates.emplace_back(std::move(item));
     }
     if (!gates.empty()) fields["gates"] = std::move(gates);
@@ -165,6 +196,7 @@ Pipeline Pipeline::from_object(kube::Object object) {
         throw source.bad("kind", "'" + result.source.kind + "' is not GitRepository");
     if (spec.field("supersede") != nullptr) result.supersede = spec.flag("supersede");
     result.suspend = spec.flag("suspend");
+    result.service_account = spec.text("serviceAccountName");
     const auto stages = spec.objects("stages");
     if (stages.empty()) throw spec.bad("stages", "is required");
     if (stages.size() > stage_limit)

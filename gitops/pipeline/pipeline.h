@@ -8,6 +8,7 @@
 #include "kube/object.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,7 +32,11 @@ struct Pipeline {
     struct Job {
         std::string ns;
         std::string name;
-        [[nodiscard]] std::string to_string() const { return "Job " + ns + "/" + name; }
+        bool made = false;                ///< here, from the CronJob `name`
+        std::optional<Duration> timeout{};  ///< of one that is made
+        [[nodiscard]] std::string to_string() const {
+            return (made ? "CronJob " : "Job ") + ns + "/" + name;
+        }
     };
     struct Stage {
         std::string name;
@@ -49,6 +54,7 @@ struct Pipeline {
     SourceReference source;
     bool supersede = true;  ///< a newer revision takes the place of one that waits in a stage
     bool suspend = false;
+    std::string service_account;  ///< as whom Jobs are made; empty: the default's
     std::vector<Stage> stages;
 
     /// Error(invalid) "spec.stages[0].name: …".
@@ -62,7 +68,10 @@ struct StageState {
     struct Gate {
         std::string name;
         Verdict verdict = Verdict::waiting;
-        std::string message;
+        std::string message{};
+        // Of one that makes a Job:
+        std::string job{};         ///< its name; empty: none was begun
+        std::int64_t attempt = 0;  ///< counted from 1, for each revision
         bool operator==(const Gate&) const = default;
     };
 

@@ -1,8 +1,10 @@
 #include "gitops/pipeline/promotion.h"
 
 #include "gitops/annotations.h"
+#include "gitops/pipeline/jobs.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 namespace kled::gitops {
@@ -55,6 +57,7 @@ public:
         }
         tell(before);
         pin();
+        begin();
         return std::move(result_);
     }
 
@@ -196,6 +199,62 @@ private:
         return gate;
     }
 
+    /// Of a Job that is made here. What it said of this revision stands, whatever becomes of it:
+    /// it may be cleaned up before anybody looks again.
+    [[nodiscard]] Gate made_job_of(std::size_t i, std::size_t j, bool healthy) {
+        const auto& here = state(i);
+        const auto& asked = spec(i).jobs[j];
+        const auto& job = facts(i).jobs[j];
+        Gate gate{.name = asked.to_string()};
+        const auto known = std::ranges::find(here.gates, gate.name, &Gate::name);
+        if (known != here.gates.end()) gate = *known;
+        gate.attempt = std::max<std::int64_t>(gate.attempt, 1);
+        const bool again = facts(i).retry_of == commit_in(here.revision) &&
+                           facts(i).retry > gate.attempt && gate.verdict == Verdict::failed;
+        if (again) {
+            gate.attempt = facts(i).retry;
+            gate.verdict = Verdict::waiting;
+            gate.job.clear();
+        }
+        if (gate.verdict != Verdict::waiting) return gate;
+        const auto name = job_name(pipeline_, spec(i), asked, here, gate.attempt);
+        const bool looked = job.name == name;
+        if (!looked || !job.created) {
+            if (!healthy && gate.job.empty()) {
+                gate.message = "it begins when the targets are healthy";
+                return gate;
+            }
+            result_.jobs_run = true;
+            if (!looked) {
+                look_again_at(now_);
+                gate.message = "it begins";
+            } else {
+                gate.message = job.trouble.empty() ? "it begins" : job.trouble;
+            }
+            return gate;
+        }
+        gate.job = name;
+        const auto shown = "Job " + asked.ns + "/" + name;
+        const auto end = asked.timeout ? std::optional{*job.created + *asked.timeout} : std::nullopt;
+        if (job.result == JobFacts::Result::succeeded) {
+            gate.verdict = Verdict::passed;
+            gate.message.clear();
+        } else if (job.result == JobFacts::Result::failed || (end && *end <= now_)) {
+            gate.verdict = Verdict::failed;
+            gate.message =
+                shown + (job.result == JobFacts::Result::failed
+                             ? ": " + job.message
+                             : " has not ended within " + format_duration(*asked.timeout)) +
+                " (kubectl logs -n " + asked.ns + " job/" + name + "; once more: kled gitops promote " +
+                std::string{pipeline_.object.name()} + " --retry)";
+        } else {
+            gate.message = shown + " has not ended yet";
+            result_.jobs_run = true;
+            if (end) look_again_at(*end);
+        }
+        return gate;
+    }
+
     [[nodiscard]] Gate job_of(std::size_t i, std::size_t j) {
         const auto& job = facts(i).jobs[j];
         Gate gate{.name = spec(i).jobs[j].to_string(), .verdict = Verdict::waiting, .message = {}};
@@ -233,7 +292,8 @@ private:
         }
         if (spec(i).soak > Duration{}) gates.push_back(soak_of(i));
         for (const auto& check : spec(i).checks) gates.push_back(check_of(check, commit));
-        for (std::size_t j = 0; j < spec(i).jobs.size(); ++j) gates.push_back(job_of(i, j));
+        for (std::size_t j = 0; j < spec(i).jobs.size(); ++j)
+            gates.push_back(spec(i).jobs[j].made ? made_job_of(i, j, healthy) : job_of(i, j));
 
         const auto phase_before = here.phase;
         const auto has = [&](Verdict verdict) {
@@ -305,6 +365,23 @@ private:
         }
     }
 
+    void begin() {
+        for (std::size_t i = 0; i < pipeline_.stages.size(); ++i) {
+            const auto& here = state(i);
+            for (std::size_t j = 0; j < spec(i).jobs.size(); ++j) {
+                const auto& job = facts(i).jobs[j];
+                if (!job.can_begin || job.created || job.name.empty()) continue;
+                if (job.name != job_looked_for(pipeline_, i, j, here)) continue;
+                // One that had begun and is gone begins again, whatever the targets do meanwhile.
+                const auto gate =
+                    std::ranges::find(here.gates, spec(i).jobs[j].to_string(), &Gate::name);
+                if (!here.healthy_since && (gate == here.gates.end() || gate->job.empty()))
+                    continue;
+                result_.begins.push_back({.stage = i, .job = j, .name = job.name});
+            }
+        }
+    }
+
     const Pipeline& pipeline_;
     const PipelineFacts& facts_;
     WallTime now_;
@@ -312,6 +389,20 @@ private:
 };
 
 }  // namespace
+
+void parse_retry(std::string_view text, StageFacts& facts) {
+    const auto space = text.find(' ');
+    const auto commit = commit_in(text.substr(0, space));
+    if (space == std::string_view::npos || commit.empty()) return;
+    const auto number = text.substr(space + 1);
+    std::int64_t attempt = 0;
+    const auto [end, failed] =
+        std::from_chars(number.data(), number.data() + number.size(), attempt);
+    if (failed != std::errc{} || end != number.data() + number.size()) return;
+    if (attempt < 1 || attempt > attempt_limit) return;
+    facts.retry_of = commit;
+    facts.retry = attempt;
+}
 
 std::map<std::string, bool> parse_checks(std::string_view text) {
     std::map<std::string, bool> result;

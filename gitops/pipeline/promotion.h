@@ -5,6 +5,7 @@
 #include "gitops/pipeline/pipeline.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -31,6 +32,10 @@ struct JobFacts {
     std::optional<WallTime> created;  ///< nullopt: it is not there
     Result result = Result::running;
     std::string message;
+    // Of one that is made here:
+    std::string name;        ///< which one was looked for
+    bool can_begin = false;  ///< nothing stands in the way of making it
+    std::string trouble;     ///< what does, or what went wrong when it was to be made
 };
 
 struct StageFacts {
@@ -38,6 +43,8 @@ struct StageFacts {
     std::vector<JobFacts> jobs;
     std::string approved;     ///< the commit that somebody let in
     std::string approved_by;  ///< who says to have been that
+    std::string retry_of;     ///< the commit whose failed Jobs are to run again
+    std::int64_t retry = 0;   ///< as which attempt
 };
 
 struct PipelineFacts {
@@ -45,6 +52,9 @@ struct PipelineFacts {
     std::vector<StageFacts> stages;
     std::map<std::string, std::map<std::string, bool>> checks;  ///< name, commit: whether it passed
 };
+
+/// Of an annotation `retry_annotation`, "<commit> <attempt>"; nothing when it is none.
+void parse_retry(std::string_view text, StageFacts& facts);
 
 /// Of an annotation `check_annotation`; what cannot be read is left out.
 [[nodiscard]] std::map<std::string, bool> parse_checks(std::string_view text);
@@ -57,6 +67,13 @@ struct Promotion {
         std::string commit;
         bool operator==(const Pin&) const = default;
     };
+    /// The Job of that name is to be made. Doing so twice makes one.
+    struct Begin {
+        std::size_t stage;
+        std::size_t job;
+        std::string name;
+        bool operator==(const Begin&) const = default;
+    };
     /// For people.
     struct Note {
         bool warning;
@@ -66,7 +83,8 @@ struct Promotion {
         bool operator==(const Note&) const = default;
     };
     std::vector<StageState> stages;
-    std::vector<Pin> pins;  ///< to be set once `stages` is stored
+    std::vector<Pin> pins;      ///< to be set once `stages` is stored
+    std::vector<Begin> begins;  ///< likewise
     std::vector<Note> notes;
     std::optional<WallTime> look_again;  ///< when time alone changes something
     bool jobs_run = false;               ///< a Job's end is waited for

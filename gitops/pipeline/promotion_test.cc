@@ -1,6 +1,7 @@
 #include "gitops/pipeline/promotion.h"
 
 #include "base/error.h"
+#include "gitops/pipeline/jobs.h"
 #include "kube/yaml.h"
 
 #include <gmock/gmock.h>
@@ -55,8 +56,67 @@ public:
         }
     }
 
+    /// A Job that was made here, also after it is gone.
+    struct Made {
+        std::string commit;
+        WallTime created;
+        JobFacts::Result result = JobFacts::Result::running;
+        bool there = true;
+        bool succeeded = false;  // ever, under this name
+        bool failed = false;
+    };
+    /// What is asked of the cluster before a step.
+    void look() {
+        for (std::size_t i = 0; i < spec.stages.size(); ++i) {
+            for (std::size_t j = 0; j < spec.stages[i].jobs.size(); ++j) {
+                if (!spec.stages[i].jobs[j].made) continue;
+                auto& seen = facts.stages[i].jobs[j];
+                seen = {};
+                if (states.empty()) continue;
+                seen.name = job_looked_for(spec, i, j, states[i]);
+                if (seen.name.empty()) continue;
+                const auto found = cluster.find(seen.name);
+                if (found != cluster.end() && found->second.there) {
+                    seen.created = found->second.created;
+                    seen.result = found->second.result;
+                    seen.message = "it says why";
+                } else {
+                    seen.can_begin = cron_job;
+                    if (!cron_job) seen.trouble = "CronJob default/smoke does not exist";
+                }
+            }
+        }
+    }
+    void make() {
+        for (const auto& begin : last.begins) {
+            auto& made = cluster[begin.name];
+            EXPECT_TRUE(made.commit.empty() || !made.there) << "it is there";
+            const auto& state = states[begin.stage];
+            const auto commit = state.revision.substr(state.revision.size() - 40);
+            EXPECT_TRUE(made.commit.empty() || made.commit == commit);
+            made.commit = commit;
+            made.created = now;
+            made.result = JobFacts::Result::running;
+            made.there = true;
+        }
+    }
+    void end(Made& made, bool good) const {
+        made.result = good ? JobFacts::Result::succeeded : JobFacts::Result::failed;
+        (good ? made.succeeded : made.failed) = true;
+    }
+    /// Of the only Job that is there and runs.
+    void end_job(bool good) {
+        const auto found = std::ranges::find_if(cluster, [](const auto& one) {
+            return one.second.there && one.second.result == JobFacts::Result::running;
+        });
+        ASSERT_NE(found, cluster.end());
+        end(found->second, good);
+        settle();
+    }
+
     /// One step, kept as the API keeps it; `crash`: before the pins are set.
     const Promotion& step(bool crash = false) {
+        look();
         last = advance(spec, states, facts, now);
         PipelineStatus status;
         status.stages = last.stages;
@@ -70,12 +130,13 @@ public:
             target.pin = pin.commit;
             target.promoted = pin.commit;
         }
+        make();
         return last;
     }
     /// Steps until nothing more comes of it.
     void settle() {
         for (int i = 0; i < 20; ++i)
-            if (step().pins.empty()) return;
+            if (step().pins.empty() && last.begins.empty() && last.look_again != now) return;
         FAIL() << "it does not come to rest";
     }
     void push(int number) {
@@ -126,6 +187,8 @@ public:
         return std::to_string(std::stoi(text.substr(text.size() - 9)));
     }
 
+    std::map<std::string, Made> cluster;
+    bool cron_job = true;
     Pipeline spec;
     PipelineFacts facts;
     std::vector<StageState> states;
@@ -295,6 +358,124 @@ TEST(Promotion, AJobCountsThatRanForTheRevision) {
     EXPECT_FALSE(play.last.jobs_run);
 }
 
+const std::string with_smoke =
+    "  - {name: test, targets: [{name: web}], gates: {jobs: [{cronJob: smoke, timeout: 10m}]}}\n"
+    "  - {name: production}\n";
+
+TEST(Promotion, MakesAJobOnceTheTargetsAreHealthyAndGoesByItsEnd) {
+    Play play{pipeline(with_smoke)};
+    play.push(1);
+    EXPECT_EQ(play["test"].gates[1].message, "it begins when the targets are healthy");
+    EXPECT_FALSE(play.last.jobs_run) << "nobody has to look for a Job";
+    EXPECT_TRUE(play.cluster.empty());
+    play.deploy("test");
+    ASSERT_EQ(play.cluster.size(), 1U);
+    const auto name = play.cluster.begin()->first;
+    EXPECT_THAT(name, ::testing::StartsWith("smoke-test-"));
+    EXPECT_EQ(play["test"].gates[1].job, name);
+    EXPECT_EQ(play["test"].gates[1].message, "Job default/" + name + " has not ended yet");
+    EXPECT_TRUE(play.last.jobs_run);
+    play.end_job(true);
+    EXPECT_EQ(play.shown(), "test 1 Passed, production 1 Passed");
+    EXPECT_FALSE(play.last.jobs_run);
+    // Cleared away afterwards, it has succeeded nevertheless.
+    play.cluster[name].there = false;
+    play.settle();
+    EXPECT_EQ(play.shown(), "test 1 Passed, production 1 Passed");
+    EXPECT_FALSE(play.cluster[name].there);
+    // The next revision has its own, and the same one again another.
+    play.push(2);
+    play.deploy("test");
+    EXPECT_EQ(play.cluster.size(), 2U);
+    play.pass(1min);
+    play.push(1);
+    play.deploy("test");
+    EXPECT_EQ(play.cluster.size(), 3U);
+    EXPECT_EQ(play.shown(), "test 1 Progressing, production 1 Passed");
+}
+
+TEST(Promotion, AJobThatFailedRunsAgainWhenSomebodySaysSo) {
+    Play play{pipeline(with_smoke)};
+    play.push(1);
+    play.deploy("test");
+    const auto first = play["test"].gates[1].job;
+    play.end_job(false);
+    EXPECT_EQ(play.shown(), "test 1 Failed, production");
+    EXPECT_EQ(play["test"].gates[1].message,
+              "Job default/" + first + ": it says why (kubectl logs -n default job/" + first +
+                  "; once more: kled gitops promote shop --retry)");
+    play.cluster[first].there = false;
+    play.settle();
+    EXPECT_EQ(play.shown(), "test 1 Failed, production") << "that stands";
+    parse_retry(commit(2) + " 2", play.facts.stages[0]);
+    play.settle();
+    EXPECT_EQ(play.shown(), "test 1 Failed, production") << "it is about another commit";
+    parse_retry(commit(1) + " 2", play.facts.stages[0]);
+    play.settle();
+    EXPECT_EQ(play.shown(), "test 1 Progressing, production");
+    EXPECT_NE(play["test"].gates[1].job, first);
+    EXPECT_EQ(play["test"].gates[1].attempt, 2);
+    play.end_job(false);
+    EXPECT_EQ(play.shown(), "test 1 Failed, production") << "once, and not for ever";
+    parse_retry(commit(1) + " 3", play.facts.stages[0]);
+    play.settle();
+    play.end_job(true);
+    EXPECT_EQ(play.shown(), "test 1 Passed, production 1 Passed");
+    EXPECT_EQ(play.cluster.size(), 3U);
+}
+
+TEST(Promotion, AJobThatVanishesBeforeItEndsIsMadeAgain) {
+    Play play{pipeline(with_smoke)};
+    play.push(1);
+    play.deploy("test");
+    const auto name = play["test"].gates[1].job;
+    play.cluster[name].there = false;
+    play.settle();
+    EXPECT_TRUE(play.cluster[name].there);
+    EXPECT_EQ(play.cluster.size(), 1U);
+    play.end_job(true);
+    EXPECT_EQ(play.shown(), "test 1 Passed, production 1 Passed");
+}
+
+TEST(Promotion, AJobThatDoesNotEndInTimeHasFailed) {
+    Play play{pipeline(with_smoke)};
+    play.push(1);
+    play.deploy("test");
+    EXPECT_EQ(play.last.look_again, play.now + 10min);
+    play.pass(10min - 1s);
+    EXPECT_EQ(play.shown(), "test 1 Progressing, production");
+    play.pass(1s);
+    EXPECT_EQ(play.shown(), "test 1 Failed, production");
+    EXPECT_THAT(play["test"].gates[1].message, HasSubstr(" has not ended within 10m"));
+    play.end_job(true);
+    EXPECT_EQ(play.shown(), "test 1 Failed, production") << "too late";
+}
+
+TEST(Promotion, SaysWhyAJobCannotBeMade) {
+    Play play{pipeline(with_smoke)};
+    play.cron_job = false;
+    play.push(1);
+    play.deploy("test");
+    EXPECT_EQ(play["test"].gates[1].message, "CronJob default/smoke does not exist");
+    EXPECT_TRUE(play.last.jobs_run) << "it is looked for again";
+    EXPECT_TRUE(play.cluster.empty());
+    play.cron_job = true;
+    play.settle();
+    EXPECT_EQ(play.cluster.size(), 1U);
+}
+
+TEST(Promotion, ReadsWhichAttemptIsAskedFor) {
+    const auto read = [](const std::string& text) {
+        StageFacts facts;
+        parse_retry(text, facts);
+        return std::pair{facts.retry_of, facts.retry};
+    };
+    EXPECT_EQ(read(revision(1) + " 2"), (std::pair{commit(1), std::int64_t{2}}));
+    for (const auto* text : {"", "abc 2", " 2"}) EXPECT_EQ(read(text).second, 0) << text;
+    for (const auto* number : {"", " ", " 0", " -1", " x", " 2x", " 10001", " 99999999999999999999"})
+        EXPECT_EQ(read(commit(1) + number).second, 0) << number;
+}
+
 TEST(Promotion, APinSetByHandStays) {
     Play play{pipeline(two_stages)};
     play.push(1);
@@ -368,6 +549,15 @@ TEST(Promotion, RefusesAPipelineThatIsNone) {
     EXPECT_THAT(refused("  - {name: a, targets: [{name: w, kind: Pod}]}\n"), HasSubstr("'Pod'"));
     EXPECT_THAT(refused("  - {name: a, gates: {windows: [{schedule: x, duration: 1h}]}}\n"),
                 HasSubstr("spec.stages[0].gates.windows[0].schedule"));
+    const auto job = [&](const std::string& text) {
+        return refused("  - {name: a, gates: {jobs: [" + text + "]}}\n");
+    };
+    EXPECT_THAT(job("{}"), HasSubstr("spec.stages[0].gates.jobs[0].name: is required"));
+    EXPECT_THAT(job("{name: a, cronJob: b}"), HasSubstr("jobs[0].name: stands beside `cronJob`"));
+    EXPECT_THAT(job("{name: a, timeout: 1m}"), HasSubstr("timeout: is for a `cronJob` only"));
+    EXPECT_THAT(job("{cronJob: a, timeout: 1ms}"), HasSubstr("less than a second"));
+    EXPECT_THAT(job("{cronJob: a}, {cronJob: a, namespace: default}"),
+                HasSubstr("jobs[1].cronJob: CronJob default/a is there already"));
     EXPECT_THAT(refused("  - {name: a, gates: {soak: ten}}\n"),
                 HasSubstr("spec.stages[0].gates.soak"));
     std::string many;
@@ -384,7 +574,8 @@ public:
           play_{
               pipeline("  - {name: commit}\n"
                        "  - {name: build, gates: {checks: [ci]}}\n"
-                       "  - {name: staging, targets: [{name: s1}, {name: s2}], gates: {soak: 5m}}\n"
+                       "  - {name: staging, targets: [{name: s1}, {name: s2}],\n"
+                       "     gates: {soak: 5m, jobs: [{cronJob: smoke, timeout: 40m}]}}\n"
                        "  - {name: edge, targets: [{kind: EdgeDeployment, name: e}],\n"
                        "     gates: {jobs: [{name: smoke}], windows: [{schedule: 0 * * * *, "
                        "duration: 30m}]}}\n"
@@ -392,24 +583,29 @@ public:
                        supersede ? "" : "  supersede: false\n")} {}
 
     void run() {
-        for (int i = 0; i < 400 && !::testing::Test::HasFailure(); ++i) {
+        for (int i = 0; i < 500 && !::testing::Test::HasFailure(); ++i) {
             happen();
             const auto before = play_.states;
+            play_.look();
             const auto seen = play_.facts;
             const bool lost = any(10) == 0;  // killed before it stored anything
             if (lost) continue;
             const bool crash = any(6) == 0;
             play_.step(crash);
+            if (crash && any(2) == 0) play_.make();
+            check_jobs(seen);
             verify(before, seen, crash);
         }
     }
+
+    int begun() const { return begun_; }
 
 private:
     int any(int limit) { return static_cast<int>(random_() % static_cast<unsigned>(limit)); }
 
     void happen() {
         auto& facts = play_.facts;
-        switch (any(9)) {
+        switch (any(14)) {
             case 0: facts.newest = revision(++newest_); break;
             case 1:
                 if (newest_ > 0) facts.checks["ci"][commit(1 + any(newest_))] = any(4) != 0;
@@ -438,9 +634,26 @@ private:
                 if (any(3) == 0) target.pin = commit(any(newest_ + 1));
                 break;
             }
-            default: {
+            case 8: {
                 auto& target = facts.stages[2].targets[0];
                 if (target.pinned_by_hand()) target.pin.clear();
+                break;
+            }
+            case 9:
+                facts.stages[2].retry_of = newest_ > 0 ? commit(1 + any(newest_)) : "";
+                facts.stages[2].retry = 1 + any(4);
+                break;
+            case 10: play_.cron_job = any(4) != 0; break;
+            default: {  // any of them, also one that nobody waits for any more
+                if (play_.cluster.empty()) break;
+                auto one = play_.cluster.begin();
+                std::advance(one, any(static_cast<int>(play_.cluster.size())));
+                auto& job = one->second;
+                if (any(4) == 0) {
+                    job.there = false;
+                } else if (job.there && job.result == JobFacts::Result::running) {
+                    play_.end(job, any(3) != 0);
+                }
             }
         }
     }
@@ -497,6 +710,41 @@ private:
         EXPECT_THAT(again.pins, IsEmpty());
     }
 
+    void check_jobs(const PipelineFacts& seen) {
+        const auto& staging = play_.states[2];
+        for (const auto& begin : play_.last.begins) {
+            ASSERT_EQ(begin.stage, 2U);
+            ++begun_;
+            EXPECT_TRUE(seen.stages[2].jobs[0].can_begin);
+            EXPECT_FALSE(seen.stages[2].jobs[0].created);
+            if (!staging.gates.back().job.empty()) continue;  // it was there, and is gone
+            for (const auto& target : seen.stages[2].targets) {
+                EXPECT_TRUE(target.ready);
+                EXPECT_EQ(target.attempted, commit_of(staging));
+            }
+        }
+        if (staging.revision.empty()) return;
+        const auto& gate = staging.gates.back();
+        EXPECT_EQ(gate.name, "CronJob default/smoke");
+        EXPECT_GE(gate.attempt, 1);
+        EXPECT_LE(gate.attempt, 4);
+        const auto of = std::pair{commit_of(staging), *staging.since};
+        if (gate.verdict == StageState::Verdict::failed) failed_in_[of] = gate.attempt;
+        // Another attempt is made of one that failed, and of no other.
+        if (gate.attempt > 1) {
+            EXPECT_GT(failed_in_[of], 0);
+        }
+        if (gate.verdict == StageState::Verdict::waiting) return;
+        const auto made = play_.cluster.find(gate.job);
+        ASSERT_NE(made, play_.cluster.end());
+        EXPECT_EQ(made->second.commit, commit_of(staging));
+        if (gate.verdict == StageState::Verdict::passed) {
+            EXPECT_TRUE(made->second.succeeded);
+        } else {
+            EXPECT_TRUE(made->second.failed || made->second.created + 40min <= play_.now);
+        }
+    }
+
     /// One that passes may have left its stage at the end of the same step.
     void note_passed(const PipelineFacts& seen) {
         for (const auto& note : play_.last.notes) {
@@ -517,6 +765,9 @@ private:
         const auto commit = commit_of(was);
         if (i == 1) return !seen.checks.at("ci").at(commit);
         const auto& stage = seen.stages[i];
+        if (i == 2 && stage.jobs[0].created &&
+            stage.jobs[0].result != JobFacts::Result::succeeded)
+            return true;  // it failed, or was too slow
         if (i == 3 && stage.jobs[0].created && *stage.jobs[0].created >= *was.since &&
             stage.jobs[0].result == JobFacts::Result::failed)
             return true;
@@ -532,15 +783,22 @@ private:
     bool supersede_;
     Play play_;
     int newest_ = 0;
+    int begun_ = 0;
+    std::map<std::pair<std::string, WallTime>, std::int64_t> failed_in_;
     std::map<std::size_t, std::set<std::string>> passed_;
 };
 
 TEST(Promotion, HoldsWhateverHappens) {
+    int begun = 0;
     for (unsigned seed = 1; seed <= 15 && !HasFailure(); ++seed) {
         SCOPED_TRACE(seed);
-        Chaos{seed, true}.run();
-        Chaos{seed, false}.run();
+        for (const bool supersede : {true, false}) {
+            Chaos chaos{seed, supersede};
+            chaos.run();
+            begun += chaos.begun();
+        }
     }
+    EXPECT_GT(begun, 100) << "and the events are such that Jobs are made";
 }
 
 }  // namespace
