@@ -211,7 +211,8 @@ void add_gitops_promote(CLI::App& group, Globals& globals) {
         "Let the revision that waits for an approval into its stage of a Pipeline\n\n"
         "Examples:\n  kled gitops promote shop\n"
         "  kled gitops promote shop --stage production --yes\n"
-        "  kled gitops promote shop --retry           run the Jobs of a stage that failed once more");
+        "  kled gitops promote shop --retry           run the Jobs of a stage that failed once "
+        "more");
     verb->add_option("name", flags->name, "NAME of a Pipeline, or KIND/NAME")->required();
     verb->add_option("-n,--namespace", flags->ns, "Only of this namespace");
     verb->add_option("--stage", flags->stage, "Into which (the one where something waits)");

@@ -193,12 +193,9 @@ TEST_F(PipelineMode, AJobIsMadeOfItsCronJobForEachRevisionAndAttempt) {
     EXPECT_EQ(made.annotation(pin_annotation), "main@sha1:" + first);
     EXPECT_EQ(kube::find(made.fields(), {"spec", "activeDeadlineSeconds"})->as_int64(), 300);
     const auto pipeline = *world.get("gitops.kled.io/v1", "Pipeline", "default", "shop");
-    EXPECT_EQ(kube::find(made.fields(), {"metadata", "ownerReferences"})
-                  ->as_array()
-                  .at(0)
-                  .at("uid")
-                  .as_string(),
-              pipeline.uid());
+    const auto owner =
+        kube::find(made.fields(), {"metadata", "ownerReferences"})->as_array().at(0).as_object();
+    EXPECT_EQ(kube::find_string(owner, {"uid"}), pipeline.uid());
     // A stop and another start make no second one.
     world.stop_reconciler();
     world.start_cluster();
@@ -206,8 +203,9 @@ TEST_F(PipelineMode, AJobIsMadeOfItsCronJobForEachRevisionAndAttempt) {
     ASSERT_EQ(jobs().size(), 1U);
     end(made, "Failed, reason: BackoffLimitExceeded, message: it has failed");
     ASSERT_TRUE(reaches("staging", first, Phase::failed)) << ready();
-    EXPECT_THAT(ready(), HasSubstr("Job default/" + std::string{made.name()} +
-                                   ": BackoffLimitExceeded: it has failed (kubectl logs -n default"));
+    EXPECT_THAT(ready(),
+                HasSubstr("Job default/" + std::string{made.name()} +
+                          ": BackoffLimitExceeded: it has failed (kubectl logs -n default"));
 
     world.annotate_object("pipeline/shop",
                           {{std::string{retry_annotation} + "staging", first + " 2"}});
@@ -228,7 +226,8 @@ TEST_F(PipelineMode, AJobIsMadeOfItsCronJobForEachRevisionAndAttempt) {
 
 TEST_F(PipelineMode, AJobIsMadeAsTheAccountThatBoundsItsNamespace) {
     const auto first = push("1");
-    begin("  - {name: build, gates: {jobs: [{cronJob: smoke}]}}\n", "  serviceAccountName: tenant\n");
+    begin("  - {name: build, gates: {jobs: [{cronJob: smoke}]}}\n",
+          "  serviceAccountName: tenant\n");
     world.apply(cron_job);
     // Here no account would bound it, and so nothing is made; a cluster says what it may.
     EXPECT_TRUE(world.eventually([&] {
@@ -259,6 +258,65 @@ TEST_F(PipelineMode, NoJobIsMadeInAnotherNamespaceWhereThatIsNotAllowed) {
     EXPECT_TRUE(world.eventually([&] {
         return ready().find("can't access 'CronJob web/smoke', cross-namespace") !=
                std::string::npos;
+    })) << ready();
+}
+
+TEST_F(PipelineMode, ByCommitTheBranchOfAnEnvironmentMovesOn) {
+    const auto first = push("1");
+    world.start_cluster();
+    world.apply_repository();
+    const auto environment = [&](const std::string& annotations, const std::string& branch) {
+        world.apply(
+            "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: "
+            "production, namespace: default, annotations: " +
+            annotations + "}\nspec:\n  url: " + world.repository.url() +
+            "\n  interval: 10m\n  ref: {" + branch + "}\n");
+    };
+    environment("{}", "branch: env/production");
+    world.apply_kustomization("staging", consent);
+    world.apply(
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: "
+        "production, namespace: default}\nspec:\n  interval: 10m\n  retryInterval: 1s\n  path: "
+        "production\n  prune: true\n  sourceRef: {kind: GitRepository, name: production}\n");
+    apply_pipeline(
+        "  - {name: staging, targets: [{name: staging}]}\n"
+        "  - {name: production, promotion: commit, targets: [{name: production}]}\n");
+    ASSERT_TRUE(world.eventually([&] {
+        return ready().find("GitRepository default/production does not name this Pipeline") !=
+               std::string::npos;
+    })) << ready();
+    environment(consent, "branch: env/production");
+    // The branch is made, and followed at once.
+    ASSERT_TRUE(reaches("production", first, Phase::passed)) << ready();
+    EXPECT_EQ(world.value("p"), "1");
+    const auto second = push("2");
+    ASSERT_TRUE(world.fetched(second));
+    ASSERT_TRUE(reaches("production", second, Phase::passed)) << ready();
+    EXPECT_EQ(world.value("p"), "2");
+    const auto applied = world.kustomization("production");
+    EXPECT_EQ(summarise(*applied).revision, "env/production@sha1:" + second);
+    EXPECT_EQ(applied->annotation(pin_annotation), "");
+    std::vector<std::string> told;
+    for (const auto& event : world.events())
+        if (event.reason == "Pushed") told.push_back(event.message);
+    EXPECT_THAT(
+        told,
+        ::testing::ElementsAre(
+            "refs/heads/env/production of GitRepository default/production moved to " + first,
+            "refs/heads/env/production of GitRepository default/production moved to " + second));
+
+    // What somebody put there is not thrown away.
+    const auto theirs = world.repository.commit(files("theirs"), "env/production");
+    const auto third = push("3");
+    ASSERT_TRUE(world.fetched(third));
+    ASSERT_TRUE(reaches("production", third, Phase::failed)) << ready();
+    EXPECT_THAT(ready(), HasSubstr("refs/heads/env/production is at " + theirs +
+                                   ", which is no ancestor of " + third));
+    environment(consent, "tag: v1");
+    const auto fourth = push("4");
+    ASSERT_TRUE(world.fetched(fourth));
+    ASSERT_TRUE(world.eventually([&] {
+        return ready().find("GitRepository production follows no branch") != std::string::npos;
     })) << ready();
 }
 

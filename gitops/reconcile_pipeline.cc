@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 namespace kled::gitops {
 
@@ -136,8 +137,12 @@ asio::awaitable<PipelineFacts> Reconciler::Impl::see(const Pipeline& pipeline, P
     }
     // After all that is waited for: these are of one moment.
     for (std::size_t i = 0; i < pipeline.stages.size(); ++i) {
-        for (const auto& target : pipeline.stages[i].targets)
-            facts.stages[i].targets.push_back(see_target(key_of_target(target, ns), name));
+        for (const auto& target : pipeline.stages[i].targets) {
+            const auto key = key_of_target(target, ns);
+            auto seen = see_target(key, name);
+            if (pipeline.stages[i].by_commit) see_branch(seen, key, pipeline, node);
+            facts.stages[i].targets.push_back(std::move(seen));
+        }
     }
     co_return facts;
 }
@@ -210,23 +215,37 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_pipeline(
         events.record(node->object, note.warning, std::move(note.reason), std::move(note.message),
                       std::move(note.revision));
     }
+    bool news = false;
+    std::set<Key> asked;
     for (const auto& pin : step.pins) {
         const auto target = key_of_target(pipeline.stages[pin.stage].targets[pin.target], key.ns);
-        co_await pin_target(target, pin.commit);
+        if (!pipeline.stages[pin.stage].by_commit) {
+            co_await pin_target(target, pin.commit);
+            continue;
+        }
+        if (const auto followed = followed_by(target)) asked.insert(*followed);
+        auto pushing = push_target(pipeline, *node, target, pin.commit);
+        const bool one = co_await std::move(pushing);
+        news = news || one;
     }
+    std::erase_if(node->pushed, [&](const auto& one) { return !asked.contains(one.first); });
     std::optional<SteadyTime> again;
     if (step.look_again) {
         const auto left = std::chrono::ceil<Duration>(*step.look_again - wall_now());
         again = steady_now() + std::clamp<Duration>(left, Duration{0}, std::chrono::hours{1});
     }
-    bool news = false;
     for (const auto& begin : step.begins) {
         auto beginning = begin_job(pipeline, *node, begin);
         const bool one = co_await std::move(beginning);
         news = news || one;
     }
-    const auto pause = news ? Duration{0} : node->troubles.empty() ? job_pause : trouble_pause;
-    if (step.jobs_run && (!again || *again > steady_now() + pause)) again = steady_now() + pause;
+    const auto sooner = [&again](SteadyTime then) {
+        if (!again || *again > then) again = then;
+    };
+    if (step.jobs_run) sooner(steady_now() + (node->troubles.empty() ? job_pause : trouble_pause));
+    for (const auto& [where, pushed] : node->pushed)
+        if (!pushed.trouble.empty()) sooner(pushed.again);
+    if (news) sooner(steady_now());
     co_return again;
 }
 

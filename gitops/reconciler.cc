@@ -222,6 +222,7 @@ void Reconciler::changed(kube::Object object) {
                       : pipeline ? take(impl_->pipelines, key, std::move(object))
                                  : take(impl_->works, key, std::move(object));
     if (more) impl_->touch(key);
+    if (more && source) impl_->touch_pipelines_following(key);
     // Its status counts there, and what an edge hub says is in no other place.
     if (!source && !pipeline) impl_->touch_pipelines_of(key);
 }

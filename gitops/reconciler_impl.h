@@ -113,6 +113,15 @@ struct PipelineNode : Node {
     PipelineStatus stored;
     std::shared_ptr<Destination> jobs_as;         ///< who makes its Jobs
     std::map<std::string, std::string> troubles;  ///< by the name of a Job that could not be made
+    /// What became of the last push to the branch that a GitRepository follows.
+    struct Pushed {
+        std::string commit;
+        std::string before;   ///< what the GitRepository had
+        std::string trouble;  ///< empty: it went well
+        bool refused = false;
+        SteadyTime again{};  ///< not sooner
+    };
+    std::map<Key, Pushed> pushed;
 };
 
 inline const std::string& revision_in(const PipelineStatus& status) { return status.revision; }
@@ -342,8 +351,20 @@ struct Reconciler::Impl {
                                               const std::string& newest);
     boost::asio::awaitable<JobFacts> see_job(Pipeline::Job job);
     [[nodiscard]] TargetFacts see_target(const Key& key, const std::string& pipeline) const;
+    /// Of a stage with promotion: commit: the branch in place of the pin.
+    void see_branch(TargetFacts& facts, const Key& target, const Pipeline& pipeline,
+                    const PipelineNode& node) const;
     boost::asio::awaitable<void> pin_target(Key target, std::string commit);
     void touch_pipelines_of(const Key& target);
+
+    // reconcile_push.cc: promotion by commit
+    /// The GitRepository that a deployment object follows.
+    [[nodiscard]] std::optional<Key> followed_by(const Key& target) const;
+    void touch_pipelines_following(const Key& source);
+    /// Moves its branch to the commit; what becomes of that is in `node.pushed`, and whether that
+    /// is news comes back.
+    boost::asio::awaitable<bool> push_target(const Pipeline& pipeline, PipelineNode& node,
+                                             Key target, std::string commit);
 
     // reconcile_jobs.cc: those that a Pipeline makes
     boost::asio::awaitable<std::shared_ptr<Destination>> jobs_of(const Pipeline& pipeline,

@@ -3,8 +3,7 @@
 #include "base/error.h"
 #include "gitops/git/libgit2.h"
 #include "gitops/git/mirror_impl.h"
-#include "gitops/git/receive_pack.h"
-#include "gitops/git/transport.h"
+#include "gitops/git/send.h"
 
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
@@ -12,8 +11,6 @@
 #include <git2/sys/odb_backend.h>
 
 #include <algorithm>
-#include <chrono>
-#include <filesystem>
 #include <optional>
 #include <utility>
 
@@ -145,13 +142,6 @@ struct Change::Impl {
     Impl(Mirror& m, const Revision& b) : mirror{m}, base{b}, opened{m, {}} {}
 
     [[nodiscard]] git_repository* repository() const { return opened.repository.get(); }
-    /// What `id` has and neither the base nor `known` has, as a pack.
-    void pack(Buffer& out, const std::map<std::string, Oid>& known) const;
-    /// Error(conflict) unless what stands there is an ancestor.
-    void check_forward(const std::string& name, const Oid& there) const;
-    bool send_over(const Push& push, Transfer& transfer, Protocol protocol) const;
-    bool send_here(const Push& push) const;
-
     Mirror& mirror;
     Revision base;
     Opened opened;
@@ -261,138 +251,17 @@ bool Change::same_as(const Oid& other) const {
 
 bool Change::send(const Push& push, const Access& access, std::stop_token stop) const {
     const auto& url = impl_->mirror.url();
+    Outgoing outgoing;
+    outgoing.commit = id();
+    outgoing.had = {impl_->base.commit};  // a moment ago
+    outgoing.with_objects = [this](const Outgoing::Use& use) {
+        use(impl_->repository(), impl_->opened.odb.get());
+    };
     try {
-        const auto protocol = protocol_of(url, access);
-        if (protocol == Protocol::local) return impl_->send_here(push);
-        Transfer transfer{.access = access,
-                          .stop = std::move(stop),
-                          .deadline = std::chrono::steady_clock::now() + access.timeout,
-                          .received = 0,
-                          .failure = nullptr};
-        return impl_->send_over(push, transfer, protocol);
+        return git::send(outgoing, url, push, access, std::move(stop));
     } catch (const Error& error) {
         throw error.within(printable_url(url));
     }
-}
-
-void Change::Impl::pack(Buffer& out, const std::map<std::string, Oid>& known) const {
-    git_revwalk* raw_walk = nullptr;
-    check(git_revwalk_new(&raw_walk, repository()), "git");
-    const RevwalkPtr walk{raw_walk};
-    const auto ours = to_git(made.value());
-    check(git_revwalk_push(raw_walk, &ours), "git");
-    const auto hide = [&](const Oid& id) {
-        const auto oid = to_git(id);
-        git_commit* commit = nullptr;
-        // Of many thousands that are not here, none is a reason to read the packs' list again.
-        if (git_odb_exists_ext(opened.odb.get(), &oid, GIT_ODB_LOOKUP_NO_REFRESH) == 0) return;
-        if (git_commit_lookup(&commit, repository(), &oid) < 0) return;  // we do not know it
-        const CommitPtr keeper{commit};
-        check(git_revwalk_hide(raw_walk, &oid), "git");
-    };
-    hide(base.commit);  // the server had it a moment ago, under whatever name
-    for (const auto& [name, id] : known) hide(id);
-    git_packbuilder* raw = nullptr;
-    check(git_packbuilder_new(&raw, repository()), "git");
-    const PackbuilderPtr builder{raw};
-    git_packbuilder_set_threads(raw, 1);
-    check(git_packbuilder_insert_walk(raw, raw_walk), "git");
-    check(git_packbuilder_write_buf(&out.raw, raw), "git");
-}
-
-void Change::Impl::check_forward(const std::string& name, const Oid& there) const {
-    const auto ours = to_git(made.value());
-    const auto theirs = to_git(there);
-    if (git_graph_descendant_of(repository(), &ours, &theirs) == 1) return;
-    throw Error{ErrorKind::conflict, name + " moved meanwhile"};
-}
-
-bool Change::Impl::send_over(const Push& push, Transfer& transfer, Protocol protocol) const {
-    const auto subtransport = protocol == Protocol::http ? make_http_subtransport(transfer)
-                                                         : make_ssh_subtransport(transfer);
-    const auto reading = [&transfer](std::shared_ptr<Stream> stream) {
-        return PacketReader{
-            [&transfer, stream = std::move(stream)](char* buffer, std::size_t size) {
-                transfer.check_limits();
-                const auto count = stream->read(buffer, size);
-                transfer.received += count;
-                return count;
-            }};
-    };
-    auto listing = reading(subtransport->open(mirror.url(), GIT_SERVICE_RECEIVEPACK_LS));
-    const auto server = Advertisement::read(listing, protocol == Protocol::http);
-    const auto there = server.references.find(push.reference);
-    ReferenceUpdate update{.name = push.reference, .from = {}, .to = made.value()};
-    if (there != server.references.end()) update.from = there->second;
-    const auto stream = subtransport->open(mirror.url(), GIT_SERVICE_RECEIVEPACK);
-    if (update.from == update.to) {
-        if (protocol == Protocol::ssh) stream->write(flush_packet);  // it waits for a word
-        return false;
-    }
-    if (!push.force && update.from != Oid{}) check_forward(push.reference, update.from);
-    stream->write(push_request(server, update, push.options));
-    Buffer buffer;
-    pack(buffer, server.references);
-    stream->write(buffer.text());
-    auto answer = reading(stream);
-    read_report(answer, server, push.reference);
-    return true;
-}
-
-bool Change::Impl::send_here(const Push& push) const {
-    if (!push.options.empty())
-        throw Error{ErrorKind::invalid,
-                    "a repository on this machine takes no push options (spec.git.push.options)"};
-    const auto& url = mirror.url();
-    const std::filesystem::path path = url.starts_with("file://") ? url.substr(7) : url;
-    git_repository* raw = nullptr;
-    check(git_repository_open_ext(&raw, path.c_str(), GIT_REPOSITORY_OPEN_NO_SEARCH, nullptr),
-          "git");
-    const RepositoryPtr target{raw};
-    git_reference* raw_head = nullptr;
-    if (git_repository_is_bare(raw) == 0 && git_reference_lookup(&raw_head, raw, "HEAD") == 0) {
-        const ReferencePtr head{raw_head};
-        const auto* name = git_reference_symbolic_target(raw_head);
-        if (name != nullptr && push.reference == name)
-            throw Error{ErrorKind::denied, push.reference + " is checked out there"};
-    }
-    git_oid there{};
-    const bool exists = git_reference_name_to_id(&there, raw, push.reference.c_str()) == 0;
-    const auto to = to_git(made.value());
-    if (exists && git_oid_equal(&there, &to) != 0) return false;
-    if (exists && !push.force) check_forward(push.reference, from_git(there));
-    Buffer buffer;
-    pack(buffer, {});
-    git_odb* raw_odb = nullptr;
-    check(git_repository_odb(&raw_odb, raw), "git");
-    const OdbPtr odb{raw_odb};
-    git_odb_writepack* writer = nullptr;
-    check(git_odb_write_pack(&writer, raw_odb, nullptr, nullptr), "git");
-    const std::unique_ptr<git_odb_writepack, void (*)(git_odb_writepack*)> keeper{
-        writer, [](git_odb_writepack* one) { one->free(one); }};
-    git_indexer_progress progress{};
-    check(writer->append(writer, buffer.raw.ptr, buffer.raw.size, &progress), "git");
-    check(writer->commit(writer, &progress), "git");
-    git_reference* raw_reference = nullptr;
-    const int code =
-        exists ? git_reference_create_matching(&raw_reference, raw, push.reference.c_str(), &to, 1,
-                                               &there, "push: kled")
-               : git_reference_create(&raw_reference, raw, push.reference.c_str(), &to, 0,
-                                      "push: kled");
-    if (code == GIT_EMODIFIED || code == GIT_EEXISTS || code == GIT_ELOCKED)
-        throw Error{ErrorKind::conflict, push.reference + " moved meanwhile"};
-    check(code, "git");
-    const ReferencePtr reference{raw_reference};
-    return true;
-}
-
-std::string full_reference(const std::string& name, const std::string& field) {
-    auto full = name.starts_with("refs/") ? name : "refs/heads/" + name;
-    int valid = 0;
-    initialise();
-    if (name.empty() || git_reference_name_is_valid(&valid, full.c_str()) < 0 || valid == 0)
-        throw Error{ErrorKind::invalid, field + ": '" + name + "' is no name of a reference"};
-    return full;
 }
 
 }  // namespace kled::gitops::git

@@ -3,6 +3,7 @@
 
 #include "gitops/git/access.h"
 #include "gitops/git/mirror.h"
+#include "gitops/git/push.h"
 #include "gitops/git/revision.h"
 
 #include <cstddef>
@@ -20,13 +21,6 @@ namespace kled::gitops::git {
 struct Author {
     std::string name;  ///< empty: the address
     std::string email;
-};
-
-/// Where a commit is sent to.
-struct Push {
-    std::string reference;               ///< "refs/heads/main"
-    bool force = false;                  ///< also when what stands there is no ancestor
-    std::vector<std::string> options{};  ///< "key=value", for the server's hooks
 };
 
 /// Blocking, and used from one thread; nobody fetches into the mirror meanwhile. What is written
@@ -70,9 +64,5 @@ private:
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };
-
-/// "refs/heads/main" of "main"; a name that begins with "refs/" is full. Error(invalid) naming
-/// `field` when Git would not have it.
-[[nodiscard]] std::string full_reference(const std::string& name, const std::string& field);
 
 }  // namespace kled::gitops::git

@@ -142,6 +142,29 @@ TEST_F(ChangeTest, DoesNotPushOverWhatOthersPushed) {
     EXPECT_EQ(tip("main"), change.id().hex());
 }
 
+TEST_F(ChangeTest, MovesABranchToACommitThatIsKnown) {
+    const auto first = remote.commit({{"x.yaml", "1"}});
+    const auto second = remote.commit({{"x.yaml", "2"}});
+    fetch();
+    const auto move = [&](const std::string& commit, const std::string& url) {
+        return push_commit(mirror, *Oid::parse(commit), url, {.reference = "refs/heads/production"},
+                           access, stop.get_token());
+    };
+    EXPECT_TRUE(move(first, remote.url()));
+    EXPECT_TRUE(move(second, remote.url()));
+    EXPECT_FALSE(move(second, remote.url()));
+    EXPECT_EQ(tip("production"), second);
+    EXPECT_EQ(failure([&] { move(first, remote.url()); }), ErrorKind::conflict);
+    EXPECT_EQ(tip("production"), second);
+    const testing::Repository other;  // has none of it
+    EXPECT_TRUE(move(second, other.url()));
+    Mirror there{directory.path() / "there", other.url()};
+    const auto arrived = there.fetch({.branch = "production"}, access, stop.get_token());
+    EXPECT_EQ(Tree(there, arrived).read("x.yaml"), "2");
+    EXPECT_EQ(failure([&] { move(std::string(40, 'a'), remote.url()); }), ErrorKind::unavailable);
+    EXPECT_EQ(message.find(remote.url() + ": commit aaaa"), 0U) << message;
+}
+
 TEST_F(ChangeTest, MakesABranchAndKnowsItAgain) {
     remote.commit({{"x.yaml", "old"}});
     const auto base = fetch();

@@ -282,6 +282,62 @@ TEST_F(HttpTransport, PushesAndTellsWhatStandsInTheWay) {
     EXPECT_NE(refused.second.find("no pushes on Sundays"), std::string::npos) << refused.second;
 }
 
+TEST_F(HttpTransport, MovesABranchToACommitThatIsKnown) {
+    const Server server{git()};
+    const auto url = "http://127.0.0.1:" + server.port() + "/repository.git";
+    const auto first = remote.commit({{"a", "1"}});
+    const auto second = remote.commit({{"a", "2"}, {"b", std::string(100'000, 'x')}});
+    fetch(url);
+    const auto move = [&](const std::string& commit, const std::string& to) {
+        return push_commit(*mirror, *Oid::parse(commit), to, {.reference = "refs/heads/production"},
+                           access, stop.get_token());
+    };
+    const auto failed = [&](const std::string& commit, const std::string& to) {
+        try {
+            move(commit, to);
+        } catch (const Error& error) {
+            return std::pair{error.kind(), std::string{error.what()}};
+        }
+        return std::pair{ErrorKind::internal, std::string{"nothing was thrown"}};
+    };
+    const auto tip = [&] {
+        return mirror->fetch({.branch = "production"}, access, {}).commit.hex();
+    };
+    EXPECT_TRUE(move(first, url)) << "the branch begins";
+    EXPECT_EQ(tip(), first);
+    EXPECT_TRUE(move(second, url)) << "all of which is there already";
+    EXPECT_EQ(tip(), second);
+    EXPECT_FALSE(move(second, url));
+    const auto back = failed(first, url);
+    EXPECT_EQ(back.first, ErrorKind::conflict);
+    EXPECT_NE(back.second.find("refs/heads/production is at " + second +
+                               ", which is no ancestor of " + first),
+              std::string::npos)
+        << back.second;
+    const auto theirs = remote.commit({{"a", "by hand"}}, "production");
+    const auto third = remote.commit({{"a", "3"}});
+    fetch(url);
+    EXPECT_EQ(failed(third, url).first, ErrorKind::conflict);
+    EXPECT_EQ(tip(), theirs) << "nothing of others is lost";
+    EXPECT_EQ(failed(std::string(40, 'a'), url).first, ErrorKind::unavailable);
+    hook("pre-receive", "echo this branch is protected >&2\nexit 1\n");
+    EXPECT_EQ(push_failure(fetch(url), {.reference = "refs/heads/x"}).first, ErrorKind::denied);
+
+    // Another server, which lacks what came since.
+    run_to_end(kled::run(
+        {.argv = {"git", "clone", "-q", "--bare", "--branch", "main", "--single-branch",
+                  remote.path().string(), (remote.path().parent_path() / "other.git").string()}},
+        "", 20s));
+    const auto fourth = remote.commit({{"a", "4"}, {"deep/c", std::string(50'000, 'y')}});
+    fetch(url);
+    const auto other = "http://127.0.0.1:" + server.port() + "/other.git";
+    EXPECT_TRUE(move(fourth, other));
+    Mirror there{directory.path() / "there", other};
+    const auto arrived = there.fetch({.branch = "production"}, access, stop.get_token());
+    EXPECT_EQ(arrived.commit.hex(), fourth);
+    EXPECT_EQ((Tree{there, arrived}.read("deep/c")), std::string(50'000, 'y'));
+}
+
 TEST_F(HttpTransport, PushesWithItsCredentialsAndNeverInAMessage) {
     remote.commit({{"a", "1"}});
     const Server server{
@@ -426,6 +482,14 @@ TEST_F(SshTransport, FetchesAndPushesWithItsOwnKeyAndKnownHosts) {
     push(base, "20", {.reference = "refs/heads/main"});
     EXPECT_EQ(content(fetch(server.url(remote.path())), "a"), "20");
     EXPECT_EQ(push_failure(base, {.reference = "refs/heads/main"}).first, ErrorKind::conflict);
+    const auto tip = fetch(server.url(remote.path())).commit;
+    const auto move = [&] {
+        return push_commit(*mirror, tip, server.url(remote.path()),
+                           {.reference = "refs/heads/production"}, access, stop.get_token());
+    };
+    EXPECT_TRUE(move());
+    EXPECT_FALSE(move());
+    EXPECT_EQ(mirror->fetch({.branch = "production"}, access, {}).commit, tip);
     hook("update", "echo not you >&2\nexit 1\n");
     const auto refused =
         push_failure(fetch(server.url(remote.path())), {.reference = "refs/heads/main"});

@@ -69,10 +69,9 @@ std::string job_name(const Pipeline& pipeline, const Pipeline::Stage& stage,
                      const Pipeline::Job& job, const StageState& state, std::int64_t attempt) {
     std::string identity;
     const auto came = state.since ? to_rfc3339(*state.since) : std::string{};
-    for (const auto& part :
-         {std::string{pipeline.object.uid()}, std::string{pipeline.object.ns()},
-          std::string{pipeline.object.name()}, stage.name, job.ns, job.name,
-          commit_in(state.revision), came, std::to_string(attempt)}) {
+    for (const auto& part : {std::string{pipeline.object.uid()}, std::string{pipeline.object.ns()},
+                             std::string{pipeline.object.name()}, stage.name, job.ns, job.name,
+                             commit_in(state.revision), came, std::to_string(attempt)}) {
         identity += part;
         identity += '\0';
     }
@@ -97,9 +96,8 @@ kube::Object job_from(const kube::Object& cron_job, const Pipeline& pipeline,
                       const Pipeline::Stage& stage, const Pipeline::Job& job,
                       const StageState& state, const std::string& name) {
     const auto* given = kube::find(cron_job.fields(), {"spec", "jobTemplate"});
-    const auto* spec = given != nullptr && given->is_object()
-                           ? given->get_object().if_contains("spec")
-                           : nullptr;
+    const auto* spec =
+        given != nullptr && given->is_object() ? given->get_object().if_contains("spec") : nullptr;
     if (spec == nullptr || !spec->is_object())
         throw Error{ErrorKind::invalid, job.to_string() + " has no spec.jobTemplate.spec"};
     json::object labels;
@@ -197,8 +195,8 @@ JobRoom room_for(const std::string& name, const std::vector<kube::Object>& there
                 room.wait_for = live.name();
         } else if (facts.result != JobFacts::Result::running) {
             auto& list = facts.result == JobFacts::Result::succeeded ? good : bad;
-            list.push_back({.created = facts.created.value_or(WallTime{}),
-                            .name = std::string{live.name()}});
+            list.push_back(
+                {.created = facts.created.value_or(WallTime{}), .name = std::string{live.name()}});
         } else if (policy == "Replace") {
             room.remove.emplace_back(live.name());
         } else if (policy == "Forbid") {

@@ -72,8 +72,8 @@ TEST_F(Jobs, HaveANameOfTheirOwnForEachCommitStayAndAttempt) {
         << "the same name again is another Pipeline";
     const auto space = pipeline("{cronJob: smoke, namespace: web}");
     EXPECT_NE(name(space, state()), one);
-    const auto long_one =
-        name(pipeline("{cronJob: " + std::string(45, 'x') + ".-" + std::string(60, 'y') + "}"), state());
+    const auto long_one = name(
+        pipeline("{cronJob: " + std::string(45, 'x') + ".-" + std::string(60, 'y') + "}"), state());
     EXPECT_EQ(long_one, std::string(45, 'x') + "-" + long_one.substr(long_one.size() - 16));
     EXPECT_EQ(name(pipeline("{cronJob: " + std::string(200, 'x') + "}"), state()).size(), 63U);
 }
@@ -112,15 +112,16 @@ TEST_F(Jobs, AreWhatTheirTemplateSaysAndSayWhoseTheyAre) {
     EXPECT_FALSE(made_for(made, p, p.stages[0], other));
     const auto stranger = pipeline("{cronJob: smoke}", "other");
     EXPECT_FALSE(made_for(made, stranger, stranger.stages[0], state()));
-    EXPECT_EQ(job_selector(p, p.stages[0], p.stages[0].jobs[0]),
-              "gitops.kled.io/pipeline=shop,gitops.kled.io/stage=test,gitops.kled.io/cronjob=smoke");
+    EXPECT_EQ(
+        job_selector(p, p.stages[0], p.stages[0].jobs[0]),
+        "gitops.kled.io/pipeline=shop,gitops.kled.io/stage=test,gitops.kled.io/cronjob=smoke");
 }
 
 TEST_F(Jobs, BelongToNobodyElsewhereAndEndInTime) {
     const auto deadline = [&](const std::string& timeout, const std::string& own) {
         const auto p = pipeline("{cronJob: smoke, namespace: web, timeout: " + timeout + "}");
-        const auto made = make(p, state(),
-                               "spec: {jobTemplate: {spec: {" + own + "template: {}}}}\n");
+        const auto made =
+            make(p, state(), "spec: {jobTemplate: {spec: {" + own + "template: {}}}}\n");
         EXPECT_EQ(made.ns(), "web");
         EXPECT_EQ(made.metadata()->if_contains("ownerReferences"), nullptr);
         return made.spec()->at("activeDeadlineSeconds").as_int64();
@@ -142,10 +143,10 @@ TEST_F(Jobs, SayHowTheyEnded) {
     EXPECT_EQ(facts_of_job(job("a", 1, "")).result, JobFacts::Result::running);
     EXPECT_EQ(facts_of_job(job("a", 1, "Complete")).result, JobFacts::Result::succeeded);
     EXPECT_EQ(facts_of_job(job("a", 1, "SuccessCriteriaMet")).result, JobFacts::Result::running);
-    const auto failed = facts_of_job(
-        object("metadata: {creationTimestamp: '2026-11-29T04:00:00Z'}\nstatus: {conditions: [{type: "
-               "Failed, status: 'True', reason: BackoffLimitExceeded, message: \"x" +
-               std::string(300, 'x') + std::string(200, ' ') + "\\nmore\"}]}\n"));
+    const auto failed = facts_of_job(object(
+        "metadata: {creationTimestamp: '2026-11-29T04:00:00Z'}\nstatus: {conditions: [{type: "
+        "Failed, status: 'True', reason: BackoffLimitExceeded, message: \"x" +
+        std::string(300, 'x') + std::string(200, ' ') + "\\nmore\"}]}\n"));
     EXPECT_EQ(failed.result, JobFacts::Result::failed);
     EXPECT_THAT(failed.message, ::testing::StartsWith("BackoffLimitExceeded: xx"));
     EXPECT_LE(failed.message.size(), 403U);
@@ -153,10 +154,10 @@ TEST_F(Jobs, SayHowTheyEnded) {
 }
 
 TEST_F(Jobs, OfBeforeAreKeptAsTheCronJobSays) {
-    const std::vector<kube::Object> there{
-        job("a", 1, "Complete"), job("b", 2, "Complete"), job("c", 3, "Complete"),
-        job("d", 4, "Complete"), job("e", 5, "Failed"),   job("f", 6, "Failed"),
-        job("g", 7, ""),         job("new", 8, "Failed")};
+    const std::vector<kube::Object> there{job("a", 1, "Complete"), job("b", 2, "Complete"),
+                                          job("c", 3, "Complete"), job("d", 4, "Complete"),
+                                          job("e", 5, "Failed"),   job("f", 6, "Failed"),
+                                          job("g", 7, ""),         job("new", 8, "Failed")};
     const auto room = [&](const std::string& spec) {
         return room_for("new", there, object("spec: {" + spec + "}\n"));
     };

@@ -80,6 +80,10 @@ Pipeline::Stage stage_of(const Reader& fields, const std::string& ns,
     stage.name = fields.required("name");
     check_name(fields, "name", stage.name);
     stage.targets = targets_of(fields, taken);
+    const auto promotion = fields.text("promotion");
+    stage.by_commit = promotion == "commit";
+    if (!promotion.empty() && promotion != "pin" && !stage.by_commit)
+        throw fields.bad("promotion", "'" + promotion + "' is neither pin nor commit");
     const auto gates = fields.object("gates");
     stage.approval = gates.flag("approval");
     if (const auto* windows = gates.field("windows"); windows != nullptr)

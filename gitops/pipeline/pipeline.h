@@ -32,7 +32,7 @@ struct Pipeline {
     struct Job {
         std::string ns;
         std::string name;
-        bool made = false;                ///< here, from the CronJob `name`
+        bool made = false;                  ///< here, from the CronJob `name`
         std::optional<Duration> timeout{};  ///< of one that is made
         [[nodiscard]] std::string to_string() const {
             return (made ? "CronJob " : "Job ") + ns + "/" + name;
@@ -41,6 +41,7 @@ struct Pipeline {
     struct Stage {
         std::string name;
         std::vector<Target> targets;
+        bool by_commit = false;  ///< promotion: commit, the branches that the targets follow move
         // Before a revision comes in:
         bool approval = false;
         DeployWindows windows;

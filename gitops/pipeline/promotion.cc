@@ -99,6 +99,8 @@ private:
             const auto& target = facts(i).targets[t];
             if (!target.exists) {
                 join_text(why, name + " does not exist");
+            } else if (!target.obstacle.empty()) {
+                join_text(why, name + ": " + target.obstacle);
             } else if (!target.consents) {
                 join_text(why, name + " does not name this Pipeline (annotation " +
                                    std::string{pipeline_annotation} + ")");
@@ -179,6 +181,26 @@ private:
         return std::move(all).gate("health");
     }
 
+    /// Whether the branches that the targets follow are there.
+    Gate push_of(std::size_t i, const std::string& commit) {
+        Verdicts all;
+        for (std::size_t t = 0; t < spec(i).targets.size(); ++t) {
+            const auto& target = facts(i).targets[t];
+            if (target.pin == commit) continue;
+            const auto name = spec(i).targets[t].to_string();
+            if (!target.exists || !target.obstacle.empty()) {
+                all.add(Verdict::waiting,
+                        name + (target.exists ? ": " + target.obstacle : " does not exist"));
+            } else if (target.pushed == commit && !target.trouble.empty()) {
+                all.add(target.refused ? Verdict::failed : Verdict::waiting,
+                        name + ": " + target.trouble);
+            } else {
+                all.add(Verdict::waiting, name + ": its branch does not have it yet");
+            }
+        }
+        return std::move(all).gate("push");
+    }
+
     Gate soak_of(std::size_t i) {
         const auto& here = state(i);
         if (!here.healthy_since)
@@ -235,18 +257,20 @@ private:
         }
         gate.job = name;
         const auto shown = "Job " + asked.ns + "/" + name;
-        const auto end = asked.timeout ? std::optional{*job.created + *asked.timeout} : std::nullopt;
+        const auto end =
+            asked.timeout ? std::optional{*job.created + *asked.timeout} : std::nullopt;
         if (job.result == JobFacts::Result::succeeded) {
             gate.verdict = Verdict::passed;
             gate.message.clear();
         } else if (job.result == JobFacts::Result::failed || (end && *end <= now_)) {
             gate.verdict = Verdict::failed;
-            gate.message =
-                shown + (job.result == JobFacts::Result::failed
-                             ? ": " + job.message
-                             : " has not ended within " + format_duration(*asked.timeout)) +
-                " (kubectl logs -n " + asked.ns + " job/" + name + "; once more: kled gitops promote " +
-                std::string{pipeline_.object.name()} + " --retry)";
+            gate.message = shown +
+                           (job.result == JobFacts::Result::failed
+                                ? ": " + job.message
+                                : " has not ended within " + format_duration(*asked.timeout)) +
+                           " (kubectl logs -n " + asked.ns + " job/" + name +
+                           "; once more: kled gitops promote " +
+                           std::string{pipeline_.object.name()} + " --retry)";
         } else {
             gate.message = shown + " has not ended yet";
             result_.jobs_run = true;
@@ -281,6 +305,7 @@ private:
         const auto commit = commit_in(here.revision);
         std::vector<Gate> gates;
         bool healthy = true;
+        if (spec(i).by_commit && !spec(i).targets.empty()) gates.push_back(push_of(i, commit));
         if (spec(i).health && !spec(i).targets.empty()) {
             gates.push_back(health_of(i, commit));
             healthy = gates.back().verdict == Verdict::passed;
@@ -357,7 +382,7 @@ private:
             if (commit.empty()) continue;
             for (std::size_t t = 0; t < spec(i).targets.size(); ++t) {
                 const auto& target = facts(i).targets[t];
-                if (!target.exists || !target.consents) continue;
+                if (!target.exists || !target.consents || !target.obstacle.empty()) continue;
                 if (target.pin == commit ? target.promoted == commit : target.pinned_by_hand())
                     continue;
                 result_.pins.push_back({.stage = i, .target = t, .commit = commit});

@@ -17,8 +17,13 @@ namespace kled::gitops {
 struct TargetFacts {
     bool exists = false;
     bool consents = false;  ///< it names this Pipeline
-    std::string pin;
+    std::string pin;        ///< or where the branch stands that it follows
     std::string promoted;   ///< the pin that a Pipeline set last
+    // Of one that gets its revisions by commit:
+    std::string obstacle;   ///< why none can come
+    std::string pushed;     ///< what the last push was of
+    std::string trouble;    ///< what became of that; empty: nothing bad
+    bool refused = false;   ///< and it takes somebody to change that
     std::string attempted;  ///< what `ready` and `failed` are of
     bool ready = false;
     bool failed = false;
