@@ -3,6 +3,9 @@
 #include "base/error.h"
 #include "base/task_group.h"
 
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
+
 #include <algorithm>
 #include <optional>
 
@@ -22,7 +25,7 @@ asio::awaitable<git::Revision> BucketFetch::run() {
     const auto file = co_await client_.get(name, limits_.ignore_file);
     BucketIndex index{file ? std::string_view{file->bytes} : std::string_view{}, bucket_.ignore};
     co_await list(index);
-    index.check_paths();
+    co_await check_paths(index);
     if (memory_.revision) {
         auto look = [imported = imported_, known = memory_.revision->name] {
             return imported.find(known).has_value();
@@ -32,7 +35,7 @@ asio::awaitable<git::Revision> BucketFetch::run() {
         if (!here) memory_.objects.clear();  // the cache was thrown away
     }
     co_await fetch(index);
-    index.check_paths();
+    co_await check_paths(index);
 
     git::Imported::Files files;
     for (const auto& [key, object] : objects_) files[key] = {.oid = object.oid};
@@ -56,16 +59,9 @@ asio::awaitable<void> BucketFetch::list(BucketIndex& index) {
     std::uint64_t total = 0;
     for (std::size_t page = 0; page < limits_.pages; ++page) {
         const auto listing = co_await client_.list(bucket_.prefix, next);
-        for (const auto& object : listing.objects) {
-            if (!index.add(object.key, object.etag)) continue;
-            if (object.size > limits_.object) {
-                throw Error{ErrorKind::exhausted,
-                            "object '" + object.key + "' has " + std::to_string(object.size) +
-                                " bytes, more than " + std::to_string(limits_.object) +
-                                "; spec.ignore leaves it out"};
-            }
-            total += object.size;
-        }
+        // Thousands of keys times thousands of patterns: the loop has others to serve meanwhile.
+        auto look = [&](const std::stop_token& stop) { return add(index, listing, stop); };
+        total += co_await offload_stoppable(pool_, std::move(look));
         if (total > limits_.total) {
             throw Error{ErrorKind::exhausted,
                         "the bucket has more than " + std::to_string(limits_.total) +
@@ -78,6 +74,29 @@ asio::awaitable<void> BucketFetch::list(BucketIndex& index) {
         next = listing.next;
     }
     throw Error{ErrorKind::exhausted, "the list of objects has no end"};
+}
+
+std::uint64_t BucketFetch::add(BucketIndex& index, const s3::Listing& listing,
+                               const std::stop_token& stop) const {
+    std::uint64_t total = 0;
+    for (const auto& object : listing.objects) {
+        if (stop.stop_requested())
+            throw boost::system::system_error{asio::error::operation_aborted};
+        if (!index.add(object.key, object.etag)) continue;
+        if (object.size > limits_.object) {
+            throw Error{ErrorKind::exhausted,
+                        "object '" + object.key + "' has " + std::to_string(object.size) +
+                            " bytes, more than " + std::to_string(limits_.object) +
+                            "; spec.ignore leaves it out"};
+        }
+        total += object.size;
+    }
+    return total;
+}
+
+asio::awaitable<void> BucketFetch::check_paths(const BucketIndex& index) {
+    auto check = [&index] { index.check_paths(); };
+    co_await offload(pool_, std::move(check));
 }
 
 asio::awaitable<void> BucketFetch::fetch(BucketIndex& index) {

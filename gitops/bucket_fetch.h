@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,6 +46,10 @@ public:
 
 private:
     boost::asio::awaitable<void> list(BucketIndex& index);
+    /// The bytes of what was added; blocking.
+    std::uint64_t add(BucketIndex& index, const s3::Listing& listing,
+                      const std::stop_token& stop) const;
+    boost::asio::awaitable<void> check_paths(const BucketIndex& index);
     boost::asio::awaitable<void> fetch(BucketIndex& index);
     /// One of several: takes the next of `wanted_` until there is none.
     boost::asio::awaitable<void> fetch_some(BucketIndex& index);

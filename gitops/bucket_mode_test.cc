@@ -43,6 +43,10 @@ public:
         const std::scoped_lock lock{mutex_};
         ghost_ = key;
     }
+    void keys_a_page(int count) {
+        const std::scoped_lock lock{mutex_};
+        page_ = count;
+    }
     void answer_first(std::vector<unsigned> with) {
         const std::scoped_lock lock{mutex_};
         failures_ = std::move(with);
@@ -108,7 +112,7 @@ private:
         auto at = token ? objects_.upper_bound(std::string{*token}) : objects_.begin();
         std::string body;
         int count = 0;
-        for (; at != objects_.end() && count < 2; ++at) {
+        for (; at != objects_.end() && count < page_; ++at) {
             if (!at->first.starts_with(prefix)) continue;
             body += "<Contents><Key>" + net::percent_encode(at->first) + "</Key><ETag>&quot;" +
                     etag(at->second) + "&quot;</ETag><Size>" + std::to_string(at->second.size()) +
@@ -127,6 +131,7 @@ private:
     std::mutex mutex_;
     std::map<std::string, std::string> objects_;
     std::string ghost_;
+    int page_ = 2;
     std::vector<unsigned> failures_;
     std::vector<std::string> read_;
     bool signed_ = false;
@@ -271,6 +276,20 @@ TEST_F(BucketMode, HostileKeysStopIt) {
     EXPECT_TRUE(world.reconciled("bucket/store"));
     EXPECT_TRUE(ready());
     EXPECT_EQ(Conditions::from_status(bucket()->status()).find("FetchFailed"), nullptr);
+}
+
+TEST_F(BucketMode, PatternsThatTakeLongHoldNobodyElseBack) {
+    std::string pattern;
+    for (int i = 0; i < 45; ++i) pattern += "*a";
+    std::string patterns;
+    for (int i = 0; i < 9'900; ++i) patterns += pattern + "b\n";
+    s3->put(".sourceignore", patterns);
+    for (int i = 0; i < 500; ++i) s3->put(std::string(200, 'a') + std::to_string(i), "x");
+    s3->keys_a_page(1'000);
+    start();
+    apply_bucket("  timeout: 1s\n");
+    // Said by the same loop that reads the list.
+    EXPECT_THAT(says("Ready", "BucketOperationFailed"), HasSubstr("no answer within 1s"));
 }
 
 TEST_F(BucketMode, AServerThatIsBusyIsAskedAgainAndOneThatRefusesIsQuoted) {
