@@ -60,7 +60,7 @@ std::string folder_of(std::string_view kind) {
 }
 
 bool is_folder(std::string_view name) {
-    return std::ranges::any_of(source_kinds,
+    return std::ranges::any_of(own_source_kinds,
                                [&](std::string_view kind) { return folder_of(kind) == name; });
 }
 
@@ -224,7 +224,7 @@ void Artifacts::advertise(std::string url) {
 }
 
 fs::path Artifacts::folder(const Name& source) const {
-    if (!is_source_kind(source.kind) || !is_name(source.ns) || !is_name(source.name)) {
+    if (!is_own_source_kind(source.kind) || !is_name(source.ns) || !is_name(source.name)) {
         throw Error{ErrorKind::invalid,
                     source.ns + "/" + source.name + " is not a name of an object"};
     }
@@ -277,13 +277,13 @@ bool Artifacts::has(const Artifact& artifact) const {
 
 void Artifacts::remove(const Name& source) const {
     std::error_code ignored;
-    if (is_source_kind(source.kind) && is_name(source.ns) && is_name(source.name))
+    if (is_own_source_kind(source.kind) && is_name(source.ns) && is_name(source.name))
         fs::remove_all(folder(source), ignored);
 }
 
 void Artifacts::keep_only(const std::set<Name>& sources) const {
     std::error_code ignored;
-    for (const auto kind : source_kinds) {
+    for (const auto kind : own_source_kinds) {
         const auto root = directory_ / folder_of(kind);
         for (const auto& ns : names_in(root)) {
             for (const auto& name : names_in(root / ns)) {

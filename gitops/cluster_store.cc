@@ -99,7 +99,7 @@ json::object status_patch(const kube::Object& object) {
             fields[name] = *value;
         }
     };
-    if (is_source_kind(object.kind())) {
+    if (is_own_source_kind(object.kind())) {
         for (const auto* name : source) take(name);
         if (object.kind() != repository_kind) {
             take("observedIgnore");
@@ -128,8 +128,9 @@ json::object status_patch(const kube::Object& object) {
 
 asio::awaitable<void> ClusterStore::run(Listener& listener) {
     TaskGroup tasks{co_await asio::this_coro::executor};
-    for (const auto kind : source_kinds)
+    for (const auto kind : own_source_kinds)
         tasks.spawn(follow(std::string{source_group}, std::string{kind}, listener));
+    tasks.spawn(follow(std::string{source_group}, std::string{external_kind}, listener));
     tasks.spawn(follow(std::string{kustomize_group}, "Kustomization", listener));
     tasks.spawn(follow(std::string{pipeline_group}, std::string{pipeline_kind}, listener));
     for (const auto& kind : options_.target_kinds)

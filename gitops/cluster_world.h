@@ -22,6 +22,7 @@ public:
         }
         for (const auto& [group, kind] :
              {std::pair{"source.toolkit.fluxcd.io", "Bucket"},
+              std::pair{"source.toolkit.fluxcd.io", "ExternalArtifact"},
               std::pair{"source.toolkit.fluxcd.io", "GitRepository"},
               std::pair{"source.toolkit.fluxcd.io", "OCIRepository"},
               std::pair{"kustomize.toolkit.fluxcd.io", "Kustomization"}}) {

@@ -115,7 +115,7 @@ FileStore::FileStore(kube::Client& client, Options options)
     : client_{client}, options_{std::move(options)} {}
 
 bool FileStore::keeps(const kube::ObjectId& id) const {
-    return (is_source_kind(id.kind) && id.group == source_group) ||
+    return (is_own_source_kind(id.kind) && id.group == source_group) ||
            (id.kind == "Kustomization" && id.group == kustomize_group) ||
            (id.kind == pipeline_kind && id.group == pipeline_group) ||
            options_.target_kinds.contains(id.kind);

@@ -27,6 +27,7 @@ struct Kind {
 constexpr std::array kinds{
     Kind{source_group, "GitRepository", {"gitrepository", "source", "git"}},
     Kind{source_group, "Bucket", {"bucket", "source", "buckets"}},
+    Kind{source_group, "ExternalArtifact", {"externalartifact", "source", "ea"}},
     Kind{source_group, "OCIRepository", {"ocirepository", "source", "oci"}},
     Kind{kustomize_group, "Kustomization", {"kustomization", "ks", "kustomizations"}},
     Kind{"edge.kled.io", "EdgeDeployment", {"edgedeployment", "ed", "edgedeployments"}},
@@ -38,11 +39,13 @@ constexpr std::array kinds{
     Kind{pipeline_group, pipeline_kind, {"pipeline", "pl", "pipelines"}},
 };
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 9> plurals{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 11> plurals{{
     {"sources", "Bucket"},
+    {"sources", "ExternalArtifact"},
     {"sources", "GitRepository"},
     {"sources", "OCIRepository"},
     {"buckets", "Bucket"},
+    {"externalartifacts", "ExternalArtifact"},
     {"ocirepositories", "OCIRepository"},
     {"gitrepositories", "GitRepository"},
     {"kustomizations", "Kustomization"},

@@ -317,8 +317,8 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::revision
     std::optional<Assembled> found;
     if (key.kind != repository_kind) {
         auto find = [imported = git::Imported{source->mirror}, digest = "sha256:" + commit] {
-            return imported.find_if([&](std::string_view name, std::string_view) {
-                return is_revision_of(name, digest);
+            return imported.find_if([&](std::string_view name, std::string_view memo) {
+                return is_revision_of(name, digest) || memo == digest;
             });
         };
         auto kept = co_await offload(pool, std::move(find));

@@ -122,6 +122,11 @@ std::optional<Outcome> Reconciler::Impl::not_yet(const Key& own,
                        .message = ref.kind + " " + ref.ns + "/" + ref.name + " does not exist",
                        .retry = false};
     }
+    if (!source->trouble.empty()) {
+        return Outcome{.reason = "ArtifactFailed",
+                       .message = ref.kind + " " + ref.ns + "/" + ref.name + ": " + source->trouble,
+                       .retry = false};
+    }
     if (!source->revision) {
         return Outcome{.reason = "ArtifactFailed",
                        .message = ref.kind + " " + ref.ns + "/" + ref.name + " has no revision yet",

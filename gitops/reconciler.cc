@@ -70,6 +70,8 @@ asio::awaitable<void> Reconciler::Impl::reconcile(Key key) {
                 again = co_await reconcile_bucket(key, found->second);
             } else if (found != sources.end() && key.kind == oci_kind) {
                 again = co_await reconcile_oci(key, found->second);
+            } else if (found != sources.end() && key.kind == external_kind) {
+                again = co_await reconcile_external(key, found->second);
             } else if (found != sources.end()) {
                 again = co_await reconcile_source(key, found->second);
             }
@@ -186,13 +188,24 @@ std::size_t Reconciler::nudge(const std::string& url) {
 
 namespace {
 
+/// Of an ExternalArtifact, whose controller asks for everything in its status.
+bool artifacts_differ(const kube::Object& before, const kube::Object& now) {
+    if (now.kind() != external_kind) return false;
+    const auto artifact = [](const kube::Object& object) {
+        const auto* found =
+            object.status() == nullptr ? nullptr : object.status()->if_contains("artifact");
+        return found == nullptr ? kube::json::value{} : *found;
+    };
+    return artifact(before) != artifact(now);
+}
+
 /// Whether `now` asks for something that `before` did not: status and what others annotate never
 /// do.
 bool asks_for_more(const kube::Object& before, const kube::Object& now) {
     const auto* a = before.spec();
     const auto* b = now.spec();
     const bool same_spec = (a == nullptr) == (b == nullptr) && (a == nullptr || *a == *b);
-    return !same_spec || before.deleting() != now.deleting() ||
+    return !same_spec || artifacts_differ(before, now) || before.deleting() != now.deleting() ||
            reconcile_request(before) != reconcile_request(now) ||
            own_annotations_of(before) != own_annotations_of(now);
 }
@@ -216,7 +229,7 @@ bool take(std::map<Key, std::shared_ptr<N>>& nodes, const Key& key, kube::Object
 void Reconciler::changed(kube::Object object) {
     const auto key = key_of(object);
     const bool source = is_source_kind(key.kind);
-    if (!source && impl_->options.only_sources) return;
+    if ((!source || key.kind == external_kind) && impl_->options.only_sources) return;
     const bool pipeline = key.kind == pipeline_kind;
     const bool more = source     ? take(impl_->sources, key, std::move(object))
                       : pipeline ? take(impl_->pipelines, key, std::move(object))

@@ -72,6 +72,7 @@ struct Source : Node {
     /// What puts together more than the repository itself is one at a time.
     std::shared_ptr<std::mutex> assembling = std::make_shared<std::mutex>();
     std::optional<git::Revision> revision;
+    std::string trouble;  ///< of an ExternalArtifact: why there is not what its status names
     std::optional<git::Revision> archived;  ///< what `status.artifact` is of
 };
 
@@ -285,6 +286,10 @@ struct Reconciler::Impl {
     /// The same for an artifact.
     boost::asio::awaitable<void> recall_oci(Key key, std::shared_ptr<Source> source,
                                             const OciRepository& repository);
+
+    // reconcile_external.cc
+    boost::asio::awaitable<std::optional<SteadyTime>> reconcile_external(
+        Key key, std::shared_ptr<Source> source);
 
     // reconcile_work.cc
     /// Where bases are kept that a deployment object takes from elsewhere.

@@ -5,6 +5,7 @@
 #include "base/timeout.h"
 #include "crypto/hash.h"
 #include "gitops/oci/docker_config.h"
+#include "gitops/oci/redirect.h"
 #include "net/http_client.h"
 
 #include <algorithm>
@@ -20,32 +21,6 @@ namespace {
 
 constexpr std::size_t small_answer = 256U << 10U;  // of a token server, or of a failure
 constexpr std::size_t page_tags = 1'000;
-
-std::string origin_of(const net::Url& url) {
-    const auto host = url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]";
-    return url.scheme + "://" + host + ":" + url.port;
-}
-
-bool is_redirect(unsigned status) noexcept {
-    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-/// Where `location`, of an answer from `from`, leads.
-net::Url resolve(const net::Url& from, const std::string& location) {
-    auto text = location;
-    if (text.starts_with("//")) {
-        text = from.scheme + ":" + text;
-    } else if (text.starts_with('/')) {
-        text = origin_of(from) + text;
-    } else if (text.starts_with('?')) {
-        text = origin_of(from) + from.target.substr(0, from.target.find('?')) + text;
-    }
-    auto url = net::parse_url(text);
-    if (url.scheme == "unix") throw Error{ErrorKind::invalid, "it leads to a socket"};
-    url.user.clear();  // whoever wants to be shown something asks for it
-    url.password.clear();
-    return url;
-}
 
 /// All of a body; Error(exhausted) past `limit`.
 asio::awaitable<std::string> read_all(std::unique_ptr<net::BodyStream> body, std::size_t limit,
@@ -192,12 +167,7 @@ asio::awaitable<Client::Session::Answer> Client::Session::ask(std::string method
         if (is_redirect(response.status) && !location.empty()) {
             if (++redirects > client_.limits_.redirects)
                 throw Error{ErrorKind::unavailable, "redirects without end"};
-            auto next = resolve(url, location);
-            if (url.scheme == "https" && next.scheme != "https") {
-                throw Error{ErrorKind::denied,
-                            "redirects from https to http://" + next.host + ":" + next.port};
-            }
-            url = std::move(next);
+            url = redirected(url, location);
             continue;
         }
         // Several fields are one list (RFC 9110 §5.3).
