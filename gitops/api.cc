@@ -363,6 +363,7 @@ DeploymentStatus DeploymentStatus::from_object(const kube::Object& object) {
     result.observed_generation = integer(object.status(), "observedGeneration");
     result.handled_request = text_in(object, {"lastHandledReconcileAt"});
     result.last_applied_revision = text_in(object, {"lastAppliedRevision"});
+    result.last_applied_origin = text_in(object, {"lastAppliedOriginRevision"});
     result.last_attempted_revision = text_in(object, {"lastAttemptedRevision"});
     result.inventory = Inventory::from_status(object.status());
     result.history = History::from_status(object.status());
@@ -390,6 +391,7 @@ void DeploymentStatus::write_to(kube::Object& object) const {
     status["observedGeneration"] = observed_generation;
     set_or_erase(status, "lastHandledReconcileAt", handled_request);
     set_or_erase(status, "lastAppliedRevision", last_applied_revision);
+    set_or_erase(status, "lastAppliedOriginRevision", last_applied_origin);
     set_or_erase(status, "lastAttemptedRevision", last_attempted_revision);
     status["inventory"] = inventory.to_json();
     status["history"] = history.to_json();

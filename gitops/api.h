@@ -187,6 +187,8 @@ struct DeploymentStatus {
     std::int64_t observed_generation = 0;
     std::string handled_request;
     std::string last_applied_revision;
+    /// What that was made of, where an artifact says so: "main@sha1:…" of a repository.
+    std::string last_applied_origin;
     std::string last_attempted_revision;
     Inventory inventory;
     History history;

@@ -73,6 +73,7 @@ json::object status_patch(const kube::Object& object) {
                                      "observedGeneration",
                                      "lastHandledReconcileAt",
                                      "lastAppliedRevision",
+                                     "lastAppliedOriginRevision",
                                      "lastAttemptedRevision",
                                      "inventory",
                                      "history"};

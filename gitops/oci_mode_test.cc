@@ -110,6 +110,13 @@ protected:
         return object ? std::string{kube::find_string(object->fields(), path)} : "absent";
     }
     std::string revision() { return of_source({"status", "artifact", "revision"}); }
+    /// What the Kustomization says that its artifact was made of.
+    std::string origin() {
+        const auto apps =
+            world.get("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "default", "apps");
+        return std::string{
+            kube::find_string(apps->fields(), {"status", "lastAppliedOriginRevision"})};
+    }
     /// Until the condition has this reason; what it says then.
     std::string says(const std::string& type, const std::string& reason) {
         std::string message;
@@ -158,6 +165,7 @@ TEST_F(OciMode, AnArtifactIsDeployedAndATagThatMovesIsFollowed) {
                                      "origin revision 'main@sha1:1f0c'";
     }
     EXPECT_TRUE(told);
+    EXPECT_TRUE(world.eventually([&] { return origin() == "main@sha1:1f0c"; })) << origin();
 
     auto second = artifact_of(files({{"a", "2"}}));
     second.annotations = {{"other", "one"}};
@@ -166,6 +174,7 @@ TEST_F(OciMode, AnArtifactIsDeployedAndATagThatMovesIsFollowed) {
     EXPECT_TRUE(has("a", "2"));
     EXPECT_TRUE(has("b", "absent"));
     EXPECT_EQ(revision(), "latest@" + second.digest());
+    EXPECT_TRUE(world.eventually([&] { return origin().empty(); })) << origin();
     EXPECT_EQ(of_source({"status", "artifact", "metadata", "other"}), "one");
     EXPECT_EQ(of_source({"status", "artifact", "metadata", "only"}), "") << "of the one before";
 

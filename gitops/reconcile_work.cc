@@ -12,6 +12,25 @@ namespace kled::gitops {
 
 namespace asio = boost::asio;
 
+namespace {
+
+/// What an artifact was made of, if it says so and `revision` is what its source has now.
+std::string origin_of(const Source& source, const git::Revision& revision) {
+    constexpr std::string_view origin = "org.opencontainers.image.revision";
+    if (const auto& oci = source.oci;
+        oci && oci->revision && oci->revision->name == revision.name) {
+        const auto found = oci->pulled.annotations.find(std::string{origin});
+        return found == oci->pulled.annotations.end() ? std::string{} : found->second;
+    }
+    const auto* status = source.object.status();
+    if (source.object.kind() != external_kind || status == nullptr ||
+        kube::find_string(*status, {"artifact", "revision"}) != revision.name)
+        return {};
+    return std::string{kube::find_string(*status, {"artifact", "metadata", origin})};
+}
+
+}  // namespace
+
 asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
     const Key& key, std::shared_ptr<Work> work) {
     // While this works another version of the object may come: what was seen is what it began with.
@@ -250,6 +269,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         if (bad) co_return bad;
     }
     if (full) work.next_full = after(deployment.interval);
+    work.status.last_applied_origin = origin_of(*source, revision);
     co_await succeed(work, revision, seen);
     co_return std::nullopt;
 }
