@@ -158,7 +158,8 @@ JobFacts facts_of_job(const kube::Object& live) {
     if (conditions.is_true("Failed")) {
         const auto* failed = conditions.find("Failed");
         facts.result = JobFacts::Result::failed;
-        facts.message = clipped(failed->reason + ": " + failed->message);
+        facts.message =
+            clipped(failed->reason + (failed->message.empty() ? "" : ": ") + failed->message);
     }
     return facts;
 }

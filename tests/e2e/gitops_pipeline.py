@@ -28,22 +28,39 @@ EXAMPLE = ROOT / "manifests/clusters/pipeline"
 JOBS = "/apis/batch/v1/namespaces/flux-system/jobs"
 
 
+PATHS = {"CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+         "Namespace": "/api/v1/namespaces",
+         "GitRepository": "/apis/source.toolkit.fluxcd.io/v1/namespaces/flux-system/gitrepositories",
+         "Kustomization": "/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/flux-system/kustomizations",
+         "EdgeDeployment": "/apis/edge.kled.io/v1/namespaces/flux-system/edgedeployments",
+         "CronJob": "/apis/batch/v1/namespaces/flux-system/cronjobs",
+         "Pipeline": "/apis/gitops.kled.io/v1/namespaces/flux-system/pipelines"}
+
+
 class PipelineWorld(World):
-    """Its repository holds the example, with shorter waits and no windows: nobody knows when this runs."""
+    """Its deployment objects are of the API, where also the hub says how the devices are."""
+
+    def kledd_command(self):
+        command = super().kledd_command()
+        for flag in ("--gitops-repo", "--gitops-path"):
+            at = command.index(flag)
+            del command[at:at + 2]
+        return command
 
     def seed(self):
         self.repository.copy_in(ROOT / "manifests/apps", "apps")
-        for source in [*EXAMPLE.glob("*.yaml"), *(ROOT / "manifests/crds").glob("edge.kled.io_*.yaml")]:
-            text = source.read_text()
-            if source.name == "source.yaml":
+
+    def example(self):
+        """The example's objects, with shorter waits and no windows: nobody knows when this runs."""
+        for name in ("namespace", "source", "demo-hello", "smoke", "pipeline"):
+            text = (EXAMPLE / f"{name}.yaml").read_text()
+            if name == "source":
                 text = re.sub(r"url: .*", f"url: {self.repository.url}", text)
-            if source.name == "pipeline.yaml":
+            if name == "pipeline":
                 text = re.sub(r"soak: \w+", "soak: 1s", text)
                 text, windows = re.subn(r"\n      windows:\n(      [- ] .*\n?)+", "\n", text)
                 assert windows == 1, "the example's windows"
-            if source.name == "kustomization.yaml":
-                text += "".join(f"- {crd.name}\n" for crd in (ROOT / "manifests/crds").glob("edge.kled.io_*.yaml"))
-            self.repository.write(f"clusters/demo/{source.name}", text)
+            yield from re.split(r"^---$", text, flags=re.MULTILINE)
 
     def set_revision(self, name):
         for overlay in ("dev", "edge-staging", "edge-production"):
@@ -101,13 +118,28 @@ class PipelineRun:
 
     def say_of(self, check, commit, outcome):
         """As CI does it with `kubectl annotate --overwrite`."""
-        self.cluster.call("PATCH", f"/api/v1/namespaces/kled-system/configmaps/{self.state_of_pipeline()}",
-                          {"metadata": {"annotations": {f"gitops.kled.io/check.{check}": f"{commit}={outcome}"}}})
+        status, answer = self.cluster.call("PATCH", f"{PATHS['Pipeline']}/demo-hello",
+                                           {"metadata": {"annotations": {f"gitops.kled.io/check.{check}": f"{commit}={outcome}"}}})
+        if status != 200:
+            raise Failure(f"annotating the Pipeline: {status}: {answer.get('message')}")
 
-    def state_of_pipeline(self):
-        """In file mode an object is kept in a ConfigMap, where also its annotations are set."""
-        _, answer = self.cluster.call("GET", "/api/v1/namespaces/kled-system/configmaps")
-        return next(item["metadata"]["name"] for item in answer["items"] if "pipeline" in item["metadata"]["name"].lower())
+    # ---- as `kubectl apply -k` does it
+
+    def apply(self, text):
+        kind = re.search(r"^kind: (\w+)$", text, re.MULTILINE).group(1)
+        name = re.search(r"^  name: (\S+)$", text, re.MULTILINE).group(1)
+
+        def applied():
+            connection = self.cluster.api.connect()
+            connection.request("PATCH", f"{PATHS[kind]}/{name}?fieldManager=user&force=true", text,
+                               {"Content-Type": "application/apply-patch+yaml"})
+            answer = connection.getresponse()
+            said = answer.read().decode()
+            if answer.status not in (200, 201):
+                raise Failure(f"{answer.status}: {said}")
+            return True
+
+        wait_for(f"{kind} {name} to be applied", applied, 20, every=0.1)
 
     # ---- the cluster's Job controller, which the embedded API has not
 
@@ -142,9 +174,14 @@ class PipelineRun:
         self.devices = [world.add_device("pi-staging", {"environment": "staging"}, STAGING_PORT),
                         world.add_device("jetson-production", {"environment": "production"}, PRODUCTION_PORT)]
         self.cluster = Cluster(Api(world.api_port, world.state / "api/admin.kubeconfig", world.folder))
+        for definition in sorted((ROOT / "manifests/crds").glob("*_*.yaml")):
+            self.apply(definition.read_text())
+        for text in world.example():
+            self.apply(text)
         return first
 
     def to_staging(self, commit):
+        wait_for("the Pipeline", lambda: "commit" in self.stages())
         self.reaches("commit", commit, "Passed")
         self.reaches("build", commit, "Progressing")
         self.say_of("build", commit, "success")
