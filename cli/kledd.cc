@@ -141,6 +141,7 @@ void run_daemon(cli::Daemon& daemon, std::vector<std::unique_ptr<RoleThread>>& r
     // holds of it, then the roles, the last made first.
     daemon.socket_routes.clear();
     daemon.targets.clear();
+    daemon.deployment_status = nullptr;
     daemon.cluster = nullptr;
     while (!roles.empty()) roles.pop_back();
     if (failure) std::rethrow_exception(failure);
@@ -204,6 +205,7 @@ int main_or_throw(int argc, char** argv) {
                        .cluster = {},
                        .cluster_name = {},
                        .targets = {},
+                       .deployment_status = {},
                        .socket_routes = {}};
     cli::choose_cluster(flags.cluster, wanted.contains("api"), daemon);
 

@@ -8,6 +8,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/json/object.hpp>
 
 #include <filesystem>
 #include <functional>
@@ -35,6 +36,12 @@ struct Daemon {
 
     /// Who takes deployment objects of a kind other than Kustomization: {"EdgeDeployment", fleet}.
     std::map<std::string, std::shared_ptr<kube::Target>> targets;
+
+    /// Wants to hear of each change of what a target says of a deployment object (its status) that
+    /// may stand in no API; set in file mode. Does not wait.
+    std::function<void(std::string kind, std::string ns, std::string name,
+                       boost::json::object status)>
+        deployment_status = {};
 
     /// Routes of the Unix socket `<state>/kledd.sock` by path prefix: {"/v1/notify", handler}.
     std::map<std::string, net::Handler, std::less<>> socket_routes;

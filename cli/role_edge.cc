@@ -36,6 +36,31 @@ public:
     asio::awaitable<bool> removed(const std::string&) override { co_return true; }
 };
 
+/// Shows what another one does, and tells who follows deployments in another way.
+class TellingMirror final : public edge::Mirror {
+public:
+    TellingMirror(std::unique_ptr<edge::Mirror> shown, const Daemon& daemon)
+        : shown_{std::move(shown)}, daemon_{daemon} {}
+
+    asio::awaitable<bool> node(const edge::DeviceRecord& device,
+                               const json::object& status) override {
+        return shown_->node(device, status);
+    }
+    asio::awaitable<bool> deployment(const std::string& ns, const std::string& name,
+                                     const json::object& status) override {
+        if (daemon_.deployment_status)
+            daemon_.deployment_status("EdgeDeployment", ns, name, status);
+        return shown_->deployment(ns, name, status);
+    }
+    asio::awaitable<bool> removed(const std::string& device) override {
+        return shown_->removed(device);
+    }
+
+private:
+    std::unique_ptr<edge::Mirror> shown_;
+    const Daemon& daemon_;
+};
+
 net::Response json_answer(json::object body) {
     net::Response response;
     response.headers.set("Content-Type", "application/json");
@@ -45,7 +70,7 @@ net::Response json_answer(json::object body) {
 
 class EdgeRole final : public Role {
 public:
-    EdgeRole(const asio::any_io_executor& loop, ThreadPool& pool, edge::HubOptions options,
+    EdgeRole(const asio::any_io_executor& loop, const Daemon& daemon, edge::HubOptions options,
              edge::EnrolmentServerOptions enrolment, std::shared_ptr<kube::Transport> cluster)
         : fleet_{options.fleet}, pki_{options.state} {
         if (cluster) {
@@ -55,7 +80,8 @@ public:
         } else {
             mirror_ = std::make_unique<NoMirror>();
         }
-        hub_ = std::make_unique<edge::Hub>(loop, pool, std::move(options), *mirror_);
+        mirror_ = std::make_unique<TellingMirror>(std::move(mirror_), daemon);
+        hub_ = std::make_unique<edge::Hub>(loop, daemon.pool, std::move(options), *mirror_);
         server_ = edge::make_enrolment_server(*hub_, pki_, enrolment);
     }
 
@@ -184,7 +210,7 @@ public:
         enrolment.port = enrol.port;
         enrolment.names = names_;
         auto role =
-            std::make_unique<EdgeRole>(loop, daemon.pool, std::move(options), std::move(enrolment),
+            std::make_unique<EdgeRole>(loop, daemon, std::move(options), std::move(enrolment),
                                        daemon.cluster ? daemon.cluster(loop) : nullptr);
         daemon.targets["EdgeDeployment"] = role->target();
         daemon.socket_routes["/v1/edge/"] =

@@ -23,6 +23,7 @@
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <unistd.h>
@@ -35,6 +36,7 @@
 namespace kled::cli {
 
 namespace asio = boost::asio;
+namespace json = boost::json;
 
 namespace {
 
@@ -116,6 +118,17 @@ public:
             if (!flags.no_image_scan) images.registry = gitops::make_oci_registry(loop);
             images_.emplace(loop, daemon.pool, client_, events_, std::move(images));
         }
+        if (files_ != nullptr) {
+            daemon.deployment_status = [this](std::string kind, std::string ns, std::string name,
+                                              json::object status) {
+                gitops::Key key{
+                    .kind = std::move(kind), .ns = std::move(ns), .name = std::move(name)};
+                asio::post(loop_,
+                           [this, key = std::move(key), status = std::move(status)]() mutable {
+                               files_->report(key, std::move(status));
+                           });
+            };
+        }
         const gitops::Nudge nudge = [this](std::string url) {
             return on(loop_, look(std::move(url)));
         };
@@ -174,7 +187,9 @@ private:
         options.name = flags.name;
         options.ns = flags.ns;
         for (const auto& [kind, target] : daemon.targets) options.target_kinds.insert(kind);
-        return std::make_unique<gitops::FileStore>(client_, std::move(options));
+        auto store = std::make_unique<gitops::FileStore>(client_, std::move(options));
+        files_ = store.get();
+        return store;
     }
 
     gitops::Reconciler::Options options(Daemon& daemon, const Flags& flags) {
@@ -307,6 +322,7 @@ private:
     bool in_cluster_;
     gitops::Events events_;
     gitops::Notifier notifier_;
+    gitops::FileStore* files_ = nullptr;  ///< `store_`, in file mode
     std::unique_ptr<gitops::ObjectStore> store_;
     std::optional<net::HttpServer> artifact_server_;
     gitops::Reconciler reconciler_;

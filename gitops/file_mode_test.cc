@@ -293,5 +293,70 @@ TEST_F(FileMode, AppliesAgainOnlyWhatDiffers) {
               before->resource_version());
 }
 
+/// Takes what it is given.
+class AnyFleet : public kube::Target {
+public:
+    boost::asio::awaitable<void> deliver(kube::Rendered) override { co_return; }
+    boost::asio::awaitable<void> withdraw(kube::ObjectId) override { co_return; }
+};
+
+TEST_F(FileMode, WhatTheFleetSaysOfADeploymentTakesItThroughAPipeline) {
+    commit = world.repository.commit(
+        {{"clusters/dev/edge.yaml",
+          "apiVersion: edge.kled.io/v1\nkind: EdgeDeployment\nmetadata: {name: web, annotations: "
+          "{gitops.kled.io/pipeline: shop}}\nspec: {interval: 10m, path: apps, sourceRef: {kind: "
+          "GitRepository, name: flux-system}, placement: {selector: {matchLabels: {a: b}}}}\n"},
+         {"clusters/dev/pipeline.yaml",
+          "apiVersion: gitops.kled.io/v1\nkind: Pipeline\nmetadata: {name: shop}\nspec:\n"
+          "  sourceRef: {kind: GitRepository, name: flux-system}\n"
+          "  stages: [{name: edge, targets: [{kind: EdgeDeployment, name: web}]}]\n"},
+         {"apps/ns.yaml", web_namespace}});
+    FileStore* store = nullptr;
+    Reconciler::Options reconciler;
+    reconciler.targets.emplace("EdgeDeployment", std::make_shared<AnyFleet>());
+    world.start(
+        [&](kube::Client& client) {
+            FileStore::Options options;
+            options.url = world.repository.url();
+            options.reference.branch = "main";
+            options.path = "clusters/dev";
+            options.target_kinds = {"EdgeDeployment"};
+            auto made = std::make_unique<FileStore>(client, std::move(options));
+            store = made.get();
+            return made;
+        },
+        std::move(reconciler));
+    const auto stage = [&]() -> std::string {
+        const auto state =
+            world.get("v1", "ConfigMap", "kled-system", "kled-gitops.pipeline.flux-system.shop");
+        const auto pipeline = state ? kept_object(*state) : std::nullopt;
+        const auto* stages = pipeline && pipeline->status() != nullptr
+                                 ? pipeline->status()->if_contains("stages")
+                                 : nullptr;
+        if (stages == nullptr || !stages->is_array() || stages->get_array().empty()) return {};
+        return kube::to_json(stages->get_array().front());
+    };
+    EXPECT_TRUE(world.eventually([&] { return stage().find("Progressing") != std::string::npos; }))
+        << stage();
+    const auto report = [&](std::string ready) -> boost::asio::awaitable<int> {
+        kube::json::object condition;
+        condition["type"] = "Ready";
+        condition["status"] = ready;
+        condition["reason"] = "Devices";
+        condition["message"] = "of 1";
+        kube::json::object status;
+        status["revision"] = "main@sha1:" + commit;
+        status["observedGeneration"] = 1;
+        status["conditions"] = kube::json::array{std::move(condition)};
+        const Key key{.kind = "EdgeDeployment", .ns = "flux-system", .name = "web"};
+        store->report(key, std::move(status));
+        co_return 0;
+    };
+    world.sync(report("False"));
+    world.sync(report("True"));
+    EXPECT_TRUE(world.eventually([&] { return stage().find("Passed") != std::string::npos; }))
+        << stage();
+}
+
 }  // namespace
 }  // namespace kled::gitops

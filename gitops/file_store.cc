@@ -288,9 +288,22 @@ asio::awaitable<void> FileStore::store(const Key& key) {
         again->second.stored = std::move(text);
 }
 
+/// What the target says, with the one condition that is ours beside it.
+void FileStore::show_report(const Key& key, kube::Object& object) const {
+    const auto found = reported_.find(key);
+    if (found == reported_.end()) return;
+    auto status = found->second;
+    auto conditions = Conditions::from_status(&status);
+    const auto ours = Conditions::from_status(object.status());
+    if (const auto* rendered = ours.find("Rendered")) conditions.put(*rendered);
+    status["conditions"] = conditions.to_json();
+    object.fields()["status"] = std::move(status);
+}
+
 void FileStore::tell(const Key& key) {
     const auto found = kept_.find(key);
     if (found == kept_.end()) return;
+    show_report(key, found->second.object);
     auto object = found->second.object;
     wish(object, found->second.wishes);
     listener_->changed(std::move(object));
@@ -309,6 +322,7 @@ void FileStore::read_wishes(const kube::Object& state) {
 
 asio::awaitable<void> FileStore::drop(const Key& key) {
     kept_.erase(key);
+    reported_.erase(key);
     listener_->removed(key);
     const kube::DeleteOptions options;
     const auto name = state_name(key);
@@ -336,6 +350,13 @@ asio::awaitable<void> FileStore::annotate(const kube::Object& object,
     if (const auto found = kept_.find(key); found != kept_.end())
         for (const auto& [wish, value] : annotations)
             found->second.wishes.insert_or_assign(wish, value);
+}
+
+void FileStore::report(const Key& key, json::object status) {
+    auto& known = reported_[key];
+    if (known == status) return;
+    known = std::move(status);
+    if (listener_ != nullptr) tell(key);
 }
 
 asio::awaitable<void> FileStore::hold(const kube::Object&) { co_return; }

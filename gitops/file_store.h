@@ -42,6 +42,10 @@ public:
     boost::asio::awaitable<void> release(const kube::Object& object) override;
     boost::asio::awaitable<void> declare(const Key& owner, Manifests& objects) override;
 
+    /// What a target says of `key`, as it would write to that object's status if it stood in the
+    /// API. After a restart the target says it again, maybe before the object is known here.
+    void report(const Key& key, kube::json::object status);
+
 private:
     class Wishes;
     struct Kept {
@@ -60,6 +64,7 @@ private:
     /// Writes the ConfigMap if its text differs.
     boost::asio::awaitable<void> store(const Key& key);
     boost::asio::awaitable<void> drop(const Key& key);
+    void show_report(const Key& key, kube::Object& object) const;
     void tell(const Key& key);
     void read_wishes(const kube::Object& state);
     /// `object` is wanted with this spec: new, other, or as it was. True when something changed.
@@ -69,6 +74,7 @@ private:
     Options options_;
     Listener* listener_ = nullptr;
     std::map<Key, Kept> kept_;
+    std::map<Key, kube::json::object> reported_;  ///< by targets
 };
 
 /// Label on the ConfigMaps; their `data.object` is the object as JSON, their annotations
