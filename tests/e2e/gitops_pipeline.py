@@ -196,7 +196,8 @@ class PipelineRun:
         staging, production = self.devices
         self.to_staging(commit)
         job = self.job(commit, 1)
-        self.gitops("get", "pipelines", says=["demo-hello", f"Job flux-system/{job['metadata']['name']} has not ended yet"])
+        told = ["demo-hello", f"Job flux-system/{job['metadata']['name']} has not ended yet"]
+        wait_for("the Job to be told of", lambda: self.gitops("get", "pipelines", says=told))
         self.gitops("promote", "demo-hello", "--retry", says="no Job that it made has failed")
         self.end(job, "Failed", "BackoffLimitExceeded")
         self.reaches("staging", commit, "Failed")
