@@ -239,12 +239,16 @@ Deployment Deployment::from_object(kube::Object object) {
         if (spec.field("kubeConfig") != nullptr) {
             const auto from = spec.object("kubeConfig");
             const auto secret = from.object("secretRef");
+            KubeConfigFrom cluster;
             if (from.field("configMapRef") != nullptr) {
-                append(result.unsupported, from.unsupported({"configMapRef"}));
+                cluster.config_map_name = from.object("configMapRef").required("name");
+                if (from.field("secretRef") != nullptr)
+                    throw from.bad("configMapRef", "and secretRef exclude each other");
             } else {
-                result.kube_config = {.secret_name = secret.required("name"),
-                                      .key = secret.text("key")};
+                cluster.secret_name = secret.required("name");
+                cluster.key = secret.text("key");
             }
+            result.kube_config = std::move(cluster);
         }
         result.service_account = spec.text("serviceAccountName");
         if (!result.service_account.empty() &&

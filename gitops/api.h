@@ -98,10 +98,11 @@ struct Decryption {
     std::string secret_name;  ///< with the keys; empty: none
 };
 
-/// `spec.kubeConfig`: the cluster that objects go to.
+/// `spec.kubeConfig`: the cluster that objects go to; one of the two names.
 struct KubeConfigFrom {
     std::string secret_name;
     std::string key;  ///< empty: "value", else "value.yaml"
+    std::string config_map_name;
 };
 
 /// What becomes of an object of Git's that others change.

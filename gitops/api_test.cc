@@ -121,8 +121,15 @@ TEST(DeploymentObject, KubeConfigIsReadBesideWhatIsUnsupported) {
     EXPECT_EQ(by_secret.kube_config->secret_name, "far");
     EXPECT_EQ(by_secret.unsupported.size(), 1U);
     const auto by_map = read("{configMapRef: {name: far}}");
-    EXPECT_FALSE(by_map.kube_config);
-    EXPECT_EQ(by_map.unsupported.size(), 2U);
+    ASSERT_TRUE(by_map.kube_config);
+    EXPECT_EQ(by_map.kube_config->config_map_name, "far");
+    EXPECT_EQ(by_map.kube_config->secret_name, "");
+    EXPECT_EQ(by_map.unsupported.size(), 1U);
+    EXPECT_EQ(refused([&] { read("{secretRef: {name: a}, configMapRef: {name: b}}"); }),
+              "spec.kubeConfig.configMapRef: and secretRef exclude each other");
+    EXPECT_EQ(refused([&] { read("{}"); }), "spec.kubeConfig.secretRef.name: is required");
+    EXPECT_EQ(refused([&] { read("{configMapRef: {}}"); }),
+              "spec.kubeConfig.configMapRef.name: is required");
 }
 
 TEST(DeploymentObject, FillsInWhatFluxFillsIn) {

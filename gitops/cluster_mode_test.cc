@@ -628,6 +628,32 @@ TEST_F(ClusterMode, GoesWhenTheKubeconfigIsGone) {
     }));
 }
 
+TEST_F(ClusterMode, SaysThatItsOwnApiIssuesNoTokensForAnotherCluster) {
+    start();
+    apply_repository();
+    world.apply(kustomization("  kubeConfig: {configMapRef: {name: far}}\n"));
+    const auto says = [&](const std::string& wanted) {
+        return world.eventually([&] { return summarise(apps()).message == wanted; });
+    };
+    const std::string where = "spec.kubeConfig.configMapRef: ";
+    EXPECT_TRUE(says(where + "ConfigMap default/far does not exist")) << summarise(apps()).message;
+    const auto map = [&](const std::string& account) {
+        world.apply(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: far, namespace: default}\ndata: "
+            "{provider: generic, address: 'https://127.0.0.1:1'" +
+            account + "}\n");
+    };
+    map("");
+    EXPECT_TRUE(says(where + "ConfigMap default/far: data['serviceAccountName'] is required"))
+        << summarise(apps()).message;
+    map(", serviceAccountName: deployer");
+    EXPECT_TRUE(says(where +
+                     "the embedded API issues no tokens for service accounts; name a kubeconfig by "
+                     "secretRef"))
+        << summarise(apps()).message;
+    EXPECT_EQ(value("a"), "absent");
+}
+
 TEST_F(ClusterMode, NeverMistakesAnAccountForABoundWhereThereAreNoRules) {
     Reconciler::Options options;
     options.default_service_account = "tenant";

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "crypto/hash.h"
 #include "gitops/secret_data.h"
+#include "kube/account_bearer.h"
 #include "kube/https_transport.h"
 #include "kube/impersonation.h"
 
@@ -13,7 +14,10 @@ namespace asio = boost::asio;
 namespace {
 
 const kube::GroupVersionKind secret_kind{.group = "", .version = "v1", .kind = "Secret"};
+const kube::GroupVersionKind map_kind{.group = "", .version = "v1", .kind = "ConfigMap"};
 const kube::GroupVersionKind account_kind{.group = "", .version = "v1", .kind = "ServiceAccount"};
+
+const std::string map_field = "spec.kubeConfig.configMapRef";
 
 /// The transport of a client that outlives what is made of it.
 std::shared_ptr<kube::Transport> way_of(kube::Client& client) {
@@ -63,6 +67,40 @@ asio::awaitable<std::string> Destinations::kubeconfig_of(const Deployment& deplo
     co_return text;
 }
 
+asio::awaitable<RemoteCluster> Destinations::cluster_of(const Deployment& deployment) {
+    const std::string ns{deployment.object.ns()};
+    const auto& name = deployment.kube_config->config_map_name;
+    const auto map = co_await own_client_.get(map_kind, ns, name);
+    if (!map) {
+        throw Error{ErrorKind::not_found,
+                    map_field + ": ConfigMap " + ns + "/" + name + " does not exist"};
+    }
+    try {
+        co_return RemoteCluster::from_config_map(*map);
+    } catch (const Error& error) {
+        throw error.within(map_field);
+    }
+}
+
+asio::awaitable<std::shared_ptr<kube::Transport>> Destinations::way_to(
+    const RemoteCluster& cluster) {
+    if (!co_await own_->runs_controllers()) {
+        throw Error{ErrorKind::invalid,
+                    map_field +
+                        ": the embedded API issues no tokens for service accounts; name a "
+                        "kubeconfig by secretRef"};
+    }
+    auto bearer = std::make_shared<kube::AccountBearer>(
+        std::make_shared<kube::HttpsTransport>(loop_, cluster.access()), own_client_.transport(),
+        cluster.token);
+    try {
+        co_await bearer->sign_in();
+    } catch (const Error& error) {
+        throw error.within(map_field);
+    }
+    co_return bearer;
+}
+
 asio::awaitable<std::shared_ptr<Destination>> Destinations::of(const Deployment& deployment) {
     const auto account = account_of(deployment);
     if (account.empty() && !deployment.kube_config) co_return own_;
@@ -70,13 +108,20 @@ asio::awaitable<std::shared_ptr<Destination>> Destinations::of(const Deployment&
     if (!account.empty())
         user = "system:serviceaccount:" + std::string{deployment.object.ns()} + ":" + account;
     std::string text;
-    if (deployment.kube_config) text = co_await kubeconfig_of(deployment);
+    std::optional<RemoteCluster> remote;
+    if (deployment.kube_config && !deployment.kube_config->config_map_name.empty()) {
+        remote = co_await cluster_of(deployment);
+    } else if (deployment.kube_config) {
+        text = co_await kubeconfig_of(deployment);
+    }
 
-    const auto name = crypto::sha256_hex(text) + " " + user;
+    const auto name = (remote ? remote->fingerprint() : crypto::sha256_hex(text)) + " " + user;
     std::erase_if(others_, [](const auto& other) { return other.second.expired(); });
     if (auto known = others_[name].lock()) co_return known;
     std::vector<std::shared_ptr<kube::Transport>> ways;
-    if (deployment.kube_config) {
+    if (remote) {
+        ways.push_back(co_await way_to(*remote));
+    } else if (deployment.kube_config) {
         const auto source = "Secret " + std::string{deployment.object.ns()} + "/" +
                             deployment.kube_config->secret_name;
         ways.push_back(
@@ -106,7 +151,15 @@ asio::awaitable<std::shared_ptr<Destination>> Destinations::as(std::string ns,
 asio::awaitable<bool> Destinations::can_be_reached(const Deployment& deployment) {
     const std::string ns{deployment.object.ns()};
     std::optional<kube::Object> needed;
-    if (deployment.kube_config) {
+    if (deployment.kube_config && !deployment.kube_config->config_map_name.empty()) {
+        needed = co_await own_client_.get(map_kind, ns, deployment.kube_config->config_map_name);
+        const auto account =
+            needed
+                ? std::string{kube::find_string(needed->fields(), {"data", "serviceAccountName"})}
+                : std::string{};
+        // What else is wrong with the ConfigMap may be put right yet.
+        if (!account.empty()) needed = co_await own_client_.get(account_kind, ns, account);
+    } else if (deployment.kube_config) {
         needed = co_await own_client_.get(secret_kind, ns, deployment.kube_config->secret_name);
     } else if (const auto account = account_of(deployment); !account.empty()) {
         needed = co_await own_client_.get(account_kind, ns, account);

@@ -4,6 +4,7 @@
 
 #include "gitops/api.h"
 #include "gitops/apply/applier.h"
+#include "gitops/remote_cluster.h"
 #include "kube/client.h"
 #include "kube/transport.h"
 
@@ -48,20 +49,23 @@ public:
     /// kled itself.
     Destinations(boost::asio::any_io_executor loop, kube::Client& own, std::string default_account);
 
-    /// The same one while nothing about it changes. Error(not_found) when the Secret of
-    /// `spec.kubeConfig` is not there; Error(invalid) when it cannot be used, or when the server
-    /// keeps no rights of its own, so that a service account would bound nothing.
+    /// The same one while nothing about it changes; another token of the account of a
+    /// `configMapRef` is no change. Error(not_found) when the Secret, the ConfigMap or that account
+    /// is not there; Error(invalid) when it cannot be used, or when the server keeps no rights of
+    /// its own, so that a service account would bound nothing.
     boost::asio::awaitable<std::shared_ptr<Destination>> of(const Deployment& deployment);
 
     /// This cluster, as a service account of `ns`; empty: the default one. Errors as of `of`.
     boost::asio::awaitable<std::shared_ptr<Destination>> as(std::string ns, std::string account);
 
-    /// Whether the Secret or the service account that it needs is still there.
+    /// Whether the Secret, the ConfigMap and the service account that it needs are still there.
     boost::asio::awaitable<bool> can_be_reached(const Deployment& deployment);
 
 private:
     [[nodiscard]] std::string account_of(const Deployment& deployment) const;
     boost::asio::awaitable<std::string> kubeconfig_of(const Deployment& deployment);
+    boost::asio::awaitable<RemoteCluster> cluster_of(const Deployment& deployment);
+    boost::asio::awaitable<std::shared_ptr<kube::Transport>> way_to(const RemoteCluster& cluster);
 
     boost::asio::any_io_executor loop_;
     kube::Client& own_client_;

@@ -24,6 +24,7 @@ TEST(InputWatch, KnowsWhatADeploymentIsMadeOf) {
     const auto by_map =
         kube::Object::from(kube::parse_yaml("spec: {kubeConfig: {configMapRef: {name: far}}}"));
     EXPECT_TRUE(is_made_of(by_map, "ConfigMap", "far"));
+    EXPECT_FALSE(is_made_of(by_map, "Secret", "far"));
 }
 
 }  // namespace

@@ -126,6 +126,7 @@ class Lab:
             raise Failure(f"who changed what is not told, or a conflict was not tried again: {told}")
         self.step("drift is repaired by a reconcile; what is not ours stays", begin)
         self.tenant()
+        self.identity()
 
     def tenant(self):
         """A Kustomization that a service account bounds: refused without a right, applied with it."""
@@ -152,6 +153,35 @@ class Lab:
         wait_for("the tenant to be Ready", lambda: ready()[0] == "True", 30, every=0.2)
         self.get("configmap", "theirs", "-n", "tenant-a")
         self.step("a service account bounds what a Kustomization may do", begin)
+
+    def identity(self):
+        """A cluster without a Secret: this one once more, by a token that it issued for the tenant's account."""
+        world, cluster, begin = self.world, self.cluster, time.monotonic()
+        world.repository.write("tenants/b/kustomization.yaml", "namespace: tenant-b\nresources: [map.yaml]\n")
+        world.repository.write("tenants/b/map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: by-token}\n")
+        world.repository.push_commit("for a cluster by its ConfigMap")
+        cluster.kubectl("create", "namespace", "tenant-b")
+        text = (ROOT / "manifests/clusters/dev/demo-hello.yaml").read_text()
+        text = text.replace("name: demo-hello", "name: far").replace("apps/demo-hello/overlays/dev", "tenants/b")
+        cluster.kubectl("apply", "-f", "-", input=text + "  kubeConfig: {configMapRef: {name: far}}\n  retryInterval: 1s\n")
+
+        def ready():
+            conditions = self.get(KUSTOMIZATIONS, "far", "-n", "flux-system").get("status", {}).get("conditions", [])
+            return next(((c["status"], c["message"]) for c in conditions if c["type"] == "Ready"), ("", ""))
+
+        wait_for("the ConfigMap to be missing", lambda: "ConfigMap flux-system/far does not exist" in ready()[1], 30, every=0.2)
+        data = {"provider": "generic", "address": "https://127.0.0.1:6443", "serviceAccountName": "deployer",
+                "audiences": "- https://kubernetes.default.svc\n", "ca.crt": (cluster.pki / "ca.crt").read_text()}
+        far = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "far", "namespace": "flux-system"}, "data": data}
+        cluster.kubectl("apply", "-f", "-", input=json.dumps(far))
+        wait_for("the account's rights to be missing", lambda: "forbidden" in ready()[1], 30, every=0.2)
+        if "system:serviceaccount:flux-system:deployer" not in ready()[1]:
+            raise Failure(f"the token is not the account's: {ready()}")
+        cluster.kubectl("create", "rolebinding", "deployer", "-n", "tenant-b", "--clusterrole=edit",
+                        "--serviceaccount=flux-system:deployer")
+        wait_for("the other cluster's Kustomization to be Ready", lambda: ready()[0] == "True", 30, every=0.2)
+        self.get("configmap", "by-token", "-n", "tenant-b")
+        self.step("a cluster is reached by tokens of a service account", begin)
 
 
 def main():

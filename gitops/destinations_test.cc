@@ -1,0 +1,288 @@
+// Another cluster, reached as a service account of this one: two embedded APIs. In front of ours
+// stands what only a kube-apiserver has, tokens; in front of the other one a server that takes
+// nothing but them.
+#include "gitops/destinations.h"
+
+#include "apiserver/server.h"
+#include "base/file.h"
+#include "base/run.h"
+#include "base/task_group.h"
+#include "crypto/x509.h"
+#include "kube/yaml.h"
+#include "net/http_server.h"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace kled::gitops {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+const kube::GroupVersionKind map_kind{.group = "", .version = "v1", .kind = "ConfigMap"};
+const kube::GroupVersionKind account_kind{.group = "", .version = "v1", .kind = "ServiceAccount"};
+
+/// The tokens of accounts that exist: "default.deployer.1", …, for an hour.
+class Issuing final : public kube::Transport {
+public:
+    explicit Issuing(std::shared_ptr<kube::Transport> inner) : inner_{std::move(inner)} {}
+
+    asio::awaitable<net::Response> send(net::Request request) override {
+        constexpr std::string_view end = "/token";
+        if (request.target == "/version") {
+            net::Response response;
+            response.body = R"({"gitVersion":"v1.34.0"})";
+            co_return response;
+        }
+        if (request.method != "POST" || !request.target.ends_with(end))
+            co_return co_await inner_->send(std::move(request));
+        net::Request account;
+        account.target = request.target.substr(0, request.target.size() - end.size());
+        auto response = co_await inner_->send(std::move(account));
+        if (response.status != 200) co_return response;
+        const auto asked = kube::parse_json(request.body);
+        const auto* audiences = kube::find(asked.get_object(), {"spec", "audiences"});
+        audiences_.push_back(audiences == nullptr ? "" : kube::to_json(*audiences));
+        response.status = 201;
+        response.body = R"({"status":{"token":")" + newest() + R"(","expirationTimestamp":")" +
+                        to_rfc3339(WallTime::clock::now() + 1h) + R"("}})";
+        co_return response;
+    }
+    asio::awaitable<net::StreamResponse> open(net::Request request) override {
+        return inner_->open(std::move(request));
+    }
+    [[nodiscard]] std::string newest() const {
+        return "default.deployer." + std::to_string(audiences_.size());
+    }
+    /// Of each token that was issued.
+    [[nodiscard]] const std::vector<std::string>& audiences() const { return audiences_; }
+
+private:
+    std::shared_ptr<kube::Transport> inner_;
+    std::vector<std::string> audiences_;
+};
+
+/// Lets in who shows `accepted`.
+struct Gate {
+    asio::awaitable<void> serve(net::Request request, const net::Peer&, net::ResponseWriter& out) {
+        net::Response response;
+        if (request.headers.get("Authorization") == "Bearer " + accepted) {
+            request.headers.remove("Authorization");
+            response = co_await behind->send(std::move(request));
+        } else {
+            ++refused;
+            response.status = 401;
+        }
+        co_await out.respond(std::move(response));
+    }
+    std::shared_ptr<kube::Transport> behind;
+    std::string accepted;
+    int refused = 0;
+};
+
+api::ApiServer::Options in(const TemporaryDirectory& directory, const std::string& name) {
+    api::ApiServer::Options options;
+    options.state = directory.path() / name;
+    return options;
+}
+
+net::ServerOptions with_tls(const crypto::CertificateAuthority& ca) {
+    crypto::Issue issue;
+    issue.subject.common_name = "far";
+    issue.names = {"127.0.0.1"};
+    issue.server = true;
+    auto credential = ca.issue(issue);
+    net::ServerTls tls;
+    tls.certificate_pem = credential.certificate_pem;
+    tls.key_pem = std::make_shared<const Secret>(std::move(credential.key_pem));
+    net::ServerOptions options;
+    options.tls = std::move(tls);
+    return options;
+}
+
+struct Clusters {
+    explicit Clusters(const asio::any_io_executor& loop)
+        : ca{crypto::CertificateAuthority::open(directory.path() / "ca", "far")},
+          near{loop, in(directory, "near")},
+          far{loop, in(directory, "far")},
+          issuing{std::make_shared<Issuing>(near.in_process_transport())},
+          own{issuing},
+          there{far.in_process_transport()},
+          server{loop, with_tls(ca),
+                 [this](net::Request request, const net::Peer& peer, net::ResponseWriter& out) {
+                     return gate.serve(std::move(request), peer, out);
+                 }},
+          destinations{loop, own, ""},
+          tasks{loop} {
+        gate.behind = far.in_process_transport();
+        gate.accepted = "default.deployer.1";
+        tasks.spawn(near.run());
+        tasks.spawn(far.run());
+        tasks.spawn(server.run());
+        deployment.object.set_namespace("default");
+        KubeConfigFrom from;
+        from.config_map_name = "far";
+        deployment.kube_config = std::move(from);
+    }
+    [[nodiscard]] std::string address() const {
+        return "https://127.0.0.1:" + std::to_string(server.port());
+    }
+    asio::awaitable<void> apply(std::string yaml) {
+        const auto object = kube::Object::from(kube::parse_yaml(yaml));
+        const kube::ApplyOptions options;
+        (void)co_await own.apply(object, options);
+    }
+    asio::awaitable<void> describe(std::string more = "") {
+        kube::Object map;
+        map.fields()["apiVersion"] = "v1";
+        map.fields()["kind"] = "ConfigMap";
+        map.set_namespace("default");
+        map.set_name("far");
+        auto& data = map.fields()["data"].emplace_object();
+        data["provider"] = "generic";
+        data["address"] = address();
+        data["ca.crt"] = ca.certificate_pem();
+        data["serviceAccountName"] = "deployer";
+        if (!more.empty()) data["audiences"] = more;
+        const kube::ApplyOptions options;
+        (void)co_await own.apply(map, options);
+    }
+    asio::awaitable<void> account() {
+        co_await apply(
+            "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: deployer, namespace: "
+            "default}\n");
+    }
+    asio::awaitable<std::string> failure() {
+        try {
+            (void)co_await destinations.of(deployment);
+        } catch (const Error& error) {
+            co_return std::string{to_string(error.kind())} + ": " + error.what();
+        }
+        co_return "none";
+    }
+
+    TemporaryDirectory directory;
+    crypto::CertificateAuthority ca;
+    api::ApiServer near;
+    api::ApiServer far;
+    std::shared_ptr<Issuing> issuing;
+    kube::Client own;
+    kube::Client there;
+    Gate gate;
+    net::HttpServer server;
+    Destinations destinations;
+    Deployment deployment;
+    TaskGroup tasks;
+};
+
+asio::awaitable<void> until_ready(kube::Client& client) {
+    const kube::GroupVersionKind kind{.group = "", .version = "v1", .kind = "Namespace"};
+    asio::steady_timer pause{co_await asio::this_coro::executor};
+    for (int i = 0; i < 2000; ++i) {
+        try {
+            const auto found = co_await client.get(kind, "", "default");
+            if (found) co_return;
+        } catch (const Error&) {  // not yet
+        }
+        pause.expires_after(5ms);
+        co_await pause.async_wait(asio::use_awaitable);
+    }
+    throw Error{ErrorKind::unavailable, "the API did not come up"};
+}
+
+using Case = asio::awaitable<void> (*)(Clusters&);
+
+asio::awaitable<void> with_clusters(Case body) {
+    Clusters clusters{co_await asio::this_coro::executor};
+    std::exception_ptr failure;
+    try {
+        co_await until_ready(clusters.own);
+        co_await until_ready(clusters.there);
+        co_await body(clusters);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    clusters.tasks.cancel();
+    co_await even_if_cancelled;
+    co_await clusters.tasks.join();
+    if (failure) std::rethrow_exception(failure);
+}
+
+asio::awaitable<void> make_map(kube::Client& client, std::string name) {
+    kube::Object map;
+    map.fields()["apiVersion"] = "v1";
+    map.fields()["kind"] = "ConfigMap";
+    map.set_namespace("default");
+    map.set_name(name);
+    const kube::ApplyOptions options;
+    (void)co_await client.apply(map, options);
+}
+
+asio::awaitable<void> goes_there(Clusters& c) {
+    EXPECT_EQ(co_await c.failure(),
+              "not_found: spec.kubeConfig.configMapRef: ConfigMap default/far does not exist");
+    co_await c.describe();
+    EXPECT_THAT(co_await c.failure(),
+                HasSubstr("not_found: spec.kubeConfig.configMapRef: token of service account "
+                          "default/deployer: serviceaccounts \"deployer\" not found"));
+    co_await c.account();
+    const auto found = co_await c.destinations.of(c.deployment);
+    co_await make_map(found->client, "a");
+    EXPECT_TRUE(co_await c.there.get(map_kind, "default", "a"));
+    EXPECT_FALSE(co_await c.own.get(map_kind, "default", "a"));
+    EXPECT_THAT(c.issuing->audiences(), ElementsAre("[\"" + c.address() + "\"]"));
+
+    // Its token ends early: another one, and the same destination.
+    c.gate.accepted = "default.deployer.2";
+    co_await make_map(found->client, "b");
+    EXPECT_TRUE(co_await c.there.get(map_kind, "default", "b"));
+    EXPECT_EQ(c.gate.refused, 1);
+    EXPECT_EQ(c.issuing->audiences().size(), 2U);
+    EXPECT_EQ(co_await c.destinations.of(c.deployment), found);
+    EXPECT_EQ(c.issuing->audiences().size(), 2U) << "nothing was asked for again";
+
+    co_await c.describe("- other\n");
+    EXPECT_NE(co_await c.destinations.of(c.deployment), found);
+    EXPECT_EQ(c.issuing->audiences().back(), "[\"other\"]");
+}
+TEST(Destinations, AreReachedAsAServiceAccount) { run_to_end(with_clusters(goes_there)); }
+
+asio::awaitable<void> bounded(Clusters& c) {
+    co_await c.describe();
+    co_await c.account();
+    c.deployment.service_account = "tenant";
+    // Who it is over there is asked with the token too: nobody else is let in.
+    EXPECT_EQ(co_await c.failure(),
+              "invalid: service account 'tenant': the embedded API has no access rules that would "
+              "bound it");
+    EXPECT_EQ(c.gate.refused, 0);
+}
+TEST(Destinations, AreAskedWithTheirTokenWhatTheyAre) { run_to_end(with_clusters(bounded)); }
+
+asio::awaitable<void> gone(Clusters& c) {
+    EXPECT_FALSE(co_await c.destinations.can_be_reached(c.deployment));
+    co_await c.describe();
+    EXPECT_FALSE(co_await c.destinations.can_be_reached(c.deployment)) << "without the account";
+    co_await c.account();
+    EXPECT_TRUE(co_await c.destinations.can_be_reached(c.deployment));
+    const kube::DeleteOptions options;
+    (void)co_await c.own.remove(map_kind, "default", "far", options);
+    EXPECT_FALSE(co_await c.destinations.can_be_reached(c.deployment));
+}
+TEST(Destinations, NeedTheirConfigMapAndItsAccount) { run_to_end(with_clusters(gone)); }
+
+}  // namespace
+}  // namespace kled::gitops
