@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 #include "gitops/annotations.h"
+#include "gitops/cloud/codecommit.h"
+#include "gitops/cloud/entra.h"
 #include "gitops/fields.h"
 #include "gitops/source_kinds.h"
 #include "kube/names.h"
@@ -160,13 +162,30 @@ GitRepository GitRepository::from_object(kube::Object object) {
         }
         result.verify = std::move(wanted);
     }
-    result.unsupported = spec.unsupported({"serviceAccountName"});
     const auto provider = spec.text("provider");
+    if (provider == "aws" || provider == "azure") {
+        result.cloud = provider;
+        result.service_account = spec.text("serviceAccountName");
+        if (!result.service_account.empty() &&
+            !kube::check_dns1123_subdomain(result.service_account).empty())
+            throw spec.bad("serviceAccountName", "not a name");
+        try {
+            if (provider == "aws") {
+                (void)cloud::CodeCommit::from_url(result.url);
+            } else {
+                cloud::check_devops_url(result.url);
+            }
+        } catch (const Error& error) {
+            throw spec.bad("url", error.what());
+        }
+    } else {
+        append(result.unsupported, spec.unsupported({"serviceAccountName"}));
+    }
     result.github_app = provider == "github";
     if (result.github_app && result.secret_name.empty())
         throw spec.bad("secretRef",
                        "is required where `provider` is github: a GitHub App's Secret");
-    if (!provider.empty() && provider != "generic" && !result.github_app)
+    if (!provider.empty() && provider != "generic" && !result.github_app && result.cloud.empty())
         result.unsupported.push_back({"spec.provider: " + provider});
     result.object = std::move(object);
     return result;

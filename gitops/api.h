@@ -65,7 +65,9 @@ struct GitRepository {
     std::optional<Verify> verify;
     std::string secret_name;  ///< empty: none
     std::string proxy_secret_name;
-    bool github_app = false;  ///< the Secret is a GitHub App's
+    bool github_app = false;      ///< the Secret is a GitHub App's
+    std::string cloud;            ///< "aws" or "azure": whose identities its server knows
+    std::string service_account;  ///< with `cloud`: whose identity; empty: kledd's own
     Duration interval{};
     Duration timeout{60'000};
     bool suspend = false;

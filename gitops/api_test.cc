@@ -52,6 +52,36 @@ TEST(GitRepositoryObject, NamesWhatItCannotDo) {
     EXPECT_EQ(r.reference.semver, "1.x");
 }
 
+TEST(GitRepositoryObject, IsKnownToItsServerByACloudsIdentity) {
+    const auto read = [](const std::string& spec) {
+        return GitRepository::from_object(
+            object(repository + "spec: {interval: 1m, " + spec + "}"));
+    };
+    const std::string codecommit = "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/shop";
+    const auto own = read("provider: aws, url: '" + codecommit + "'");
+    EXPECT_TRUE(own.unsupported.empty());
+    EXPECT_EQ(own.cloud, "aws");
+    EXPECT_EQ(own.service_account, "");
+    const auto devops =
+        read("provider: azure, serviceAccountName: me, url: 'https://dev.azure.com/o/p/_git/r'");
+    EXPECT_TRUE(devops.unsupported.empty());
+    EXPECT_EQ(devops.cloud, "azure");
+    EXPECT_EQ(devops.service_account, "me");
+    const auto other = read("provider: gcp, serviceAccountName: me, url: 'https://host/x'");
+    EXPECT_EQ(other.unsupported.size(), 2U);
+    EXPECT_EQ(other.cloud, "");
+    // Elsewhere the identity would be shown to somebody else.
+    EXPECT_TRUE(refused([&] {
+                    read("provider: aws, url: 'https://host/v1/repos/shop'");
+                }).starts_with("spec.url: is no repository of CodeCommit"));
+    EXPECT_TRUE(refused([&] {
+                    read("provider: azure, url: '" + codecommit + "'");
+                }).starts_with("spec.url: is no repository of Azure DevOps"));
+    EXPECT_EQ(
+        refused([&] { read("provider: aws, serviceAccountName: a/b, url: '" + codecommit + "'"); }),
+        "spec.serviceAccountName: not a name");
+}
+
 TEST(GitRepositoryObject, SaysWhatIsToBeVerified) {
     const auto read = [](const std::string& verify) {
         return GitRepository::from_object(

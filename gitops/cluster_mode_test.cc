@@ -628,6 +628,35 @@ TEST_F(ClusterMode, GoesWhenTheKubeconfigIsGone) {
     }));
 }
 
+TEST_F(ClusterMode, KnowsACloudsServersByTheIdentityOfAnAccount) {
+    start();
+    const auto message = [&](const std::string& more) {
+        world.apply("apiVersion: " + source_api +
+                    "\nkind: GitRepository\nmetadata: {name: cloud, namespace: default}\nspec:\n  "
+                    "interval: 10m\n" +
+                    more);
+        std::string said;
+        world.eventually([&] {
+            const auto object = *world.get(source_api, "GitRepository", "default", "cloud");
+            const auto summary = summarise(object);
+            const auto* status = object.status();
+            const auto* seen =
+                status == nullptr ? nullptr : status->if_contains("observedGeneration");
+            said = summary.message;
+            return summary.ready == "False" && seen != nullptr && seen->is_int64() &&
+                   seen->get_int64() == object.generation();
+        });
+        return said;
+    };
+    EXPECT_EQ(message("  provider: aws\n  serviceAccountName: deployer\n"
+                      "  url: https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/shop\n"),
+              "spec.serviceAccountName: ServiceAccount default/deployer does not exist");
+    EXPECT_EQ(message("  provider: azure\n  serviceAccountName: deployer\n"
+                      "  url: https://dev.example.org/org/project/_git/shop\n"),
+              "spec.url: is no repository of Azure DevOps: "
+              "https://dev.azure.com/ORGANISATION/PROJECT/_git/NAME");
+}
+
 TEST_F(ClusterMode, SaysThatItsOwnApiIssuesNoTokensForAnotherCluster) {
     start();
     apply_repository();

@@ -9,7 +9,7 @@ namespace kled::gitops {
 
 namespace asio = boost::asio;
 
-asio::awaitable<git::Access> read_access(kube::Client& client, GitHubApps& github,
+asio::awaitable<git::Access> read_access(kube::Client& client, GitLogins& logins,
                                          const GitRepository& repository) {
     git::Access access;
     access.timeout = repository.timeout;
@@ -38,7 +38,8 @@ asio::awaitable<git::Access> read_access(kube::Client& client, GitHubApps& githu
     }
     if (!repository.proxy_secret_name.empty())
         access.proxy = co_await read_proxy(client, ns, repository.proxy_secret_name);
-    if (app) co_await github.sign_in(*app, access);
+    if (app) co_await logins.github.sign_in(*app, access);
+    if (!repository.cloud.empty()) co_await logins.clouds.sign_in(client, repository, access);
     co_return access;
 }
 

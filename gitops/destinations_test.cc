@@ -8,6 +8,7 @@
 #include "base/run.h"
 #include "base/task_group.h"
 #include "crypto/x509.h"
+#include "gitops/issuing_api.h"
 #include "kube/yaml.h"
 #include "net/http_server.h"
 
@@ -33,47 +34,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 const kube::GroupVersionKind map_kind{.group = "", .version = "v1", .kind = "ConfigMap"};
-const kube::GroupVersionKind account_kind{.group = "", .version = "v1", .kind = "ServiceAccount"};
-
-/// The tokens of accounts that exist: "default.deployer.1", …, for an hour.
-class Issuing final : public kube::Transport {
-public:
-    explicit Issuing(std::shared_ptr<kube::Transport> inner) : inner_{std::move(inner)} {}
-
-    asio::awaitable<net::Response> send(net::Request request) override {
-        constexpr std::string_view end = "/token";
-        if (request.target == "/version") {
-            net::Response response;
-            response.body = R"({"gitVersion":"v1.34.0"})";
-            co_return response;
-        }
-        if (request.method != "POST" || !request.target.ends_with(end))
-            co_return co_await inner_->send(std::move(request));
-        net::Request account;
-        account.target = request.target.substr(0, request.target.size() - end.size());
-        auto response = co_await inner_->send(std::move(account));
-        if (response.status != 200) co_return response;
-        const auto asked = kube::parse_json(request.body);
-        const auto* audiences = kube::find(asked.get_object(), {"spec", "audiences"});
-        audiences_.push_back(audiences == nullptr ? "" : kube::to_json(*audiences));
-        response.status = 201;
-        response.body = R"({"status":{"token":")" + newest() + R"(","expirationTimestamp":")" +
-                        to_rfc3339(WallTime::clock::now() + 1h) + R"("}})";
-        co_return response;
-    }
-    asio::awaitable<net::StreamResponse> open(net::Request request) override {
-        return inner_->open(std::move(request));
-    }
-    [[nodiscard]] std::string newest() const {
-        return "default.deployer." + std::to_string(audiences_.size());
-    }
-    /// Of each token that was issued.
-    [[nodiscard]] const std::vector<std::string>& audiences() const { return audiences_; }
-
-private:
-    std::shared_ptr<kube::Transport> inner_;
-    std::vector<std::string> audiences_;
-};
 
 /// Lets in who shows `accepted`.
 struct Gate {
@@ -118,7 +78,7 @@ struct Clusters {
         : ca{crypto::CertificateAuthority::open(directory.path() / "ca", "far")},
           near{loop, in(directory, "near")},
           far{loop, in(directory, "far")},
-          issuing{std::make_shared<Issuing>(near.in_process_transport())},
+          issuing{std::make_shared<testing::IssuingApi>(near.in_process_transport())},
           own{issuing},
           there{far.in_process_transport()},
           server{loop, with_tls(ca),
@@ -128,7 +88,7 @@ struct Clusters {
           destinations{loop, own, ""},
           tasks{loop} {
         gate.behind = far.in_process_transport();
-        gate.accepted = "default.deployer.1";
+        gate.accepted = "deployer.1";
         tasks.spawn(near.run());
         tasks.spawn(far.run());
         tasks.spawn(server.run());
@@ -178,7 +138,7 @@ struct Clusters {
     crypto::CertificateAuthority ca;
     api::ApiServer near;
     api::ApiServer far;
-    std::shared_ptr<Issuing> issuing;
+    std::shared_ptr<testing::IssuingApi> issuing;
     kube::Client own;
     kube::Client there;
     Gate gate;
@@ -246,7 +206,7 @@ asio::awaitable<void> goes_there(Clusters& c) {
     EXPECT_THAT(c.issuing->audiences(), ElementsAre("[\"" + c.address() + "\"]"));
 
     // Its token ends early: another one, and the same destination.
-    c.gate.accepted = "default.deployer.2";
+    c.gate.accepted = "deployer.2";
     co_await make_map(found->client, "b");
     EXPECT_TRUE(co_await c.there.get(map_kind, "default", "b"));
     EXPECT_EQ(c.gate.refused, 1);

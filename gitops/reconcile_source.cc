@@ -160,7 +160,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
 }
 
 asio::awaitable<git::Access> Reconciler::Impl::access_of(const GitRepository& repository) {
-    auto access = co_await read_access(client, github_apps, repository);
+    auto access = co_await read_access(client, logins, repository);
     access.local_repositories = options.local_repositories;
     access.own_ssh_configuration = !options.local_repositories || access.ssh_identity;
     co_return access;

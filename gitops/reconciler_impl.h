@@ -7,11 +7,11 @@
 #include "gitops/assembly.h"
 #include "gitops/bucket_content.h"
 #include "gitops/build.h"
+#include "gitops/credentials.h"
 #include "gitops/destinations.h"
 #include "gitops/drift/suspects.h"
 #include "gitops/drift/watches.h"
 #include "gitops/git/mirror.h"
-#include "gitops/github_app.h"
 #include "gitops/inputs.h"
 #include "gitops/oci/client.h"
 #include "gitops/oci_content.h"
@@ -163,7 +163,7 @@ struct Reconciler::Impl {
     Events& events;
     Options options;
     Destinations destinations;
-    GitHubApps github_apps{loop};
+    GitLogins logins{loop};
     oci::Client registries{loop};
     Schedule schedule;
     std::map<Key, std::shared_ptr<Source>> sources;

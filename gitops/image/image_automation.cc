@@ -140,7 +140,7 @@ asio::awaitable<ImageObjects::Ended> ImageObjects::update(const ImageUpdateAutom
     }
     if (wrong) co_return *wrong;
     try {
-        order.access = co_await read_access(client_, github_apps_, repository);
+        order.access = co_await read_access(client_, logins_, repository);
         order.access.local_repositories = options_.local_repositories;
         order.access.own_ssh_configuration =
             !options_.local_repositories || order.access.ssh_identity;

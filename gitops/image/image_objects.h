@@ -6,8 +6,8 @@
 #include "base/retry.h"
 #include "base/task_group.h"
 #include "gitops/cluster_store.h"
+#include "gitops/credentials.h"
 #include "gitops/events.h"
-#include "gitops/github_app.h"
 #include "gitops/image/api.h"
 #include "gitops/image/registry.h"
 #include "gitops/image/update.h"
@@ -124,7 +124,7 @@ private:
     boost::asio::any_io_executor loop_;
     ThreadPool& pool_;
     kube::Client& client_;
-    GitHubApps github_apps_{loop_};
+    GitLogins logins_{loop_};
     ClusterStore api_;
     Events& events_;
     Options options_;

@@ -1,0 +1,34 @@
+/// AWS CodeCommit over https: a Git user and a password that are made of AWS credentials, as the
+/// helper of Amazon's command line makes them. No clock, no I/O.
+#pragma once
+
+#include "base/clock.h"
+#include "gitops/git/access.h"
+#include "gitops/s3/signature.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace kled::gitops::cloud {
+
+struct AwsCredentials {
+    s3::Credentials keys;
+    std::shared_ptr<const Secret> session_token;  ///< null: of a user, they do not expire
+    WallTime expires = WallTime::max();
+};
+
+/// One repository.
+struct CodeCommit {
+    std::string host;
+    std::string region;
+    std::string path;  ///< "/v1/repos/shop"
+
+    /// Error(invalid) when `url` is none: a session token is shown to its host.
+    [[nodiscard]] static CodeCommit from_url(std::string_view url);
+
+    /// Signature Version 4 over the method "GIT", the path and the host; good for some minutes.
+    void sign(const AwsCredentials& credentials, WallTime now, git::Access& access) const;
+};
+
+}  // namespace kled::gitops::cloud
