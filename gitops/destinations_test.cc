@@ -193,10 +193,10 @@ asio::awaitable<void> make_map(kube::Client& client, std::string name) {
 
 asio::awaitable<void> goes_there(Clusters& c) {
     EXPECT_EQ(co_await c.failure(),
-              "not_found: spec.kubeConfig.configMapRef: ConfigMap default/far does not exist");
+              "not found: spec.kubeConfig.configMapRef: ConfigMap default/far does not exist");
     co_await c.describe();
     EXPECT_THAT(co_await c.failure(),
-                HasSubstr("not_found: spec.kubeConfig.configMapRef: token of service account "
+                HasSubstr("not found: spec.kubeConfig.configMapRef: token of service account "
                           "default/deployer: serviceaccounts \"deployer\" not found"));
     co_await c.account();
     const auto found = co_await c.destinations.of(c.deployment);

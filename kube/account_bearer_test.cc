@@ -125,7 +125,7 @@ asio::awaitable<void> outage() {
     Fixture f;
     f.issuer.status = 404;
     const std::string missing =
-        "not_found: token of service account web/a: serviceaccounts \"a\" not found";
+        "not found: token of service account web/a: serviceaccounts \"a\" not found";
     EXPECT_EQ(co_await f.failure(), missing);
     f.issuer.status = 201;
     EXPECT_EQ(co_await f.ask(), "200 Bearer t1");

@@ -201,7 +201,7 @@ asio::awaitable<void> own_role(Cloud& c) {
     EXPECT_THAT(co_await c.shown(c.amazon), StartsWith("unavailable: "));
     c.variables["AWS_WEB_IDENTITY_TOKEN_FILE"] = "/nowhere/token";
     EXPECT_THAT(co_await c.shown(c.amazon),
-                StartsWith("not_found: AWS_WEB_IDENTITY_TOKEN_FILE: /nowhere/token"));
+                StartsWith("not found: AWS_WEB_IDENTITY_TOKEN_FILE: /nowhere/token"));
 }
 TEST(CloudIdentities, OfAmazonAreTheRoleOfTheProcess) { run_to_end(with_cloud(own_role)); }
 
@@ -211,7 +211,7 @@ asio::awaitable<void> account_role(Cloud& c) {
     c.variables["AWS_SECRET_ACCESS_KEY"] = "secret";
     c.amazon.service_account = "deployer";
     EXPECT_EQ(co_await c.shown(c.amazon),
-              "not_found: spec.serviceAccountName: ServiceAccount default/deployer does not exist");
+              "not found: spec.serviceAccountName: ServiceAccount default/deployer does not exist");
     co_await c.account("a: b");
     EXPECT_EQ(co_await c.shown(c.amazon),
               "invalid: spec.serviceAccountName: ServiceAccount default/deployer: "
