@@ -148,29 +148,14 @@ struct Clusters {
     TaskGroup tasks;
 };
 
-asio::awaitable<void> until_ready(kube::Client& client) {
-    const kube::GroupVersionKind kind{.group = "", .version = "v1", .kind = "Namespace"};
-    asio::steady_timer pause{co_await asio::this_coro::executor};
-    for (int i = 0; i < 2000; ++i) {
-        try {
-            const auto found = co_await client.get(kind, "", "default");
-            if (found) co_return;
-        } catch (const Error&) {  // not yet
-        }
-        pause.expires_after(5ms);
-        co_await pause.async_wait(asio::use_awaitable);
-    }
-    throw Error{ErrorKind::unavailable, "the API did not come up"};
-}
-
 using Case = asio::awaitable<void> (*)(Clusters&);
 
 asio::awaitable<void> with_clusters(Case body) {
     Clusters clusters{co_await asio::this_coro::executor};
     std::exception_ptr failure;
     try {
-        co_await until_ready(clusters.own);
-        co_await until_ready(clusters.there);
+        co_await testing::until_ready(clusters.own);
+        co_await testing::until_ready(clusters.there);
         co_await body(clusters);
     } catch (...) {
         failure = std::current_exception();

@@ -3,8 +3,14 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/error.h"
+#include "kube/client.h"
 #include "kube/object.h"
 #include "kube/transport.h"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
 #include <memory>
@@ -53,5 +59,21 @@ private:
     std::shared_ptr<kube::Transport> inner_;
     std::vector<std::string> audiences_;
 };
+
+/// Until an API of this process answers.
+inline boost::asio::awaitable<void> until_ready(kube::Client& client) {
+    const kube::GroupVersionKind kind{.group = "", .version = "v1", .kind = "Namespace"};
+    boost::asio::steady_timer pause{co_await boost::asio::this_coro::executor};
+    for (int i = 0; i < 2000; ++i) {
+        try {
+            const auto found = co_await client.get(kind, "", "default");
+            if (found) co_return;
+        } catch (const Error&) {  // not yet
+        }
+        pause.expires_after(std::chrono::milliseconds{5});
+        co_await pause.async_wait(boost::asio::use_awaitable);
+    }
+    throw Error{ErrorKind::unavailable, "the API did not come up"};
+}
 
 }  // namespace kled::gitops::testing

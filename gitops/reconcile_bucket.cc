@@ -37,7 +37,6 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_bucket(
     }
     co_await recall_bucket(key, source, bucket.url());
     auto& status = source->status;
-    const auto generation = seen.generation;
     std::optional<s3::Access> access;
     try {
         access = co_await read_access(client, bucket);
@@ -57,27 +56,9 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_bucket(
             bad = Outcome{.reason = "BucketOperationFailed", .message = error.what()};
         }
     }
-    if (bad) {
-        status.conditions.set("FetchFailed", "True", bad->reason, source->redacted(bad->message),
-                              generation, wall_now());
-        co_await conclude(*source, *bad, seen);
-        co_return after_failure(*source, bucket.interval);
-    }
-    status.conditions.remove("FetchFailed");
-    const bool fresh = source->revision != fetched;
-    source->revision = fetched;
-    if (fresh) touch_dependents_of_source(key);
-    const bool told = status.artifact_revision == fetched->name;
-    try {
-        co_await archive(key, *source);
-    } catch (const Error& error) {
-        bad = Outcome{.reason = "ArchiveOperationFailed", .message = error.what()};
-    }
-    if (bad) {
-        co_await conclude(*source, *bad, seen);
-        co_return after_failure(*source, bucket.interval);
-    }
-    source->backoff.reset();
+    const bool told = fetched && status.artifact_revision == fetched->name;
+    auto taking = take_up(key, source, fetched, std::move(bad), seen);
+    if (!co_await std::move(taking)) co_return after_failure(*source, bucket.interval);
     const auto message = "stored artifact: revision '" + fetched->name + "'";
     if (!told) {
         events.record(source->object, false, "NewArtifact",
@@ -85,12 +66,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_bucket(
                           " fetched files from '" + bucket.location.bucket + "' bucket",
                       fetched->name);
     }
-    status.conditions.ready("Succeeded", message, generation, wall_now());
-    status.conditions.set("ArtifactInStorage", "True", "Succeeded", message, generation,
-                          wall_now());
-    status.observed_generation = generation;
-    status.handled_request = seen.request;
-    co_await save(*source);
+    co_await conclude_stored(*source, message, seen);
     co_return after(bucket.interval);
 }
 

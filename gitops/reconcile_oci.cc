@@ -74,27 +74,9 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_oci(
                           .message = error.what()};
         }
     }
-    if (bad) {
-        status.conditions.set("FetchFailed", "True", bad->reason, source->redacted(bad->message),
-                              seen.generation, wall_now());
-        co_await conclude(*source, *bad, seen);
-        co_return after_failure(*source, repository.interval);
-    }
-    status.conditions.remove("FetchFailed");
-    const bool fresh = source->revision != fetched;
-    source->revision = fetched;
-    if (fresh) touch_dependents_of_source(key);
-    const bool told = status.artifact_revision == fetched->name;
-    try {
-        co_await archive(key, *source);
-    } catch (const Error& error) {
-        bad = Outcome{.reason = "ArchiveOperationFailed", .message = error.what()};
-    }
-    if (bad) {
-        co_await conclude(*source, *bad, seen);
-        co_return after_failure(*source, repository.interval);
-    }
-    source->backoff.reset();
+    const bool told = fetched && status.artifact_revision == fetched->name;
+    auto taking = take_up(key, source, fetched, std::move(bad), seen);
+    if (!co_await std::move(taking)) co_return after_failure(*source, repository.interval);
     status.artifact_metadata = source->oci->pulled.annotations;
     status.observed_ignore = repository.ignore;
     status.observed_layer =
@@ -106,12 +88,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_oci(
                           repository.url + "'" + origin_of(status.artifact_metadata),
                       fetched->name);
     }
-    status.conditions.ready("Succeeded", message, seen.generation, wall_now());
-    status.conditions.set("ArtifactInStorage", "True", "Succeeded", message, seen.generation,
-                          wall_now());
-    status.observed_generation = seen.generation;
-    status.handled_request = seen.request;
-    co_await save(*source);
+    co_await conclude_stored(*source, message, seen);
     co_return after(repository.interval);
 }
 

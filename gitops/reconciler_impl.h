@@ -272,6 +272,15 @@ struct Reconciler::Impl {
     /// Now and then: archives of sources that went while nobody looked.
     boost::asio::awaitable<void> sweep();
 
+    // reconcile_imported.cc
+    /// The end of a look at what is not Git: `fetched` is what there is now, else `bad` says why
+    /// nothing was fetched. False: the failure, or that of the archive, is told, and the last one
+    /// stays.
+    boost::asio::awaitable<bool> take_up(Key key, std::shared_ptr<Source> source,
+                                         std::optional<git::Revision> fetched,
+                                         std::optional<Outcome> bad, Seen seen);
+    boost::asio::awaitable<void> conclude_stored(Source& source, std::string message, Seen seen);
+
     // reconcile_bucket.cc
     boost::asio::awaitable<std::optional<SteadyTime>> reconcile_bucket(
         Key key, std::shared_ptr<Source> source);
