@@ -38,8 +38,13 @@ public:
         if (!error && text_ && written == written_) return false;
         // A missing file keeps what was read before: it is being replaced.
         if (error && text_) return false;
-        text_ = std::make_shared<const Secret>(read_file(material_.file, 1U << 20U));
-        written_ = written;
+        auto now = std::make_shared<const Secret>(read_file(material_.file, 1U << 20U));
+        // A second write within the clock's granularity leaves the time as it is, so the time of
+        // a young file tells nothing: it is read again at the next look.
+        const bool settled = !error && fs::file_time_type::clock::now() - written > 1s;
+        written_ = settled ? written : fs::file_time_type::min();
+        if (text_ && text_->reveal() == now->reveal()) return false;
+        text_ = std::move(now);
         return true;
     }
     [[nodiscard]] const std::shared_ptr<const Secret>& text() const noexcept { return text_; }
