@@ -91,16 +91,8 @@ private:
 class ClusterMode : public ::testing::Test {
 protected:
     ClusterMode() {
-        for (const auto& file :
-             std::filesystem::directory_iterator{KLED_SOURCE_DIR "/manifests/crds"}) {
-            if (file.path().filename() != "kustomization.yaml") world.apply(read_file(file.path()));
-        }
         world.repository.commit(files);
-        world.eventually([this] {
-            const kube::ObjectId last{
-                .group = "edge.kled.io", .kind = "EdgeDeployment", .ns = {}, .name = {}};
-            return world.sync(world.client().map(last)).has_value();
-        });
+        world.apply_definitions({{"edge.kled.io", "EdgeDeployment"}});
     }
     void start(Reconciler::Options options = {}) {
         options.targets.emplace("EdgeDeployment", fleet);

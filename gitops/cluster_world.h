@@ -2,33 +2,24 @@
 /// asks of Kustomizations of the namespace `default`.
 #pragma once
 
+#include "gitops/api.h"
 #include "gitops/cluster_store.h"
 #include "gitops/objects.h"
 #include "gitops/world.h"
 
-#include <filesystem>
 #include <map>
 #include <string>
-#include <utility>
 
 namespace kled::gitops::testing {
 
 class ClusterWorld : public World {
 public:
     ClusterWorld() {
-        for (const auto& file :
-             std::filesystem::directory_iterator{KLED_SOURCE_DIR "/manifests/crds"}) {
-            if (file.path().filename() != "kustomization.yaml") apply(read_file(file.path()));
-        }
-        for (const auto& [group, kind] :
-             {std::pair{"source.toolkit.fluxcd.io", "Bucket"},
-              std::pair{"source.toolkit.fluxcd.io", "ExternalArtifact"},
-              std::pair{"source.toolkit.fluxcd.io", "GitRepository"},
-              std::pair{"source.toolkit.fluxcd.io", "OCIRepository"},
-              std::pair{"kustomize.toolkit.fluxcd.io", "Kustomization"}}) {
-            const kube::ObjectId id{.group = group, .kind = kind, .ns = {}, .name = {}};
-            eventually([&] { return sync(client().map(id)).has_value(); });
-        }
+        apply_definitions({{source_group, "Bucket"},
+                           {source_group, "ExternalArtifact"},
+                           {source_group, "GitRepository"},
+                           {source_group, "OCIRepository"},
+                           {kustomize_group, "Kustomization"}});
     }
 
     void start_cluster(Reconciler::Options options = {}) {

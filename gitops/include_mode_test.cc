@@ -22,19 +22,7 @@ std::string config(const std::string& name, const std::string& value) {
 
 class IncludeMode : public ::testing::Test {
 protected:
-    IncludeMode() {
-        for (const auto& file :
-             std::filesystem::directory_iterator{KLED_SOURCE_DIR "/manifests/crds"}) {
-            if (file.path().filename() != "kustomization.yaml") world.apply(read_file(file.path()));
-        }
-        world.eventually([this] {
-            const kube::ObjectId last{.group = std::string{kustomize_group},
-                                      .kind = "Kustomization",
-                                      .ns = {},
-                                      .name = {}};
-            return world.sync(world.client().map(last)).has_value();
-        });
-    }
+    IncludeMode() { world.apply_definitions({{kustomize_group, "Kustomization"}}); }
     ~IncludeMode() override { world.stop_reconciler(); }
 
     void start(Reconciler::Options options = {}) {

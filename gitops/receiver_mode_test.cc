@@ -15,17 +15,7 @@ const std::string notification_api = "notification.toolkit.fluxcd.io/v1";
 
 class ReceiverMode : public ::testing::Test {
 protected:
-    ReceiverMode() {
-        for (const auto& file :
-             std::filesystem::directory_iterator{KLED_SOURCE_DIR "/manifests/crds"}) {
-            if (file.path().filename() != "kustomization.yaml") world.apply(read_file(file.path()));
-        }
-        world.eventually([this] {
-            const kube::ObjectId last{
-                .group = std::string{notification_group}, .kind = "Receiver", .ns = {}, .name = {}};
-            return world.sync(world.client().map(last)).has_value();
-        });
-    }
+    ReceiverMode() { world.apply_definitions({{notification_group, "Receiver"}}); }
     ~ReceiverMode() override { world.stop_reconciler(); }
 
     void start(ReceiverObjects::Options options = {}) {

@@ -12,13 +12,7 @@ const std::string source_api = "source.toolkit.fluxcd.io/v1";
 class ShardingMode : public ::testing::Test {
 protected:
     ShardingMode() {
-        world.apply(read_file(KLED_SOURCE_DIR
-                              "/manifests/crds/source.toolkit.fluxcd.io_gitrepositories.yaml"));
-        world.eventually([this] {
-            const kube::ObjectId id{
-                .group = std::string{source_group}, .kind = "GitRepository", .ns = {}, .name = {}};
-            return world.sync(world.client().map(id)).has_value();
-        });
+        world.apply_definitions({{source_group, "GitRepository"}});
         world.repository.commit({{"a.yaml", "1"}});
     }
     ~ShardingMode() override { world.stop_reconciler(); }

@@ -24,17 +24,7 @@ std::string config(const std::string& value) {
 class VerificationMode : public ::testing::Test {
 protected:
     VerificationMode() {
-        for (const auto& file :
-             std::filesystem::directory_iterator{KLED_SOURCE_DIR "/manifests/crds"}) {
-            if (file.path().filename() != "kustomization.yaml") world.apply(read_file(file.path()));
-        }
-        world.eventually([this] {
-            const kube::ObjectId last{.group = std::string{kustomize_group},
-                                      .kind = "Kustomization",
-                                      .ns = {},
-                                      .name = {}};
-            return world.sync(world.client().map(last)).has_value();
-        });
+        world.apply_definitions({{kustomize_group, "Kustomization"}});
         world.apply("apiVersion: " + kustomize_api +
                     "\nkind: Kustomization\nmetadata: {name: apps, namespace: default}\nspec:\n"
                     "  sourceRef: {kind: GitRepository, name: fleet}\n  interval: 10m\n"

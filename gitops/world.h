@@ -19,12 +19,16 @@
 #include <boost/asio/use_future.hpp>
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <future>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
+#include <vector>
 
 namespace kled::gitops::testing {
 
@@ -89,6 +93,20 @@ public:
         const auto object = kube::Object::from(kube::parse_yaml(yaml));
         const kube::ApplyOptions options{.field_manager = "tester"};
         return sync(client_->apply(object, options));
+    }
+    /// Applies the definitions of all our kinds, and waits until those of `awaited` (group, kind)
+    /// are served.
+    void apply_definitions(
+        const std::vector<std::pair<std::string_view, std::string_view>>& awaited) {
+        namespace fs = std::filesystem;
+        for (const auto& file : fs::directory_iterator{KLED_SOURCE_DIR "/manifests/crds"}) {
+            if (file.path().filename() != "kustomization.yaml") apply(read_file(file.path()));
+        }
+        for (const auto& [group, kind] : awaited) {
+            const kube::ObjectId id{
+                .group = std::string{group}, .kind = std::string{kind}, .ns = {}, .name = {}};
+            eventually([&] { return sync(client().map(id)).has_value(); });
+        }
     }
     void remove(const std::string& api_version, const std::string& kind, const std::string& ns,
                 const std::string& name) {

@@ -63,19 +63,7 @@ private:
 
 class ImageMode : public ::testing::Test {
 protected:
-    ImageMode() {
-        for (const auto& file :
-             std::filesystem::directory_iterator{KLED_SOURCE_DIR "/manifests/crds"}) {
-            if (file.path().filename() != "kustomization.yaml") world.apply(read_file(file.path()));
-        }
-        world.eventually([this] {
-            const kube::ObjectId last{.group = std::string{image_group},
-                                      .kind = "ImageUpdateAutomation",
-                                      .ns = {},
-                                      .name = {}};
-            return world.sync(world.client().map(last)).has_value();
-        });
-    }
+    ImageMode() { world.apply_definitions({{image_group, "ImageUpdateAutomation"}}); }
     ~ImageMode() override { world.stop_reconciler(); }
 
     void start(bool with_registry = true, bool own_namespace_only = false) {

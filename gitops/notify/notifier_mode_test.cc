@@ -23,17 +23,7 @@ const std::string notification_api = "notification.toolkit.fluxcd.io/v1beta3";
 class NotifierMode : public ::testing::Test {
 protected:
     NotifierMode() {
-        for (const auto& file :
-             std::filesystem::directory_iterator{KLED_SOURCE_DIR "/manifests/crds"}) {
-            if (file.path().filename() != "kustomization.yaml") world.apply(read_file(file.path()));
-        }
-        for (const std::string kind : {"Alert", "Provider"}) {
-            world.eventually([&] {
-                const kube::ObjectId id{
-                    .group = std::string{notification_group}, .kind = kind, .ns = {}, .name = {}};
-                return world.sync(world.client().map(id)).has_value();
-            });
-        }
+        world.apply_definitions({{notification_group, "Alert"}, {notification_group, "Provider"}});
         world.repository.commit({{"a.yaml", "1"}});
     }
     ~NotifierMode() override {
