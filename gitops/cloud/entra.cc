@@ -14,7 +14,6 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::size_t longest_token = 64U << 10U;
 constexpr std::size_t longest_id = 128;
 constexpr std::int64_t longest_life = 24L * 3600L;
 
@@ -64,9 +63,7 @@ BearerToken read_entra_token(std::string_view body, WallTime now) {
     const auto token = kube::find_string(*fields, {"access_token"});
     const auto* life = fields->if_contains("expires_in");
     const bool good =
-        !token.empty() && token.size() <= longest_token &&
-        std::ranges::all_of(token, [](unsigned char c) { return c > 0x20 && c < 0x7f; }) &&
-        life != nullptr && life->is_int64() && life->get_int64() > 0;
+        is_header_value(token) && life != nullptr && life->is_int64() && life->get_int64() > 0;
     if (!good) throw none;
     const std::chrono::seconds seconds{std::min(life->get_int64(), longest_life)};
     return {.text = std::make_shared<const Secret>(std::string{token}), .expires = now + seconds};

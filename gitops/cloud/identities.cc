@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "gitops/cloud/pod_identity.h"
 #include "gitops/cloud/token_endpoint.h"
 #include "gitops/cloud/web_identity.h"
 #include "gitops/destinations.h"
@@ -93,18 +94,39 @@ std::string environment(const std::string& name) {
     return value == nullptr ? std::string{} : std::string{value};
 }
 
+Identities::Assertion Identities::token_of(const std::string& file_variable) const {
+    try {
+        const auto file = variables_(file_variable);
+        return std::make_shared<const Secret>(trimmed(read_file(file, file_limit)));
+    } catch (const Error& error) {
+        throw error.within(file_variable);
+    }
+}
+
+asio::awaitable<AwsCredentials> Identities::of_pod(std::chrono::milliseconds timeout) {
+    const auto endpoint = agent_endpoint(variables_("AWS_CONTAINER_CREDENTIALS_FULL_URI"));
+    const auto who =
+        joined({"pod", endpoint.scheme, endpoint.host, endpoint.port, endpoint.target});
+    if (const auto* known = look_up(amazon_, who, WallTime::clock::now())) co_return *known;
+    const auto token = token_of("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+    // The agent is on this node: no proxy leads there.
+    const Reach reach{.proxy = {}, .timeout = timeout};
+    auto answer = co_await ask(loop_, endpoint, agent_request(endpoint, *token), reach);
+    if (answer.status != 200) {
+        throw refused(endpoint, "the identity of this pod", answer.status,
+                      agent_refusal(answer.body));
+    }
+    auto credentials = read_agent_credentials(answer.body);
+    wipe(answer.body);
+    keep(amazon_, who, credentials);
+    co_return credentials;
+}
+
 asio::awaitable<Identities::Assertion> Identities::assertion(kube::Client& client,
                                                              const GitRepository& repository,
                                                              std::string audience,
                                                              std::string file_variable) {
-    if (repository.service_account.empty()) {
-        const auto file = variables_(file_variable);
-        try {
-            co_return std::make_shared<const Secret>(trimmed(read_file(file, file_limit)));
-        } catch (const Error& error) {
-            throw error.within(file_variable);
-        }
-    }
+    if (repository.service_account.empty()) co_return token_of(file_variable);
     if (!co_await runs_controllers(client.transport())) {
         throw Error{ErrorKind::invalid,
                     field + "the embedded API issues no tokens for service accounts"};
@@ -142,10 +164,13 @@ asio::awaitable<AwsCredentials> Identities::amazon(kube::Client& client,
         }
         role = variables_("AWS_ROLE_ARN");
         if (role.empty() || variables_("AWS_WEB_IDENTITY_TOKEN_FILE").empty()) {
+            if (!variables_("AWS_CONTAINER_CREDENTIALS_FULL_URI").empty())
+                co_return co_await of_pod(access.timeout);
             throw Error{ErrorKind::invalid,
                         "spec.provider aws: kledd has no identity there: set AWS_ACCESS_KEY_ID and "
                         "AWS_SECRET_ACCESS_KEY, or AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE, "
-                        "or name a serviceAccountName"};
+                        "or AWS_CONTAINER_CREDENTIALS_FULL_URI and "
+                        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, or name a serviceAccountName"};
         }
         if (!is_role_arn(role)) throw Error{ErrorKind::invalid, "AWS_ROLE_ARN is no role"};
         session = session_name(variables_("AWS_ROLE_SESSION_NAME"));

@@ -12,6 +12,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -33,7 +34,8 @@ public:
 
     /// Makes `access`, whose proxy and timeout it uses, show what `repository.cloud` gives for
     /// `repository.service_account`, or for this program: AWS_ACCESS_KEY_ID and its like, or
-    /// AWS_ROLE_ARN with AWS_WEB_IDENTITY_TOKEN_FILE; AZURE_CLIENT_ID, AZURE_TENANT_ID and
+    /// AWS_ROLE_ARN with AWS_WEB_IDENTITY_TOKEN_FILE, or AWS_CONTAINER_CREDENTIALS_FULL_URI with
+    /// AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE; AZURE_CLIENT_ID, AZURE_TENANT_ID and
     /// AZURE_FEDERATED_TOKEN_FILE. Error(invalid|not_found): there is no such identity;
     /// Error(denied): the cloud refuses it; Error(unavailable): it cannot be asked.
     boost::asio::awaitable<void> sign_in(kube::Client& client, const GitRepository& repository,
@@ -46,6 +48,8 @@ private:
                                                   const CodeCommit& at, const git::Access& access);
     boost::asio::awaitable<BearerToken> azure(kube::Client& client, const GitRepository& repository,
                                               const git::Access& access);
+    boost::asio::awaitable<AwsCredentials> of_pod(std::chrono::milliseconds timeout);
+    [[nodiscard]] Assertion token_of(const std::string& file_variable) const;
     /// A token of the account, or what stands in the file that the variable names.
     boost::asio::awaitable<Assertion> assertion(kube::Client& client,
                                                 const GitRepository& repository,

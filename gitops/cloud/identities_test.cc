@@ -44,11 +44,18 @@ struct Exchange {
         response.status = status;
         const auto number = std::to_string(asked.size());
         const bool amazon = request.body.starts_with("Action=");
+        const bool agent = request.method == "GET";
+        if (agent) asked.back() += std::string{request.headers.get("Authorization")};
         if (status != 200) {
             response.body =
-                amazon ? "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not you"
-                         "</Message></Error></ErrorResponse>"
-                       : R"({"error":"invalid_client","error_description":"not you\r\nx"})";
+                agent    ? "[trace]: no association"
+                : amazon ? "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not you"
+                           "</Message></Error></ErrorResponse>"
+                         : R"({"error":"invalid_client","error_description":"not you\r\nx"})";
+        } else if (agent) {
+            response.body = R"({"AccessKeyId":"PK)" + number + R"(","SecretAccessKey":"secret",)" +
+                            R"("Token":"P)" + number + R"(","Expiration":")" +
+                            to_rfc3339(WallTime::clock::now() + life) + R"("})";
         } else if (amazon) {
             response.body =
                 "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>"
@@ -189,6 +196,32 @@ asio::awaitable<void> own_role(Cloud& c) {
                 StartsWith("not found: AWS_WEB_IDENTITY_TOKEN_FILE: /nowhere/token"));
 }
 TEST(CloudIdentities, OfAmazonAreTheRoleOfTheProcess) { run_to_end(with_cloud(own_role)); }
+
+asio::awaitable<void> own_pod(Cloud& c) {
+    c.variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"] =
+        "http://127.0.0.1:" + std::to_string(c.server.port()) + "/v1/credentials";
+    EXPECT_THAT(co_await c.shown(c.amazon),
+                StartsWith("not found: AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: "));
+    c.variables["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] = c.file("pod-token", "of-the-pod\n");
+    EXPECT_EQ(co_await c.shown(c.amazon), "PK1%P1");
+    EXPECT_THAT(c.exchange.asked, ElementsAre("/v1/credentials of-the-pod"));
+    EXPECT_EQ(co_await c.shown(c.amazon), "PK1%P1");
+    c.exchange.life = 4min;
+    c.variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"] += "/2";
+    EXPECT_EQ(co_await c.shown(c.amazon), "PK2%P2");
+    EXPECT_EQ(co_await c.shown(c.amazon), "PK3%P3") << "five minutes before its end";
+    c.exchange.status = 404;
+    EXPECT_EQ(co_await c.shown(c.amazon),
+              "denied: 127.0.0.1: the identity of this pod: status 404: [trace]: no association");
+    c.variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = "http://169.254.169.254/x";
+    EXPECT_THAT(co_await c.shown(c.amazon), StartsWith("invalid: AWS_CONTAINER_CREDENTIALS_"));
+    // A role comes first.
+    c.exchange.status = 200;
+    c.variables["AWS_ROLE_ARN"] = role;
+    c.variables["AWS_WEB_IDENTITY_TOKEN_FILE"] = c.file("token", "of-a-file");
+    EXPECT_THAT(co_await c.shown(c.amazon), StartsWith("AK"));
+}
+TEST(CloudIdentities, OfAmazonAreThePodOfTheProcess) { run_to_end(with_cloud(own_pod)); }
 
 asio::awaitable<void> account_role(Cloud& c) {
     // What the process has is not for those that name an account.

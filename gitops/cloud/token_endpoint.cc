@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t answer_limit = 1U << 20U;
 constexpr std::size_t line_limit = 300;
+constexpr std::size_t value_limit = 64U << 10U;
 
 bool is_this_machine(std::string_view host) {
     return host == "127.0.0.1" || host == "::1" || host == "localhost";
@@ -38,6 +39,11 @@ std::string one_line(std::string_view text) {
     std::string line{text.substr(0, line_limit)};
     std::ranges::replace_if(line, [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, ' ');
     return line;
+}
+
+bool is_header_value(std::string_view text) {
+    return !text.empty() && text.size() <= value_limit &&
+           std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
 }
 
 net::Url token_endpoint(std::string_view url, const std::string& name) {

@@ -21,6 +21,9 @@ namespace kled::gitops::cloud {
 /// What somebody else said, fit for a message: printable, and of no more than 300 bytes.
 [[nodiscard]] std::string one_line(std::string_view text);
 
+/// Whether it may stand in a header as it is: a word of ASCII of at most 64 KiB.
+[[nodiscard]] bool is_header_value(std::string_view text);
+
 /// Where a token may be sent: https, or http on this machine. Error(invalid) begins with `name`.
 [[nodiscard]] net::Url token_endpoint(std::string_view url, const std::string& name);
 

@@ -17,13 +17,6 @@ using s3::XmlReader;
 
 constexpr std::size_t longest_session = 64;
 constexpr std::size_t longest_role = 2048;
-constexpr std::size_t longest_value = 64U << 10U;
-
-/// They become parts of a header.
-bool is_value(std::string_view text) {
-    return !text.empty() && text.size() <= longest_value &&
-           std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
-}
 
 }  // namespace
 
@@ -95,7 +88,8 @@ AwsCredentials read_assumed_role(std::string_view xml) {
     } catch (const Error&) {  // no word of it: a secret may be in it
         throw none;
     }
-    if (!is_value(access_key) || !is_value(secret_key) || !is_value(session) || !expires)
+    if (!is_header_value(access_key) || !is_header_value(secret_key) || !is_header_value(session) ||
+        !expires)
         throw none;
     AwsCredentials credentials;
     credentials.keys.access_key = std::move(access_key);
