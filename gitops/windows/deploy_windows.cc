@@ -108,12 +108,27 @@ std::optional<chr::sys_seconds> DeployWindows::next_edge(chr::sys_seconds after)
     return first;
 }
 
+std::optional<chr::sys_seconds> DeployWindows::next_chance(chr::sys_seconds after) const {
+    auto denied_until = after;
+    for (const auto& window : windows_) {
+        const auto begun = window.allow ? std::nullopt : window.begun(after);
+        if (begun) denied_until = std::max(denied_until, *begun + window.duration);
+    }
+    if (denied_until > after) return denied_until;
+    std::optional<chr::sys_seconds> allowed_from;
+    for (const auto& window : windows_) {
+        const auto next = window.allow ? window.schedule.next(after, window.zone) : std::nullopt;
+        if (next) allowed_from = std::min(allowed_from.value_or(*next), *next);
+    }
+    return allowed_from;
+}
+
 DeployWindows::Verdict DeployWindows::at(WallTime now) const {
     const auto start = chr::floor<chr::seconds>(now);
     Verdict verdict{.open = open_at(start)};
     auto at = start;
     for (int i = 0; i < edges_limit; ++i) {
-        const auto edge = next_edge(at);
+        const auto edge = verdict.open ? next_edge(at) : next_chance(at);
         if (!edge || *edge > start + 5 * shortest_year) break;
         at = *edge;
         if (open_at(at) == verdict.open) continue;

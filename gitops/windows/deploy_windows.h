@@ -47,6 +47,10 @@ private:
         }
     };
     [[nodiscard]] bool open_at(std::chrono::sys_seconds at) const;
+    /// Of a time that is not open, the next at which it may be: those that only close it are passed
+    /// over, which may be many.
+    [[nodiscard]] std::optional<std::chrono::sys_seconds> next_chance(
+        std::chrono::sys_seconds after) const;
     /// When a window next begins or ends.
     [[nodiscard]] std::optional<std::chrono::sys_seconds> next_edge(
         std::chrono::sys_seconds after) const;

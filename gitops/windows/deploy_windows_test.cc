@@ -78,6 +78,14 @@ TEST(DeployWindows, ThoseThatMeetAreOne) {
         << "a day that never comes";
 }
 
+TEST(DeployWindows, OneThatOpensLongAfterIsNamedHoweverManyComeBefore) {
+    const auto rare = windows(
+        "- {schedule: '0 0 1 1 *', duration: 24h}\n"
+        "- {schedule: '*/5 * * * *', duration: 1m, kind: deny}\n");
+    EXPECT_EQ(verdict(rare, "2026-11-29T04:02:00Z"), "closed until 2027-01-01T00:01:00Z");
+    EXPECT_EQ(verdict(rare, "2026-11-29T04:05:30Z"), "closed until 2027-01-01T00:01:00Z");
+}
+
 TEST(DeployWindows, TheNightOfTheChange) {
     const auto night =
         windows("- {schedule: '30 2 * * *', duration: 1h, timeZone: Europe/Berlin}\n");
