@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <span>
 #include <utility>
 
 namespace kled::gitops {
@@ -46,6 +47,12 @@ bool is_identity(const IgnoreRules::Steps& steps) {
     if (steps.front() == "apiVersion" || steps.front() == "kind") return true;
     if (steps.front() != "metadata") return false;
     return steps.size() == 1 || steps[1] == "name" || steps[1] == "namespace";
+}
+
+/// Whether it is `outer`, or inside of that.
+bool is_within(const IgnoreRules::Steps& steps, const IgnoreRules::Steps& outer) {
+    return steps.size() >= outer.size() &&
+           std::ranges::equal(outer, std::span{steps}.first(outer.size()));
 }
 
 std::shared_ptr<const re2::RE2> pattern_of(const Reader& target, std::string_view field) {
@@ -135,9 +142,12 @@ std::vector<IgnoreRules::Steps> IgnoreRules::of(const kube::Object& object) cons
         result.insert(result.end(), rule.paths.begin(), rule.paths.end());
     }
     std::ranges::sort(result);
-    const auto again = std::ranges::unique(result);
-    result.erase(again.begin(), again.end());
-    return result;
+    // What is inside of another one goes with it, and would be looked for in the wrong place after.
+    std::vector<Steps> whole;
+    for (auto& steps : result) {
+        if (whole.empty() || !is_within(steps, whole.back())) whole.push_back(std::move(steps));
+    }
+    return whole;
 }
 
 // ---- what they make of an object
@@ -147,7 +157,9 @@ namespace {
 using kube::FieldSet;
 using Kind = kube::PathElement::Kind;
 
+/// RFC 6901 §4: no second way to write one.
 std::optional<std::size_t> index_of(std::string_view step) {
+    if (step.size() > 1 && step.front() == '0') return std::nullopt;
     std::size_t index = 0;
     const auto* const end = step.data() + step.size();
     const auto [rest, failure] = std::from_chars(step.data(), end, index);

@@ -59,6 +59,8 @@ TEST(IgnoreRules, AddUp) {
     EXPECT_EQ(rules("[{paths: [/spec/replicas, /a]}, {paths: [/a, /metadata/annotations/x~1y~0z]}]")
                   .of(web),
               (All{{"a"}, {"metadata", "annotations", "x/y~z"}, {"spec", "replicas"}}));
+    EXPECT_EQ(rules("[{paths: [/ab, /a/0/x, /a]}, {paths: [/a/b]}]").of(web), (All{{"a"}, {"ab"}}))
+        << "a place in something else goes with that";
     EXPECT_TRUE(rules("[]").empty());
     EXPECT_EQ(rules("[]").digest(), 0U);
     EXPECT_NE(rules("[{paths: [/a]}]").digest(), rules("[{paths: [/b]}]").digest());
@@ -189,6 +191,9 @@ TEST(LeaveToOthers, FindsAnElementByItsKeysWhereverItStands) {
                    {{"spec", "containers", "0"}, {"spec", "containers", "1"}}),
               (Left{R"({"containers":[]})", false}))
         << "the later one first";
+    EXPECT_EQ(left(wanted, live, "[]", {{"spec", "containers", "00"}, {"spec", "containers", "-"}}),
+              (Left{kube::to_json(kube::parse_yaml(wanted)), false}))
+        << "no element";
 }
 
 TEST(LeaveToOthers, TakesAPortWhoseProtocolIsADefaultForItself) {
