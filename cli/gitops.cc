@@ -13,7 +13,6 @@
 #include "gitops/hook.h"
 #include "gitops/objects.h"
 #include "gitops/pipeline/pipeline.h"
-#include "gitops/source_kinds.h"
 #include "net/http_client.h"
 
 #include <CLI/CLI.hpp>
@@ -128,8 +127,7 @@ asio::awaitable<void> list_names(const Globals& globals, std::vector<std::string
 asio::awaitable<void> reconcile_one(kube::Client& client, const gitops::FoundObject& found,
                                     Duration timeout) {
     const auto key = gitops::key_of(found.object).to_string();
-    if (gitops::summarise(found.object).state == "Suspended")
-        throw Error{ErrorKind::conflict, key + " is suspended: `kled gitops resume` it first"};
+    refuse_suspended(found);
     const auto token = to_rfc3339_micro(std::chrono::system_clock::now());
     co_await gitops::request_reconcile(client, found, token);
     const auto summary = co_await handled(client, found, token, timeout);
@@ -140,22 +138,21 @@ asio::awaitable<void> reconcile_one(kube::Client& client, const gitops::FoundObj
 /// Of an object with a `sourceRef`.
 asio::awaitable<gitops::FoundObject> source_of(kube::Client& client,
                                                const gitops::FoundObject& found) {
-    const auto& spec = *found.object.spec();
-    std::string ns{kube::find_string(spec, {"sourceRef", "namespace"})};
+    const auto field = [&found](std::string_view name) {
+        return std::string{kube::find_string(found.object.fields(), {"spec", "sourceRef", name})};
+    };
+    auto ns = field("namespace");
     if (ns.empty()) ns = found.object.ns();
-    const std::string name{kube::find_string(spec, {"sourceRef", "name"})};
+    const auto name = field("name");
     const auto there = co_await gitops::find_objects(client, std::move(ns));
-    const std::string kind{kube::find_string(spec, {"sourceRef", "kind"})};
+    const auto kind = field("kind");
     co_return gitops::select(there, kind + "/" + name);
 }
 
 /// What is to be deployed now need not wait for a window: this revision, and no later one.
 asio::awaitable<void> let_in_now(kube::Client& client, const gitops::FoundObject& found) {
-    const auto key = gitops::key_of(found.object);
-    if (found.object.spec() == nullptr || gitops::is_source_kind(key.kind)) {
-        throw Error{ErrorKind::invalid,
-                    key.to_string() + ": a source has no deploy windows; name what it deploys"};
-    }
+    require_deployment(found);
+    refuse_suspended(found);
     // What a Pipeline gave it is not always the source's newest.
     std::string revision{found.object.annotation(gitops::promoted_annotation)};
     if (found.object.annotation(gitops::pipeline_annotation).empty() || revision.empty()) {

@@ -46,6 +46,7 @@ asio::awaitable<void> approve(const Globals& globals, const Flags& flags) {
         std::cout << key << ": nothing waits for an approval\n";
         co_return;
     }
+    refuse_suspended(found);
     const auto& message = conditions.find(gitops::prune_approval_condition)->message;
     std::cout << key << ": " << message.substr(digest.size() + 1) << '\n';
     if (!flags.yes && !confirmed("Prune them?")) throw Exit{1};

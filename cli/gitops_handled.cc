@@ -14,6 +14,20 @@ namespace kled::cli {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
+void require_deployment(const gitops::FoundObject& found) {
+    const auto key = gitops::key_of(found.object);
+    if (key.kind == "Kustomization" || key.kind == "EdgeDeployment") return;
+    throw Error{
+        ErrorKind::invalid,
+        key.to_string() + " itself deploys nothing; name a Kustomization or an EdgeDeployment"};
+}
+
+void refuse_suspended(const gitops::FoundObject& found) {
+    if (gitops::summarise(found.object).state != "Suspended") return;
+    throw Error{ErrorKind::conflict, gitops::key_of(found.object).to_string() +
+                                         " is suspended: `kled gitops resume` it first"};
+}
+
 asio::awaitable<gitops::Summary> handled(kube::Client& client, const gitops::FoundObject& found,
                                          std::string token, Duration timeout) {
     asio::steady_timer timer{co_await asio::this_coro::executor};

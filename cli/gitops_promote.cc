@@ -142,6 +142,11 @@ asio::awaitable<void> promote(const Globals& globals, const Flags& flags) {
     const auto all = co_await gitops::find_objects(client, flags.ns);
     const bool bare = flags.name.find('/') == std::string::npos;
     const auto& found = gitops::select(all, bare ? "pipeline/" + flags.name : flags.name);
+    if (found.object.kind() != gitops::pipeline_kind) {
+        throw Error{ErrorKind::invalid,
+                    gitops::key_of(found.object).to_string() + " is no Pipeline"};
+    }
+    refuse_suspended(found);
     if (flags.retry) {
         co_await retry(client, found, flags);
         co_return;

@@ -9,7 +9,6 @@
 #include "gitops/annotations.h"
 #include "gitops/history.h"
 #include "gitops/objects.h"
-#include "gitops/source_kinds.h"
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -52,10 +51,8 @@ asio::awaitable<void> rollback(const Globals& globals, const Flags& flags) {
     const auto all = co_await gitops::find_objects(client, flags.ns);
     const auto& found = gitops::select(all, flags.name);
     const auto key = gitops::key_of(found.object);
-    if (gitops::is_source_kind(key.kind)) {
-        throw Error{ErrorKind::invalid,
-                    key.to_string() + ": a source is not rolled back; name what it deploys"};
-    }
+    require_deployment(found);
+    refuse_suspended(found);
     const auto revision = wanted(found.object, flags);
     const auto token = to_rfc3339_micro(std::chrono::system_clock::now());
     const std::map<std::string, std::string> annotations{

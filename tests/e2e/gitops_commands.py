@@ -19,7 +19,7 @@ from support.gitops_world import GitopsWorld  # noqa: E402
 from support.judge import judge  # noqa: E402
 from support.processes import Failure, wait_for  # noqa: E402
 
-WRONG, ABSENT = 2, 3  # docs/reference/exit-status.md
+WRONG, ABSENT, HELD = 2, 3, 4  # docs/reference/exit-status.md
 
 KUSTOMIZATION = """apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization
@@ -100,6 +100,9 @@ class Commands:
         self.run("rollback", "apps", "--undo", says=third, not_says="pinned")
         self.holds("a", "3")
         self.run("rollback", "nothing", status=ABSENT, says="nothing")
+        self.run("rollback", "source/flux-system", status=WRONG, says="itself deploys nothing")
+        self.run("reconcile", "source/flux-system", "--override-window", status=WRONG, says="itself deploys nothing")
+        self.run("promote", "ks/apps", status=WRONG, says="is no Pipeline")
         self.run("rollback", "apps", "--undo", "--to", first, status=WRONG)
 
     # ---- nothing goes before somebody says so
@@ -125,6 +128,8 @@ class Commands:
         self.run("suspend", "apps")
         self.push(a="5")
         self.run("get", says="Suspended")
+        for verb in (("rollback", "apps", "--undo"), ("reconcile", "apps"), ("reconcile", "apps", "--override-window")):
+            self.run(*verb, status=HELD, says="Kustomization/default/apps is suspended: `kled gitops resume` it first")
         if self.value("a") != "4":
             raise Failure("what is suspended was changed")
         self.run("resume", "apps")
