@@ -18,6 +18,7 @@ namespace {
 constexpr std::size_t name_limit = 63;  // also that of a label's value, which it is on pods
 constexpr std::size_t digest_digits = 16;
 constexpr std::size_t message_limit = 400;
+constexpr std::int64_t shortest_ttl = 600;  // seconds
 
 /// As a part of a name or as a label's value: short enough, and ending as those have to.
 std::string shortened(std::string text, std::size_t limit) {
@@ -108,6 +109,7 @@ kube::Object job_from(const kube::Object& cron_job, const Pipeline& pipeline,
         copy_texts(metadata->get_object(), "annotations", annotations);
     }
     labels[pipeline_label] = label_value(std::string{pipeline.object.name()});
+    labels[pipeline_namespace_label] = pipeline.object.ns();
     labels[stage_label] = stage.name;
     labels[cron_job_label] = label_value(job.name);
     annotations["cronjob.kubernetes.io/instantiate"] = "manual";
@@ -137,6 +139,10 @@ kube::Object job_from(const kube::Object& cron_job, const Pipeline& pipeline,
         if (own == nullptr || !own->is_int64() || own->get_int64() > seconds)
             body["activeDeadlineSeconds"] = seconds;
     }
+    // Before it goes, how it ended has to be seen: by whoever leads then.
+    if (auto* ttl = body.if_contains("ttlSecondsAfterFinished");
+        ttl != nullptr && ttl->is_int64() && ttl->get_int64() < shortest_ttl)
+        *ttl = shortest_ttl;
     // For a container that asks by `fieldRef` what it is to test.
     if (auto* pods = body.if_contains("template"); pods != nullptr && pods->is_object())
         object_in(object_in(pods->get_object(), "metadata"), "annotations")[pin_annotation] =
@@ -174,6 +180,7 @@ bool made_for(const kube::Object& live, const Pipeline& pipeline, const Pipeline
 std::string job_selector(const Pipeline& pipeline, const Pipeline::Stage& stage,
                          const Pipeline::Job& job) {
     return std::string{pipeline_label} + "=" + label_value(std::string{pipeline.object.name()}) +
+           "," + std::string{pipeline_namespace_label} + "=" + std::string{pipeline.object.ns()} +
            "," + std::string{stage_label} + "=" + stage.name + "," + std::string{cron_job_label} +
            "=" + label_value(job.name);
 }

@@ -17,6 +17,7 @@ inline constexpr std::int64_t attempt_limit = 10'000;
 
 // On a Job that is made here, and so a way to find them.
 inline constexpr std::string_view pipeline_label = "gitops.kled.io/pipeline";
+inline constexpr std::string_view pipeline_namespace_label = "gitops.kled.io/pipeline-namespace";
 inline constexpr std::string_view stage_label = "gitops.kled.io/stage";
 inline constexpr std::string_view cron_job_label = "gitops.kled.io/cronjob";
 

@@ -97,6 +97,7 @@ TEST_F(Jobs, AreWhatTheirTemplateSaysAndSayWhoseTheyAre) {
     EXPECT_EQ(kube::parse_yaml(
                   "{apiVersion: batch/v1, kind: Job, metadata: {name: smoke-1, namespace: default, "
                   "labels: {team: a, gitops.kled.io/stage: test, gitops.kled.io/pipeline: shop, "
+                  "gitops.kled.io/pipeline-namespace: default, "
                   "gitops.kled.io/cronjob: smoke}, annotations: {note: b, "
                   "cronjob.kubernetes.io/instantiate: manual, gitops.kled.io/revision: "
                   "'main@sha1:" +
@@ -112,9 +113,10 @@ TEST_F(Jobs, AreWhatTheirTemplateSaysAndSayWhoseTheyAre) {
     EXPECT_FALSE(made_for(made, p, p.stages[0], other));
     const auto stranger = pipeline("{cronJob: smoke}", "other");
     EXPECT_FALSE(made_for(made, stranger, stranger.stages[0], state()));
-    EXPECT_EQ(
-        job_selector(p, p.stages[0], p.stages[0].jobs[0]),
-        "gitops.kled.io/pipeline=shop,gitops.kled.io/stage=test,gitops.kled.io/cronjob=smoke");
+    EXPECT_EQ(job_selector(p, p.stages[0], p.stages[0].jobs[0]),
+              "gitops.kled.io/pipeline=shop,gitops.kled.io/pipeline-namespace=default,"
+              "gitops.kled.io/stage=test,gitops.kled.io/cronjob=smoke")
+        << "one of the same name elsewhere clears away none of these";
 }
 
 TEST_F(Jobs, BelongToNobodyElsewhereAndEndInTime) {
@@ -137,6 +139,19 @@ TEST_F(Jobs, BelongToNobodyElsewhereAndEndInTime) {
     EXPECT_LE(make(p, state(), cron_job).label(pipeline_label).size(), 63U);
     for (const auto* broken : {"spec: {}\n", "spec: {jobTemplate: {spec: 1}}\n", "a: 1\n"})
         EXPECT_THROW(make(p, state(), broken), Error) << broken;
+}
+
+TEST_F(Jobs, StayLongEnoughForTheirEndToBeSeen) {
+    const auto p = pipeline("{cronJob: smoke}");
+    const auto ttl = [&](const std::string& own) {
+        const auto made =
+            make(p, state(), "spec: {jobTemplate: {spec: {" + own + "template: {}}}}\n");
+        const auto* value = made.spec()->if_contains("ttlSecondsAfterFinished");
+        return value == nullptr ? -1 : value->as_int64();
+    };
+    EXPECT_EQ(ttl(""), -1);
+    EXPECT_EQ(ttl("ttlSecondsAfterFinished: 0, "), 600) << "else it would be made over and over";
+    EXPECT_EQ(ttl("ttlSecondsAfterFinished: 3600, "), 3600);
 }
 
 TEST_F(Jobs, SayHowTheyEnded) {

@@ -168,7 +168,9 @@ private:
             } else if (target.pin != commit && target.pinned_by_hand()) {
                 all.add(Verdict::waiting, name + " is pinned by hand to " + target.pin);
             } else if (target.pin != commit) {
-                all.add(Verdict::waiting, name + " does not have it yet");
+                all.add(Verdict::waiting, name + " does not have it yet" +
+                                              (target.trouble.empty() ? "" : ": ") +
+                                              target.trouble);
             } else if (target.attempted != commit) {
                 all.add(Verdict::waiting, name + " does not have it yet" +
                                               (target.message.empty() ? "" : ": ") +
@@ -282,7 +284,9 @@ private:
     [[nodiscard]] Gate job_of(std::size_t i, std::size_t j) {
         const auto& job = facts(i).jobs[j];
         Gate gate{.name = spec(i).jobs[j].to_string(), .verdict = Verdict::waiting, .message = {}};
-        if (!job.created) {
+        if (!job.trouble.empty()) {
+            gate.message = job.trouble;
+        } else if (!job.created) {
             gate.message = "it does not exist yet";
         } else if (state(i).since && *job.created < *state(i).since) {
             gate.message = "it is from before this revision came, and has to run again";

@@ -20,10 +20,11 @@ struct TargetFacts {
     std::string pin;        ///< or where the branch stands that it follows
     std::string promoted;   ///< the pin that a Pipeline set last
     // Of one that gets its revisions by commit:
-    std::string obstacle;   ///< why none can come
-    std::string pushed;     ///< what the last push was of
-    std::string trouble;    ///< what became of that; empty: nothing bad
-    bool refused = false;   ///< and it takes somebody to change that
+    std::string obstacle;  ///< why none can come
+    std::string pushed;    ///< what the last push was of
+    bool refused = false;  ///< there is trouble, and it takes somebody to change that
+    // Of any:
+    std::string trouble;    ///< what became of the last pin or push; empty: nothing bad
     std::string attempted;  ///< what `ready` and `failed` are of
     bool ready = false;
     bool failed = false;
@@ -37,10 +38,11 @@ struct JobFacts {
     std::optional<WallTime> created;  ///< nullopt: it is not there
     Result result = Result::running;
     std::string message;
+    std::string trouble;   ///< why it cannot be made, or read
+    bool refused = false;  ///< and it takes somebody to change that
     // Of one that is made here:
     std::string name;        ///< which one was looked for
     bool can_begin = false;  ///< nothing stands in the way of making it
-    std::string trouble;     ///< what does, or what went wrong when it was to be made
 };
 
 struct StageFacts {
