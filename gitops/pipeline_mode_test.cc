@@ -150,6 +150,55 @@ TEST_F(PipelineMode, AFailureStopsThereAndTheFixGoesOn) {
     ASSERT_TRUE(reaches("build", second, Phase::progressing));
     world.annotate_object("pipeline/shop", {{check, first + "=success," + second + "=success"}});
     ASSERT_TRUE(reaches("staging", second, Phase::passed)) << ready();
+    for (const auto& event : world.events()) {
+        if (event.reason == "StageFailed") {
+            EXPECT_THAT(event.message, HasSubstr(first)) << "the next one never failed";
+        }
+    }
+}
+
+TEST_F(PipelineMode, ASourceMayBeOfAnotherNamespaceUnlessThatIsNotAllowed) {
+    const auto first = push("1");
+    world.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: sources}\n");
+    world.start_cluster();
+    world.apply(
+        "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: fleet, "
+        "namespace: sources}\nspec:\n  url: " +
+        world.repository.url() + "\n  interval: 10m\n  ref: {branch: main}\n");
+    const auto apply = [&] {
+        world.apply(
+            "apiVersion: gitops.kled.io/v1\nkind: Pipeline\nmetadata: {name: shop, namespace: "
+            "default}\nspec:\n  sourceRef: {name: fleet, namespace: sources}\n  stages:\n"
+            "  - {name: commit}\n");
+    };
+    apply();
+    ASSERT_TRUE(reaches("commit", first, Phase::passed)) << ready();
+    const auto second = push("2");
+    world.nudge();
+    ASSERT_TRUE(reaches("commit", second, Phase::passed)) << "it is told of what is new";
+    world.stop_reconciler();
+    Reconciler::Options options;
+    options.no_cross_namespace_refs = true;
+    world.start_cluster(std::move(options));
+    EXPECT_TRUE(world.eventually([&] {
+        return ready().find("can't access 'GitRepository/sources/fleet', cross-namespace") !=
+               std::string::npos;
+    })) << ready();
+}
+
+TEST_F(PipelineMode, AJobThatMayNotBeReadIsSaid) {
+    const auto first = push("1");
+    Reconciler::Options options;
+    options.default_service_account = "tenant";  // which bounds nothing here, and is refused
+    world.start_cluster(std::move(options));
+    world.apply_repository();
+    apply_pipeline("  - {name: build, gates: {jobs: [{name: smoke}]}}\n");
+    EXPECT_TRUE(world.eventually([&] {
+        return ready() ==
+               "Unknown main@sha1:" + first +
+                   " is in build (Job default/smoke: service account 'tenant': the embedded API "
+                   "has no access rules that would bound it)";
+    })) << ready();
 }
 
 TEST_F(PipelineMode, AJobOfTheStageHasToSucceed) {
@@ -320,6 +369,34 @@ TEST_F(PipelineMode, ByCommitTheBranchOfAnEnvironmentMovesOn) {
     })) << ready();
 }
 
+TEST_F(PipelineMode, ByCommitNothingGoesIntoAnotherRepository) {
+    const auto first = push("1");
+    const git::testing::Repository other;
+    world.start_cluster();
+    world.apply_repository();
+    ASSERT_TRUE(world.fetched(first));
+    // The source is said to be of the other one, and still has what it fetched.
+    world.apply(
+        "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: fleet, "
+        "namespace: default}\nspec:\n  url: " +
+        other.url() + "\n  interval: 10m\n  ref: {branch: main}\n  suspend: true\n");
+    world.apply(
+        "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: "
+        "production, namespace: default, annotations: " +
+        consent + "}\nspec:\n  url: " + other.url() +
+        "\n  interval: 10m\n  ref: {branch: production}\n");
+    world.apply(
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: "
+        "production, namespace: default}\nspec:\n  interval: 10m\n  path: production\n  prune: "
+        "true\n  sourceRef: {kind: GitRepository, name: production}\n");
+    apply_pipeline("  - {name: production, promotion: commit, targets: [{name: production}]}\n");
+    EXPECT_TRUE(world.eventually([&] {
+        return stage("production").waiting_reason.find("is of another repository than the") !=
+               std::string::npos;
+    })) << ready();
+    EXPECT_EQ(other.tip("production"), "");
+}
+
 TEST_F(PipelineMode, WhatIsPinnedByHandIsLeftSo) {
     const auto first = push("1");
     begin("  - {name: staging, targets: [{name: staging}]}\n");
@@ -336,6 +413,83 @@ TEST_F(PipelineMode, WhatIsPinnedByHandIsLeftSo) {
     EXPECT_EQ(world.value("s"), "1");
     world.annotate_object("ks/staging", {{std::string{pin_annotation}, ""}});
     ASSERT_TRUE(reaches("staging", third, Phase::passed)) << ready();
+}
+
+TEST_F(PipelineMode, WhoNamesThePipelineNoMoreFollowsItsSourceAgain) {
+    const auto first = push("1");
+    begin("  - {name: staging, targets: [{name: staging}], gates: {approval: true}}\n");
+    const auto approved = std::string{approved_annotation} + "staging";
+    world.annotate_object("pipeline/shop", {{approved, first}});
+    ASSERT_TRUE(reaches("staging", first, Phase::passed)) << ready();
+    const auto second = push("2");
+    ASSERT_TRUE(world.fetched(second));
+    ASSERT_TRUE(
+        world.eventually([&] { return stage("staging").waiting == "main@sha1:" + second; }));
+    EXPECT_EQ(world.value("s"), "1");
+    world.annotate_object("ks/staging", {{std::string{pipeline_annotation}, ""}});
+    ASSERT_TRUE(world.applied("staging", second)) << ready();
+    const auto free = *world.kustomization("staging");
+    EXPECT_EQ(free.annotation(pin_annotation), "");
+    EXPECT_EQ(free.annotation(promoted_annotation), "");
+    // What somebody pins stays pinned.
+    world.annotate_object("ks/staging", {{std::string{pin_annotation}, first}});
+    EXPECT_TRUE(world.applied("staging", first));
+    EXPECT_TRUE(world.reconciled("ks/staging"));
+    EXPECT_EQ(world.kustomization("staging")->annotation(pin_annotation), first);
+}
+
+TEST_F(PipelineMode, WhatCannotBePinnedIsSaid) {
+    const auto first = push("1");
+    world.start_cluster();
+    world.apply_repository();
+    const auto with_note = [&](std::size_t size) {
+        world.apply_kustomization("staging", "{" + std::string{pipeline_annotation} +
+                                                 ": shop, note: " + std::string(size, 'x') + "}");
+    };
+    with_note((256U << 10U) - 100);  // there is no room for another annotation
+    apply_pipeline("  - {name: staging, targets: [{name: staging}]}\n");
+    EXPECT_TRUE(world.eventually([&] {
+        return ready().find("may not be more than 262144 bytes") != std::string::npos;
+    })) << ready();
+    EXPECT_EQ(stage("staging").phase, Phase::progressing);
+    with_note(1);
+    EXPECT_TRUE(reaches("staging", first, Phase::passed)) << ready();
+}
+
+TEST_F(PipelineMode, WhatIsMadeAnewMidwayIsTakenOnAgain) {
+    const auto first = push("1");
+    begin(two);
+    ASSERT_TRUE(reaches("staging", first, Phase::passed)) << ready();
+    world.apply_kustomization("staging", consent, "  suspend: true\n");
+    const auto second = push("2");
+    ASSERT_TRUE(world.fetched(second));
+    ASSERT_TRUE(world.eventually([&] {
+        return ready().find("Kustomization staging does not have it yet: it is suspended") !=
+               std::string::npos;
+    })) << ready();
+    EXPECT_EQ(world.value("s"), "1");
+    // Another one of that name has no pin, and gets what is in its stage.
+    world.remove("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "default", "staging");
+    ASSERT_TRUE(world.eventually([&] { return !world.kustomization("staging"); }));
+    ASSERT_TRUE(world.eventually([&] {
+        return ready().find("Kustomization staging does not exist") != std::string::npos;
+    })) << ready();
+    world.apply_kustomization("staging", consent);
+    ASSERT_TRUE(reaches("staging", second, Phase::passed)) << ready();
+    EXPECT_EQ(world.kustomization("staging")->annotation(pin_annotation), second);
+    // So does another Pipeline: it begins with its first stage, and nothing is let in by it.
+    world.remove("gitops.kled.io/v1", "Pipeline", "default", "shop");
+    ASSERT_TRUE(world.eventually([&] { return status().stages.empty(); }));
+    apply_pipeline(two);
+    ASSERT_TRUE(reaches("staging", second, Phase::passed)) << ready();
+    EXPECT_EQ(stage("production").waiting, "main@sha1:" + second);
+    EXPECT_EQ(world.value("p"), "absent");
+    // A stage of another name is another stage.
+    apply_pipeline(
+        "  - {name: test, targets: [{name: staging}]}\n"
+        "  - {name: production, targets: [{name: production}], gates: {approval: true}}\n");
+    ASSERT_TRUE(reaches("test", second, Phase::passed)) << ready();
+    EXPECT_EQ(stage("staging").phase, Phase::empty);
 }
 
 TEST_F(PipelineMode, ATargetsOwnDeployWindowsHoldBackWhatIsPromoted) {

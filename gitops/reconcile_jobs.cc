@@ -1,4 +1,4 @@
-// The Jobs that a Pipeline makes: looked for, made of their CronJobs, and cleared away.
+// The Jobs that a Pipeline asks: looked for; its own made of their CronJobs, and cleared away.
 #include "gitops/pipeline/jobs.h"
 #include "gitops/reconciler_impl.h"
 
@@ -21,6 +21,21 @@ asio::awaitable<std::shared_ptr<Destination>> Reconciler::Impl::jobs_of(const Pi
         destinations.as(std::string{pipeline.object.ns()}, std::string{pipeline.service_account});
     node.jobs_as = co_await std::move(finding);
     co_return node.jobs_as;
+}
+
+asio::awaitable<JobFacts> Reconciler::Impl::see_job(const Pipeline& pipeline, PipelineNode& node,
+                                                    Pipeline::Job job) {
+    JobFacts facts;
+    try {
+        const auto api = co_await jobs_of(pipeline, node);
+        if (const auto live = co_await api->client.get(job_kind, job.ns, job.name))
+            facts = facts_of_job(*live);
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::unavailable) throw;
+        facts.trouble = error.what();
+        facts.refused = true;
+    }
+    co_return facts;
 }
 
 asio::awaitable<JobFacts> Reconciler::Impl::see_made_job(const Pipeline& pipeline,
@@ -58,6 +73,7 @@ asio::awaitable<JobFacts> Reconciler::Impl::see_made_job(const Pipeline& pipelin
     } catch (const Error& error) {
         if (error.kind() == ErrorKind::unavailable) throw;
         facts.trouble = error.what();
+        facts.refused = true;
     }
     co_return facts;
 }

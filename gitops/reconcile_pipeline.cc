@@ -1,4 +1,5 @@
 // A Pipeline: what is seen of its stages, and what its next step asks for (pipeline/promotion.h).
+#include "base/utf8.h"
 #include "gitops/annotations.h"
 #include "gitops/pipeline/jobs.h"
 #include "gitops/reconciler_impl.h"
@@ -20,7 +21,11 @@ constexpr Duration trouble_pause{30'000};
 constexpr std::array<std::string_view, 4> waits{"DependencyNotReady", "ArtifactFailed",
                                                 "OutsideDeployWindow", "WaitingForPromotion"};
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+/// Of one of many targets: short, so that all of them have a place in a status.
+std::string first_line(const std::string& text) {
+    constexpr std::size_t limit = 400;
+    return shortened(std::string_view{text}.substr(0, text.find('\n')), limit);
+}
 
 /// Of a Kustomization: what this reconciler knows of it itself.
 void see_kustomization(TargetFacts& facts, const Work& work) {
@@ -98,13 +103,11 @@ TargetFacts Reconciler::Impl::see_target(const Key& key, const std::string& pipe
     } else {
         see_edge_deployment(facts, work);
     }
+    const auto* suspend = kube::find(work.object.fields(), {"spec", "suspend"});
+    if (facts.attempted != facts.pin && suspend != nullptr && suspend->is_bool() &&
+        suspend->get_bool())
+        facts.message = "it is suspended";
     return facts;
-}
-
-asio::awaitable<JobFacts> Reconciler::Impl::see_job(Pipeline::Job job) {
-    const kube::GroupVersionKind gvk{.group = "batch", .version = "v1", .kind = "Job"};
-    const auto live = co_await client.get(gvk, job.ns, job.name);
-    co_return live ? facts_of_job(*live) : JobFacts{};
 }
 
 asio::awaitable<PipelineFacts> Reconciler::Impl::see(const Pipeline& pipeline, PipelineNode& node,
@@ -117,8 +120,8 @@ asio::awaitable<PipelineFacts> Reconciler::Impl::see(const Pipeline& pipeline, P
         const auto& stage = pipeline.stages[i];
         StageFacts here;
         for (std::size_t j = 0; j < stage.jobs.size(); ++j) {
-            auto looking =
-                stage.jobs[j].made ? see_made_job(pipeline, node, i, j) : see_job(stage.jobs[j]);
+            auto looking = stage.jobs[j].made ? see_made_job(pipeline, node, i, j)
+                                              : see_job(pipeline, node, stage.jobs[j]);
             auto seen = co_await std::move(looking);
             here.jobs.push_back(std::move(seen));
         }
@@ -140,6 +143,8 @@ asio::awaitable<PipelineFacts> Reconciler::Impl::see(const Pipeline& pipeline, P
         for (const auto& target : pipeline.stages[i].targets) {
             const auto key = key_of_target(target, ns);
             auto seen = see_target(key, name);
+            if (const auto known = node.refused_pins.find(key); known != node.refused_pins.end())
+                seen.trouble = known->second;
             if (pipeline.stages[i].by_commit) see_branch(seen, key, pipeline, node);
             facts.stages[i].targets.push_back(std::move(seen));
         }
@@ -159,19 +164,22 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_pipeline(
         bad = Outcome{.reason = "InvalidSpec", .message = error.what(), .stalled = true};
     }
     if (!bad && pipeline.suspend) co_return std::nullopt;
-    if (!bad && options.no_cross_namespace_refs) {
-        for (const auto& stage : pipeline.stages) {
-            for (const auto& job : stage.jobs) {
-                if (job.ns == key.ns) continue;
-                bad = Outcome{.reason = "AccessDenied",
-                              .message = "can't access '" + job.to_string() +
-                                         "', cross-namespace references have been blocked",
-                              .stalled = true};
-            }
-        }
-    }
     const Key source_key{
         .kind = pipeline.source.kind, .ns = pipeline.source.ns, .name = pipeline.source.name};
+    if (!bad && options.no_cross_namespace_refs) {
+        std::string foreign;
+        if (source_key.ns != key.ns) foreign = source_key.to_string();
+        for (const auto& stage : pipeline.stages) {
+            for (const auto& job : stage.jobs)
+                if (job.ns != key.ns) foreign = job.to_string();
+        }
+        if (!foreign.empty()) {
+            bad = Outcome{.reason = "AccessDenied",
+                          .message = "can't access '" + foreign +
+                                     "', cross-namespace references have been blocked",
+                          .stalled = true};
+        }
+    }
     const auto source = sources.find(source_key);
     if (!bad && (source == sources.end() || !source->second->revision)) {
         bad = Outcome{
@@ -219,16 +227,16 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_pipeline(
     std::set<Key> asked;
     for (const auto& pin : step.pins) {
         const auto target = key_of_target(pipeline.stages[pin.stage].targets[pin.target], key.ns);
-        if (!pipeline.stages[pin.stage].by_commit) {
-            co_await pin_target(target, pin.commit);
-            continue;
-        }
-        if (const auto followed = followed_by(target)) asked.insert(*followed);
-        auto pushing = push_target(pipeline, *node, target, pin.commit);
-        const bool one = co_await std::move(pushing);
+        const bool by_commit = pipeline.stages[pin.stage].by_commit;
+        asked.insert(by_commit ? followed_by(target).value_or(target) : target);
+        auto promoting = by_commit ? push_target(pipeline, *node, target, pin.commit)
+                                   : pin_target(*node, target, pin.commit);
+        const bool one = co_await std::move(promoting);
         news = news || one;
     }
-    std::erase_if(node->pushed, [&](const auto& one) { return !asked.contains(one.first); });
+    const auto is_past = [&](const auto& one) { return !asked.contains(one.first); };
+    std::erase_if(node->pushed, is_past);
+    std::erase_if(node->refused_pins, is_past);
     std::optional<SteadyTime> again;
     if (step.look_again) {
         const auto left = std::chrono::ceil<Duration>(*step.look_again - wall_now());
@@ -242,25 +250,57 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_pipeline(
     const auto sooner = [&again](SteadyTime then) {
         if (!again || *again > then) again = then;
     };
-    if (step.jobs_run) sooner(steady_now() + (node->troubles.empty() ? job_pause : trouble_pause));
+    const bool refused =
+        !node->troubles.empty() || std::ranges::any_of(facts.stages, [](const StageFacts& stage) {
+            return std::ranges::any_of(stage.jobs, &JobFacts::refused);
+        });
+    if (step.jobs_run) sooner(steady_now() + (refused ? trouble_pause : job_pause));
+    if (!node->refused_pins.empty()) sooner(steady_now() + trouble_pause);
     for (const auto& [where, pushed] : node->pushed)
         if (!pushed.trouble.empty()) sooner(pushed.again);
     if (news) sooner(steady_now());
     co_return again;
 }
 
-asio::awaitable<void> Reconciler::Impl::pin_target(Key target, std::string commit) {
-    auto found = works.find(target);
-    if (found == works.end()) co_return;
-    const kube::Object object{found->second->object.fields()};
+asio::awaitable<bool> Reconciler::Impl::pin_target(PipelineNode& node, Key target,
+                                                   std::string commit) {
+    // While the step was stored it may have gone, or somebody may have pinned it.
+    const auto now = see_target(target, std::string{node.object.name()});
+    if (!now.exists || !now.consents || (now.pin != commit && now.pinned_by_hand()))
+        co_return false;
+    const kube::Object object{works.at(target)->object.fields()};
     const std::map<std::string, std::string> annotations{
         {std::string{pin_annotation}, commit}, {std::string{promoted_annotation}, commit}};
-    co_await store.annotate(object, annotations);
+    std::string trouble;
+    try {
+        co_await store.annotate(object, annotations);
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::unavailable) throw;
+        trouble = error.what();
+    }
+    auto& known = node.refused_pins[target];
+    const bool news = known != trouble;
+    known = trouble;
+    if (!trouble.empty()) co_return news;
+    node.refused_pins.erase(target);
     // What the API will tell in a moment.
-    found = works.find(target);
-    if (found == works.end()) co_return;
+    const auto found = works.find(target);
+    if (found == works.end()) co_return news;
     for (const auto& [name, value] : annotations) found->second->object.set_annotation(name, value);
     touch(target);
+    co_return news;
+}
+
+asio::awaitable<void> Reconciler::Impl::let_go(Work& work, Deployment& deployment) {
+    if (!deployment.pipeline.empty() || deployment.pin.empty() ||
+        deployment.pin != commit_in(work.object.annotation(promoted_annotation)))
+        co_return;
+    const kube::Object object{work.object.fields()};
+    const std::map<std::string, std::string> annotations{{std::string{pin_annotation}, ""},
+                                                         {std::string{promoted_annotation}, ""}};
+    co_await store.annotate(object, annotations);
+    for (const auto& [name, value] : annotations) work.object.set_annotation(name, value);
+    deployment.pin.clear();
 }
 
 }  // namespace kled::gitops

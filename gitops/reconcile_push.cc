@@ -29,14 +29,7 @@ std::string obstacle_of(const GitRepository& repository, const std::string& sour
 
 std::optional<Key> Reconciler::Impl::followed_by(const Key& target) const {
     const auto found = works.find(target);
-    if (found == works.end() || found->second->object.spec() == nullptr) return std::nullopt;
-    const auto& spec = *found->second->object.spec();
-    const auto field = [&](std::string_view name) {
-        return std::string{kube::find_string(spec, {"sourceRef", name})};
-    };
-    Key key{.kind = field("kind"), .ns = field("namespace"), .name = field("name")};
-    if (key.ns.empty()) key.ns = target.ns;
-    return key;
+    return found == works.end() ? std::nullopt : source_named_in(found->second->object);
 }
 
 void Reconciler::Impl::see_branch(TargetFacts& facts, const Key& target, const Pipeline& pipeline,
@@ -70,9 +63,9 @@ void Reconciler::Impl::see_branch(TargetFacts& facts, const Key& target, const P
                          std::string{pipeline_annotation} + ")";
     } else {
         try {
-            const auto url = kube::find_string(own->second->object.fields(), {"spec", "url"});
-            facts.obstacle =
-                obstacle_of(GitRepository::from_object(found->second->object), std::string{url});
+            // Where its commits are from, whatever its spec says by now.
+            const auto url = own->second->mirror ? own->second->mirror->url() : std::string{};
+            facts.obstacle = obstacle_of(GitRepository::from_object(found->second->object), url);
         } catch (const Error& error) {
             facts.obstacle = shown + ": " + error.what();
         }
@@ -95,6 +88,10 @@ void Reconciler::Impl::touch_pipelines_following(const Key& source) {
 
 asio::awaitable<bool> Reconciler::Impl::push_target(const Pipeline& pipeline, PipelineNode& node,
                                                     Key target, std::string commit) {
+    // While the step was stored, everything may have become another.
+    auto now_seen = see_target(target, std::string{pipeline.object.name()});
+    see_branch(now_seen, target, pipeline, node);
+    if (!now_seen.consents || !now_seen.obstacle.empty()) co_return false;
     const auto key = followed_by(target);
     const auto from = sources.find(
         {.kind = pipeline.source.kind, .ns = pipeline.source.ns, .name = pipeline.source.name});

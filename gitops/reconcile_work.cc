@@ -60,6 +60,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
     if (!bad) bad = not_allowed(key, deployment);
     if (!bad) {
         co_await store.hold(work->object);
+        co_await let_go(*work, deployment);
         bad = not_yet(key, deployment);
     }
     if (bad) {
@@ -177,15 +178,9 @@ std::string Reconciler::Impl::why_not_ready(const Key& key, const Deployment& de
         ready->observed_generation != found->second->object.generation()) {
         return "is not ready";
     }
-    const auto* spec = found->second->object.spec();
-    const auto ns =
-        spec == nullptr ? std::string_view{} : kube::find_string(*spec, {"sourceRef", "namespace"});
-    const bool same_source =
-        spec != nullptr &&
-        kube::find_string(*spec, {"sourceRef", "kind"}) == deployment.source.kind &&
-        kube::find_string(*spec, {"sourceRef", "name"}) == deployment.source.name &&
-        (ns.empty() ? key.ns : ns) == deployment.source.ns;
-    if (!same_source) return {};
+    const Key own{
+        .kind = deployment.source.kind, .ns = deployment.source.ns, .name = deployment.source.name};
+    if (source_named_in(found->second->object) != own) return {};
     // One that is pinned will never have the newest.
     const auto pin = commit_in(found->second->object.annotation(pin_annotation));
     if (pin.empty() && status.last_applied_revision != source.revision->name)

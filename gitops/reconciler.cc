@@ -34,6 +34,17 @@ std::string unsupported_text(const std::vector<Unsupported>& fields) {
            " not supported yet; nothing is done rather than something else";
 }
 
+std::optional<Key> source_named_in(const kube::Object& object) {
+    if (object.spec() == nullptr) return std::nullopt;
+    const auto field = [&](std::string_view name, std::string_view fallback) {
+        const auto text = kube::find_string(*object.spec(), {"sourceRef", name});
+        return std::string{text.empty() ? fallback : text};
+    };
+    return Key{.kind = field("kind", repository_kind),
+               .ns = field("namespace", object.ns()),
+               .name = field("name", "")};
+}
+
 void Reconciler::Impl::touch(const Key& key) {
     schedule.touch(key, steady_now());
     wake.cancel();
@@ -107,22 +118,10 @@ asio::awaitable<void> Reconciler::Impl::reconcile(Key key) {
 }
 
 void Reconciler::Impl::touch_dependents_of_source(const Key& source) {
-    for (const auto& [key, pipeline] : pipelines) {
-        const auto* spec = pipeline->object.spec();
-        if (spec != nullptr && key.ns == source.ns &&
-            kube::find_string(*spec, {"sourceRef", "name"}) == source.name)
-            touch(key);
-    }
-    for (const auto& [key, work] : works) {
-        const auto* spec = work->object.spec();
-        if (spec == nullptr) continue;
-        const auto ns = kube::find_string(*spec, {"sourceRef", "namespace"});
-        if (kube::find_string(*spec, {"sourceRef", "kind"}) == source.kind &&
-            kube::find_string(*spec, {"sourceRef", "name"}) == source.name &&
-            (ns.empty() ? key.ns : ns) == source.ns) {
-            touch(key);
-        }
-    }
+    for (const auto& [key, pipeline] : pipelines)
+        if (source_named_in(pipeline->object) == source) touch(key);
+    for (const auto& [key, work] : works)
+        if (source_named_in(work->object) == source) touch(key);
 }
 
 void Reconciler::Impl::touch_dependents_of_work(const Key& done) {

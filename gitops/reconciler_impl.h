@@ -45,6 +45,9 @@ inline WallTime wall_now() { return std::chrono::system_clock::now(); }
 [[nodiscard]] std::string join(const std::vector<std::string>& lines, std::size_t limit);
 [[nodiscard]] std::string unsupported_text(const std::vector<Unsupported>& fields);
 
+/// What `spec.sourceRef` names.
+[[nodiscard]] std::optional<Key> source_named_in(const kube::Object& object);
+
 /// What a source and a deployment object have in common.
 struct Node {
     explicit Node(kube::Object o) : object{std::move(o)} {}
@@ -114,6 +117,7 @@ struct PipelineNode : Node {
     PipelineStatus stored;
     std::shared_ptr<Destination> jobs_as;         ///< who makes its Jobs
     std::map<std::string, std::string> troubles;  ///< by the name of a Job that could not be made
+    std::map<Key, std::string> refused_pins;      ///< by target, why it could not be pinned
     /// What became of the last push to the branch that a GitRepository follows.
     struct Pushed {
         std::string commit;
@@ -363,12 +367,16 @@ struct Reconciler::Impl {
         const Key& key, std::shared_ptr<PipelineNode> node);
     boost::asio::awaitable<PipelineFacts> see(const Pipeline& pipeline, PipelineNode& node,
                                               const std::string& newest);
-    boost::asio::awaitable<JobFacts> see_job(Pipeline::Job job);
+    boost::asio::awaitable<JobFacts> see_job(const Pipeline& pipeline, PipelineNode& node,
+                                             Pipeline::Job job);
     [[nodiscard]] TargetFacts see_target(const Key& key, const std::string& pipeline) const;
     /// Of a stage with promotion: commit: the branch in place of the pin.
     void see_branch(TargetFacts& facts, const Key& target, const Pipeline& pipeline,
                     const PipelineNode& node) const;
-    boost::asio::awaitable<void> pin_target(Key target, std::string commit);
+    /// What is wrong with it is in `node.refused_pins`; whether that is something new.
+    boost::asio::awaitable<bool> pin_target(PipelineNode& node, Key target, std::string commit);
+    /// A pin that a Pipeline set goes when the object names none any more.
+    boost::asio::awaitable<void> let_go(Work& work, Deployment& deployment);
     void touch_pipelines_of(const Key& target);
 
     // reconcile_push.cc: promotion by commit

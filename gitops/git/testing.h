@@ -121,6 +121,14 @@ public:
         check(git_repository_set_head(repository_.get(), head(branch).c_str()), "test");
     }
 
+    /// The commit of `branch`; empty: there is no such branch.
+    [[nodiscard]] std::string tip(const std::string& branch) const {
+        git_oid oid{};
+        const auto name = head(branch);
+        const bool there = git_reference_name_to_id(&oid, repository_.get(), name.c_str()) == 0;
+        return there ? from_git(oid).hex() : std::string{};
+    }
+
     void remove_branch(const std::string& branch) {
         check(git_reference_remove(repository_.get(), head(branch).c_str()), "test");
     }

@@ -194,7 +194,10 @@ Pipeline Pipeline::from_object(kube::Object object) {
     const Reader spec{object.spec()};
     const std::string ns{object.ns()};
     const auto source = spec.object("sourceRef");
-    result.source = {.kind = source.text("kind"), .ns = ns, .name = source.required("name")};
+    result.source = {.kind = source.text("kind"),
+                     .ns = source.text("namespace"),
+                     .name = source.required("name")};
+    if (result.source.ns.empty()) result.source.ns = ns;
     if (result.source.kind.empty()) result.source.kind = "GitRepository";
     if (result.source.kind != "GitRepository")
         throw source.bad("kind", "'" + result.source.kind + "' is not GitRepository");
