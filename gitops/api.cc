@@ -381,6 +381,7 @@ DeploymentStatus DeploymentStatus::from_object(const kube::Object& object) {
         Conditions own;
         if (rendered != nullptr) own.put(Condition{*rendered}.named("Ready"));
         result.conditions = std::move(own);
+        result.last_applied_revision = text_in(object, {"revision"});  // as the target says
         return result;
     }
     result.observed_generation = integer(object.status(), "observedGeneration");

@@ -223,6 +223,17 @@ TEST(DeploymentObject, OfAnotherKindNeedsNoInterval) {
     EXPECT_GT(d.interval, Duration{});
 }
 
+TEST(Status, OfWhatATargetHasIsTheTargetsToSay) {
+    const std::string delivered =
+        "{apiVersion: edge.kled.io/v1, kind: EdgeDeployment, metadata: {name: a, namespace: b}, "
+        "status: {revision: 'main@sha1:00', conditions: []}}";
+    auto edge = object(delivered);
+    const auto status = DeploymentStatus::from_object(edge);
+    EXPECT_EQ(status.last_applied_revision, "main@sha1:00") << "also after another start";
+    status.write_to(edge);
+    EXPECT_EQ(edge, object(delivered));
+}
+
 TEST(Status, KeepsTheFieldsOfOthers) {
     auto o = object(kustomization + "status: {history: [1], observedGeneration: 1}");
     auto status = DeploymentStatus::from_object(o);

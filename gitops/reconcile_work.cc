@@ -14,6 +14,8 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr std::string_view is_gone = ", which is no longer among what was fetched";
+
 /// What an artifact was made of, if it says so and `revision` is what its source has now.
 std::string origin_of(const Source& source, const git::Revision& revision) {
     constexpr std::string_view origin = "org.opencontainers.image.revision";
@@ -76,7 +78,10 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
     if (bad) {
         co_await conclude(*work, *bad, seen);
         work->next_full = {};
-        if (!bad->retry) co_return next_look(*work, std::nullopt);
+        if (!bad->retry) {
+            touch_dependents_of_work(key);  // they say what it waits for
+            co_return next_look(*work, std::nullopt);
+        }
         co_return next_look(*work, after_failure(*work, deployment.retry_interval));
     }
     work->backoff.reset();
@@ -176,17 +181,21 @@ std::string Reconciler::Impl::why_not_ready(const Key& key, const Deployment& de
     const auto* ready = status.conditions.find("Ready");
     if (ready == nullptr || ready->status != "True" ||
         ready->observed_generation != found->second->object.generation()) {
-        return "is not ready";
+        const bool held = ready != nullptr && (ready->reason == "OutsideDeployWindow" ||
+                                               ready->reason == "WaitingForPromotion");
+        return "is not ready" + (held ? ": " + ready->message : std::string{});
     }
     const Key own{
         .kind = deployment.source.kind, .ns = deployment.source.ns, .name = deployment.source.name};
     if (source_named_in(found->second->object) != own) return {};
+    const auto held = found->second->held_by();
+    const auto why = held.empty() ? held : ": " + held;
     // One that is pinned will never have the newest.
     const auto pin = commit_in(found->second->object.annotation(pin_annotation));
     if (pin.empty() && status.last_applied_revision != source.revision->name)
-        return "has not applied " + source.revision->name + " yet";
+        return "has not applied " + source.revision->name + " yet" + why;
     if (!pin.empty() && commit_in(status.last_applied_revision) != pin)
-        return "has not applied " + pin + " yet";
+        return "has not applied " + pin + " yet" + why;
     return {};
 }
 
@@ -200,12 +209,29 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     auto chosen = co_await choose_revision(work, deployment, source);
     if (auto* none = std::get_if<Outcome>(&chosen)) co_return std::move(*none);
     const auto revision = std::get<git::Revision>(std::move(chosen));
+    if (work.gone) {
+        if (work.whole_at != seen.generation) {
+            co_return Outcome{
+                .reason = "RevisionNotFound",
+                .message = revision.name + std::string{is_gone} + "; " + work.held_by(),
+                .retry = false};
+        }
+        work.next_full = after(deployment.interval);
+        co_await succeed(work, revision, seen);
+        co_return std::nullopt;
+    }
+    work.whole_at.reset();
     // What is kept of no plan is looked at as a whole.
     const bool full =
         now >= work.next_full || !work.complete || (!due.empty() && work.plan.objects.empty()) ||
         work.policy != drift_of(deployment) || seen.generation != work.status.observed_generation ||
         seen.request != work.status.handled_request;
-    work.status.last_attempted_revision = revision.name;
+    if (std::exchange(work.status.last_attempted_revision, revision.name) != revision.name &&
+        !work.status.conditions.is_true("Ready")) {
+        // How it went so far was said of another one.
+        work.status.conditions.set("Ready", "Unknown", "Progressing", "applying " + revision.name,
+                                   seen.generation, wall_now());
+    }
 
     std::optional<Built> built;
     std::optional<Outcome> bad;
@@ -273,6 +299,7 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::choose_r
     Work& work, const Deployment& deployment, std::shared_ptr<Source> source) {
     const auto key = key_of(source->object);
     work.held.reset();
+    work.gone = false;
     const auto applied = work.status.last_applied_revision;
     auto wanted = *source->revision;
     if (!deployment.pin.empty()) {
@@ -284,22 +311,36 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::choose_r
         if (!by_pipeline || std::holds_alternative<Outcome>(pinned)) co_return pinned;
         wanted = std::get<git::Revision>(std::move(pinned));
     } else if (!deployment.pipeline.empty()) {  // nothing but what its Pipeline gives it
-        if (const auto has = commit_in(applied); !has.empty())
-            co_return co_await revision_at(key, std::move(source), has, work.assembled);
-        co_return Outcome{.reason = "WaitingForPromotion",
-                          .message = "it waits for a revision from Pipeline " + deployment.pipeline,
-                          .retry = false};
+        if (!commit_in(applied).empty()) co_return co_await what_it_has(work, std::move(source));
+        co_return Outcome{
+            .reason = "WaitingForPromotion", .message = work.held_by(), .retry = false};
     }
     if (wanted.name == applied || commit_in(wanted.name) == deployment.deploy_now) co_return wanted;
     const auto verdict = deployment.windows.at(wall_now());
     if (verdict.open) co_return wanted;
     work.held = {.revision = wanted.name, .until = verdict.until};
-    const auto commit = commit_in(applied);
-    if (commit.empty()) {
-        co_return Outcome{
-            .reason = "OutsideDeployWindow", .message = work.held->to_string(), .retry = false};
-    }
-    co_return co_await revision_at(key, std::move(source), commit, work.assembled);
+    if (!commit_in(applied).empty()) co_return co_await what_it_has(work, std::move(source));
+    co_return Outcome{.reason = "OutsideDeployWindow", .message = work.held_by(), .retry = false};
+}
+
+asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::what_it_has(
+    Work& work, std::shared_ptr<Source> source) {
+    const auto key = key_of(source->object);
+    const auto name = work.status.last_applied_revision;
+    auto found = co_await revision_at(key, source, commit_in(name), work.assembled);
+    const auto* bad = std::get_if<Outcome>(&found);
+    if (bad == nullptr || bad->reason != "RevisionNotFound") co_return found;
+    work.gone = true;
+    git::Revision only_a_name;
+    only_a_name.name = name;
+    co_return only_a_name;
+}
+
+std::string Work::held_by() const {
+    if (held) return held->to_string();
+    const auto pipeline = object.annotation(pipeline_annotation);
+    if (pipeline.empty() || !object.annotation(pin_annotation).empty()) return {};
+    return "it waits for a revision from Pipeline " + std::string{pipeline};
 }
 
 std::string Work::Held::to_string() const {
@@ -331,16 +372,16 @@ asio::awaitable<void> Reconciler::Impl::succeed(Work& work, const git::Revision&
         message += "; " + std::to_string(work.prunes_waiting) +
                    " not pruned yet: waiting for `kled gitops approve`";
     }
-    if (work.held) message += "; " + work.held->to_string();
+    if (work.gone) message += std::string{is_gone} + ": it stays as it is, whoever changes it";
+    if (const auto why = work.held_by(); !why.empty()) message += "; " + why;
     const auto pipeline = work.object.annotation(pipeline_annotation);
     const auto pin = work.object.annotation(pin_annotation);
-    if (!pipeline.empty() && pin.empty()) {
-        message += "; it waits for a revision from Pipeline " + std::string{pipeline};
-    } else if (!pipeline.empty() && pin == work.object.annotation(promoted_annotation)) {
+    if (!pin.empty() && !pipeline.empty() && pin == work.object.annotation(promoted_annotation)) {
         if (!work.held) message += "; promoted by Pipeline " + std::string{pipeline};
     } else if (!pin.empty()) {
         message += "; pinned to it (kled gitops rollback --undo follows the source again)";
     }
+    work.whole_at = seen.generation;
     work.status.last_applied_revision = revision.name;
     work.status.conditions.ready("ReconciliationSucceeded", message, seen.generation, wall_now());
     work.status.observed_generation = seen.generation;

@@ -83,6 +83,8 @@ struct Work : Node {
     explicit Work(kube::Object o)
         : Node{std::move(o)}, status{DeploymentStatus::from_object(object)}, stored{status} {
         status.take_lists_out_of(object);
+        if (status.conditions.is_true("Ready"))
+            whole_at = status.conditions.find("Ready")->observed_generation;
     }
 
     DeploymentStatus status;
@@ -106,6 +108,11 @@ struct Work : Node {
         [[nodiscard]] std::string to_string() const;
     };
     std::optional<Held> held;
+    bool gone = false;  ///< what it has, and has to keep, is no longer among what was fetched
+    /// Why it has not what its source has, if that comes by itself; else empty.
+    [[nodiscard]] std::string held_by() const;
+    /// The generation that the last attempt, which went well, was of; nullopt: it did not.
+    std::optional<std::int64_t> whole_at;
     std::size_t prunes_waiting = 0;  ///< objects, for somebody's approval
 };
 
@@ -329,6 +336,9 @@ struct Reconciler::Impl {
     /// windows what it has.
     boost::asio::awaitable<std::variant<git::Revision, Outcome>> choose_revision(
         Work& work, const Deployment& deployment, std::shared_ptr<Source> source);
+    /// What was applied last, to stay with it; with nothing but its name if `work.gone`.
+    boost::asio::awaitable<std::variant<git::Revision, Outcome>> what_it_has(
+        Work& work, std::shared_ptr<Source> source);
     /// `planned`, or before that, when a window opens for what is held.
     static std::optional<SteadyTime> next_look(Work& work, std::optional<SteadyTime> planned);
     boost::asio::awaitable<void> succeed(Work& work, const git::Revision& revision,

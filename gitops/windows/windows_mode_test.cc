@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 namespace kled::gitops {
 namespace {
 
@@ -79,6 +81,68 @@ TEST_F(WindowsMode, WhatWaitsComesWhenTheWindowOpens) {
     ASSERT_TRUE(world.fetched(second));
     EXPECT_EQ(world.value("a"), "1");
     EXPECT_TRUE(world.applied("apps", second)) << "nobody asks for it";
+}
+
+TEST_F(WindowsMode, WhatIsNoLongerFetchedStaysAsItIsUntilAWindowOpens) {
+    const auto first = commit("1");
+    world.start_cluster();
+    world.apply_repository();
+    world.apply_kustomization("apps");
+    ASSERT_TRUE(world.applied("apps", first));
+    world.annotate_object("ks/apps", {{windows, never}});
+    // History was rewritten, and the cache is another machine's.
+    world.stop_reconciler();
+    std::filesystem::remove_all(world.directory.path() / "cache");
+    const auto second = world.repository.replace(
+        {{"apps/ns.yaml", world.web()}, {"apps/a.yaml", world.config("a", "2")}});
+    world.start_cluster();
+    ASSERT_TRUE(world.fetched(second));
+    ASSERT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_TRUE(world.applied("apps", first));
+    EXPECT_THAT(ready_message(),
+                HasSubstr("Applied revision: main@sha1:" + first +
+                          ", which is no longer among what was fetched: it stays as it is, whoever "
+                          "changes it; main@sha1:" +
+                          second + " waits for a deploy window"));
+    EXPECT_EQ(world.value("a"), "1");
+    // What the Kustomization asks for besides cannot be done without it.
+    world.apply_kustomization("apps", "{" + windows + ": '" + never + "'}", "  force: true\n");
+    EXPECT_THAT(world.says("apps", "Ready", "RevisionNotFound"), HasSubstr("waits for a deploy"));
+    world.annotate_object("ks/apps", {{windows, ""}});
+    EXPECT_TRUE(world.applied("apps", second));
+}
+
+TEST_F(WindowsMode, WhatDependsOnOneThatIsHeldSaysSo) {
+    const auto files = [&](const std::string& value) {
+        return git::testing::Files{{"apps/ns.yaml", world.web()},
+                                   {"apps/a.yaml", world.config("a", value)},
+                                   {"more/b.yaml", world.config("b", value)}};
+    };
+    const auto first = world.repository.commit(files("1"));
+    world.start_cluster();
+    world.apply_repository();
+    world.apply_kustomization("more", "{}", "  dependsOn: [{name: apps}]\n");
+    EXPECT_THAT(world.says("more", "Ready", "DependencyNotReady"), HasSubstr("does not exist"));
+    world.apply_kustomization("apps", "{" + windows + ": '" + never + "'}");
+    const auto says = [&](const std::string& text) {
+        std::string said;
+        const bool so = world.eventually([&] {
+            said = world.conditions("more").find("Ready")->message;
+            return said.find(text) != std::string::npos;
+        });
+        return so ? ::testing::AssertionSuccess() : ::testing::AssertionFailure() << said;
+    };
+    EXPECT_TRUE(says("dependency 'default/apps' is not ready: main@sha1:" + first +
+                     " waits for a deploy window, and none will open"));
+    world.annotate_object("ks/apps", {{windows, ""}});
+    ASSERT_TRUE(world.applied("more", first));
+    world.annotate_object("ks/apps", {{windows, never}});
+    const auto second = world.repository.commit(files("2"));
+    ASSERT_TRUE(world.fetched(second));
+    EXPECT_TRUE(says("dependency 'default/apps' has not applied main@sha1:" + second +
+                     " yet: main@sha1:" + second + " waits for a deploy window"));
+    world.annotate_object("ks/apps", {{windows, ""}, {std::string{pipeline_annotation}, "shop"}});
+    EXPECT_TRUE(says("yet: it waits for a revision from Pipeline shop"));
 }
 
 TEST_F(WindowsMode, NothingAtAllComesBeforeAWindowOpens) {
