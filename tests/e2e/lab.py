@@ -54,6 +54,24 @@ def config_map(name, value):
     return f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: demo-hello\ndata:\n  value: \"{value}\"\n"
 
 
+def cron_job(command):
+    return ("apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: smoke, namespace: flux-system}\nspec:\n"
+            "  schedule: 0 0 1 1 *\n  suspend: true\n  jobTemplate:\n    spec:\n      backoffLimit: 0\n      template:\n"
+            "        spec: {restartPolicy: Never, containers: [{name: smoke, image: 'kled.local/demo-backend:1', "
+            f"command: [{command}]}}]}}\n")
+
+
+PIPELINE = """apiVersion: gitops.kled.io/v1
+kind: Pipeline
+metadata: {name: gate, namespace: flux-system}
+spec:
+  sourceRef: {name: fleet}
+  serviceAccountName: tester
+  stages:
+  - {name: test, gates: {jobs: [{cronJob: smoke, timeout: 2m}]}}
+"""
+
+
 class Lab:
     def __init__(self, world, cluster):
         self.world, self.cluster = world, cluster
@@ -127,6 +145,7 @@ class Lab:
         self.step("drift is repaired by a reconcile; what is not ours stays", begin)
         self.tenant()
         self.identity()
+        self.gate()
 
     def tenant(self):
         """A Kustomization that a service account bounds: refused without a right, applied with it."""
@@ -182,6 +201,46 @@ class Lab:
         wait_for("the other cluster's Kustomization to be Ready", lambda: ready()[0] == "True", 30, every=0.2)
         self.get("configmap", "by-token", "-n", "tenant-b")
         self.step("a cluster is reached by tokens of a service account", begin)
+
+
+    def gate(self):
+        """A Pipeline's test: a Job that a service account makes, which may do nothing else, and what its pod says."""
+        world, cluster, begin = self.world, self.cluster, time.monotonic()
+        cluster.kubectl("create", "serviceaccount", "tester", "-n", "flux-system")
+        for text in (cron_job("/bin/true"), PIPELINE):
+            cluster.kubectl("apply", "-f", "-", input=text)
+
+        def stage():
+            return (self.get("pipelines.gitops.kled.io", "gate", "-n", "flux-system").get("status", {}).get("stages") or [{}])[0]
+
+        def said():
+            return stage().get("gates", [{}])[0].get("message", "")
+
+        wait_for("the account's rights to be missing", lambda: "forbidden" in said(), 30, every=0.2)
+        if "system:serviceaccount:flux-system:tester" not in said():
+            raise Failure(f"the Job is not made as the account: {said()}")
+        for name, verbs, resource in (("jobs", "get,list,create,delete", "jobs.batch"), ("templates", "get", "cronjobs.batch")):
+            cluster.kubectl("create", "role", name, "-n", "flux-system", f"--verb={verbs}", f"--resource={resource}")
+            cluster.kubectl("create", "rolebinding", name, "-n", "flux-system", f"--role={name}",
+                            "--serviceaccount=flux-system:tester")
+        cluster.kubectl("annotate", "pipelines.gitops.kled.io", "gate", "-n", "flux-system", "reconcile.fluxcd.io/requestedAt=1")
+        wait_for("the test to pass", lambda: stage().get("phase") == "Passed", 90, every=0.2)
+        passed = stage()["revision"]
+        cluster.kubectl("apply", "-f", "-", input=cron_job("/bin/false"))
+        world.repository.write("tenants/a/more.yaml", "")
+        commit = world.repository.push_commit("one more")
+        wait_for("the next one's test to fail", lambda: commit in stage()["revision"] and stage()["phase"] == "Failed", 90, every=0.2)
+        if "BackoffLimitExceeded" not in said() or "kubectl logs" not in said():
+            raise Failure(f"why the test failed is not said: {said()}")
+        cluster.kubectl("apply", "-f", "-", input=cron_job("/bin/true"))
+        world.kled("gitops", "promote", "gate", "--retry")
+        wait_for("the test to pass this time", lambda: stage()["phase"] == "Passed", 90, every=0.2)
+        jobs = self.get("jobs", "-n", "flux-system", "-l", "gitops.kled.io/pipeline=gate")["items"]
+        outcomes = sorted((job["metadata"]["annotations"]["gitops.kled.io/revision"] == passed, job["status"].get("succeeded", 0))
+                          for job in jobs)
+        if outcomes != [(False, 0), (False, 1), (True, 1)]:
+            raise Failure(f"the Jobs are not one for each revision and attempt: {outcomes}")
+        self.step("a Pipeline's Job: as its account, failed, and once more", begin)
 
 
 def main():
