@@ -146,13 +146,6 @@ private:
     Steps steps_;
 };
 
-/// For patterns and names that are short.
-[[nodiscard]] inline std::optional<bool> glob_matches(std::string_view pattern,
-                                                      std::string_view name) {
-    const auto free = [](std::size_t) {};
-    return Glob{pattern, free}.matches(name);
-}
-
 inline Rune Rune::first_of(std::string_view text) noexcept {
     if (text.empty()) return {};
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };

@@ -70,33 +70,52 @@ void IgnoreRules::add(std::string_view text, const PathParts& domain) {
 
 bool IgnoreRules::ignores(std::span<const std::string> path, bool directory) const {
     for (const auto& rule : std::views::reverse(rules_)) {
-        if (rule.matches(path, directory)) return !rule.include;
+        if (matches(rule, path, directory)) return !rule.include;
     }
     return false;
+}
+
+void IgnoreRules::work(std::size_t steps) const {
+    worked_ += steps;
+    if (worked_ > most_work_) {
+        throw Error{ErrorKind::exhausted,
+                    "the patterns of files to ignore are too many, or too costly, for so many "
+                    "files"};
+    }
+}
+
+std::optional<bool> IgnoreRules::matches_part(const std::string& pattern,
+                                              const std::string& name) const {
+    const auto count = [this](std::size_t steps) { work(steps); };
+    return Glob{pattern, count}.matches(name);
 }
 
 bool IgnoreRules::takes_back() const noexcept {
     return std::ranges::any_of(rules_, &Rule::include);
 }
 
-bool IgnoreRules::Rule::matches(std::span<const std::string> path, bool directory) const {
+bool IgnoreRules::matches(const Rule& rule, Path path, bool directory) const {
+    const auto& domain = rule.domain;
+    work(1);
     if (path.size() <= domain.size() || !std::ranges::equal(domain, path.first(domain.size())))
         return false;
     const auto below = path.subspan(domain.size());
-    return parts.size() == 1 ? matches_name(below, directory) : matches_path(below, directory);
+    return rule.parts.size() == 1 ? matches_name(rule, below, directory)
+                                  : matches_path(rule, below, directory);
 }
 
 /// Any part of the path has the name.
-bool IgnoreRules::Rule::matches_name(std::span<const std::string> path, bool directory) const {
+bool IgnoreRules::matches_name(const Rule& rule, Path path, bool directory) const {
     for (std::size_t i = 0; i < path.size(); ++i) {
-        const auto matched = glob_matches(parts.front(), path[i]);
+        const auto matched = matches_part(rule.parts.front(), path[i]);
         if (!matched) return false;
-        if (*matched) return !directory_only || directory || i + 1 < path.size();
+        if (*matched) return !rule.directory_only || directory || i + 1 < path.size();
     }
     return false;
 }
 
-bool IgnoreRules::Rule::matches_path(std::span<const std::string> path, bool directory) const {
+bool IgnoreRules::matches_path(const Rule& rule, Path path, bool directory) const {
+    const auto& parts = rule.parts;
     bool matched = false;
     bool any_depth = false;
     for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -112,14 +131,14 @@ bool IgnoreRules::Rule::matches_path(std::span<const std::string> path, bool dir
         }
         if (part.find("**") != std::string::npos || path.empty()) return false;
         if (!any_depth) {
-            if (glob_matches(part, path.front()) != true) return false;
+            if (matches_part(part, path.front()) != true) return false;
             matched = true;
             path = path.subspan(1);
             continue;
         }
         any_depth = false;
         while (!path.empty()) {
-            const auto here = glob_matches(part, path.front());
+            const auto here = matches_part(part, path.front());
             path = path.subspan(1);
             if (!here) return false;
             if (*here) {
@@ -129,7 +148,7 @@ bool IgnoreRules::Rule::matches_path(std::span<const std::string> path, bool dir
             if (path.empty()) matched = false;
         }
     }
-    return matched && !(directory_only && !directory && path.empty());
+    return matched && !(rule.directory_only && !directory && path.empty());
 }
 
 }  // namespace kled::gitops::git

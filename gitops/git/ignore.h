@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,10 +13,16 @@ namespace kled::gitops::git {
 
 using PathParts = std::vector<std::string>;
 
-/// Patterns, the later the stronger: the last that matches a path decides.
+/// Patterns, the later the stronger: the last that matches a path decides. Asked by one thread at a
+/// time.
 class IgnoreRules {
 public:
     static constexpr std::size_t limit = 10'000;  ///< patterns in one revision
+    /// Characters and patterns that are compared for one: seconds, where a repository needs
+    /// milliseconds.
+    static constexpr std::size_t work_limit = 2'000'000'000;
+
+    explicit IgnoreRules(std::size_t most_work = work_limit) : most_work_{most_work} {}
 
     /// What Flux leaves out of every artifact: Git's own files.
     static IgnoreRules version_control();
@@ -26,6 +33,7 @@ public:
     /// `limit`.
     void add(std::string_view text, const PathParts& domain = {});
 
+    /// Error(exhausted) when all calls together have done too much work.
     [[nodiscard]] bool ignores(std::span<const std::string> path, bool directory) const;
     [[nodiscard]] std::size_t size() const noexcept { return rules_.size(); }
     /// Whether some pattern takes back what another ignores ("!").
@@ -37,11 +45,18 @@ private:
         PathParts parts;
         bool include = false;
         bool directory_only = false;
-        [[nodiscard]] bool matches(std::span<const std::string> path, bool directory) const;
-        [[nodiscard]] bool matches_name(std::span<const std::string> path, bool directory) const;
-        [[nodiscard]] bool matches_path(std::span<const std::string> path, bool directory) const;
     };
+    using Path = std::span<const std::string>;
+    [[nodiscard]] bool matches(const Rule& rule, Path path, bool directory) const;
+    [[nodiscard]] bool matches_name(const Rule& rule, Path path, bool directory) const;
+    [[nodiscard]] bool matches_path(const Rule& rule, Path path, bool directory) const;
+    [[nodiscard]] std::optional<bool> matches_part(const std::string& pattern,
+                                                   const std::string& name) const;
+    void work(std::size_t steps) const;
+
     std::vector<Rule> rules_;
+    std::size_t most_work_;
+    mutable std::size_t worked_ = 0;
 };
 
 }  // namespace kled::gitops::git

@@ -50,5 +50,19 @@ TEST(IgnoreRules, AreLimited) {
     EXPECT_THROW(rules.add(many), Error);
 }
 
+TEST(IgnoreRules, DoNotWorkForever) {
+    IgnoreRules rules{100'000};
+    std::string costly;
+    for (int i = 0; i < 100; ++i) costly += "*x*y\n";
+    rules.add(costly);
+    const PathParts name{std::string(200, 'x')};
+    try {
+        for (int i = 0; i < 1'000; ++i) EXPECT_FALSE(rules.ignores(name, false));
+        FAIL() << "with so much work";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::exhausted);
+    }
+}
+
 }  // namespace
 }  // namespace kled::gitops::git
