@@ -406,9 +406,10 @@ RepositoryPtr Mirror::Impl::open_or_make() {
     sweep();
     {
         const std::shared_lock reading{packs};
-        if (auto repository = open()) return repository;
+        if (auto repository = open(); repository && !damaged) return repository;
     }
     const std::unique_lock alone{packs};
+    damaged = false;
     std::filesystem::remove_all(directory);
     make_directories(directory, 0700);
     git_repository* raw = nullptr;
@@ -424,7 +425,8 @@ Revision Mirror::fetch(const Reference& reference, const Access& access, std::st
         if (!oid)
             throw Error{ErrorKind::invalid,
                         "spec.ref.commit: '" + reference.commit + "' is not 40 hex digits"};
-        if (auto here = find(*oid, shown_name(reference))) return *here;
+        auto here = impl_->damaged ? std::nullopt : find(*oid, shown_name(reference));
+        if (here) return *here;
     }
     // Of a range the server says the name, which is then checked by libgit2.
     const auto wanted = reference.semver.empty() ? wanted_name(reference) : std::string{};
@@ -434,15 +436,25 @@ Revision Mirror::fetch(const Reference& reference, const Access& access, std::st
         throw Error{ErrorKind::invalid, "spec.ref: '" + wanted + "' is no valid reference name"};
     }
     try {
-        const auto repository = impl_->open_or_make();
-        Fetch fetch{url_, reference, access, std::move(stop)};
-        const auto oid = fetch.run(repository.get());
-        auto revision = revision_of(repository.get(), oid, shown_name(fetch.reference()));
+        RepositoryPtr repository;
+        std::optional<Revision> revision;
+        for (bool again = false; !revision; again = true) {
+            repository = impl_->open_or_make();
+            Fetch fetch{url_, reference, access, stop};
+            const auto oid = fetch.run(repository.get());
+            try {
+                revision = revision_of(repository.get(), oid, shown_name(fetch.reference()));
+            } catch (const Error& error) {
+                if (again || error.kind() == ErrorKind::invalid) throw;
+                // It said that it had the commit, and cannot read it.
+                impl_->damaged = true;
+            }
+        }
         if (count_packs(impl_->directory) > pack_limit) {
             if (const std::unique_lock alone{impl_->packs, std::try_to_lock}; alone.owns_lock())
                 compact(repository.get(), impl_->directory);
         }
-        return revision;
+        return std::move(*revision);
     } catch (const Error& error) {
         throw error.within(printable_url(url_));
     } catch (const std::filesystem::filesystem_error& error) {

@@ -13,7 +13,8 @@
 namespace kled::gitops::git {
 
 /// Blocking: call it from a thread that may block. `fetch` by one thread at a time; trees are read
-/// by any number meanwhile. What is on disk is a cache: damaged or of another URL, it is made anew.
+/// by any number meanwhile. What is on disk is a cache: of another URL or damaged, as far as that
+/// was noticed when something was read from it, the next fetch makes it anew.
 class Mirror {
 public:
     /// Nothing is read or written before the first fetch.

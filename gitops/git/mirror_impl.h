@@ -4,6 +4,7 @@
 #include "gitops/git/libgit2.h"
 #include "gitops/git/mirror.h"
 
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -34,6 +35,9 @@ struct Mirror::Impl {
     /// fetch, which nobody else makes at that time.
     void sweep();
     bool swept = false;
+
+    /// Something that was fetched could not be read: the next fetch makes the cache anew.
+    std::atomic<bool> damaged = false;
 
     /// Null when it is absent, damaged, or of another URL.
     [[nodiscard]] RepositoryPtr open() const;

@@ -153,6 +153,19 @@ TEST_F(MirrorTest, MakesADamagedCacheAnew) {
     EXPECT_EQ(fetch({.branch = "main"}).commit.hex(), commit);
 }
 
+TEST_F(MirrorTest, FetchesAgainWhatItHasAndCannotRead) {
+    const auto commit = remote.commit({{"a", "1"}});
+    fetch({.branch = "main"});
+    for (const auto& entry :
+         std::filesystem::directory_iterator{directory.path() / "mirror" / "objects" / "pack"}) {
+        if (entry.path().extension() != ".pack") continue;
+        auto bytes = read_file(entry.path());
+        std::fill(bytes.begin() + 12, bytes.end() - 20, '\0');  // all but header and sum
+        write_file_atomic(entry.path(), bytes, 0600);
+    }
+    EXPECT_EQ(fetch({.branch = "main"}).commit.hex(), commit);
+}
+
 TEST_F(MirrorTest, GoesOnWhereAKilledProcessStopped) {
     remote.commit({{"a", "1"}});
     fetch({.branch = "main"});

@@ -101,9 +101,13 @@ struct Tree::Impl {
         git_oid oid{};
     };
 
-    explicit Impl(Opened o) : opened{std::move(o)} {}
+    Impl(Mirror& mirror, const std::vector<std::shared_ptr<Mirror>>& parts)
+        : opened{mirror, parts}, caches{mirror.impl_.get()} {
+        for (const auto& part : parts) caches.push_back(part->impl_.get());
+    }
 
     Opened opened;
+    std::vector<Mirror::Impl*> caches;
     git_oid root{};
     std::size_t limit = 0;
     IgnoreRules rules;
@@ -114,11 +118,24 @@ struct Tree::Impl {
     ReadSet seen;
     std::vector<std::string> remarks;
 
+    /// What a fetched tree names was fetched with it.
+    void check_read(int code, const std::string& path) {
+        try {
+            check(code, path);
+        } catch (const Error& error) {
+            if (error.kind() == ErrorKind::exhausted) throw;  // memory
+            for (auto* cache : caches) cache->damaged = true;
+            throw Error{ErrorKind::unavailable,
+                        std::string{error.what()} + ": the cache of the repository is damaged"};
+        }
+    }
+
     git_tree* tree_at(const std::string& path, const git_oid& oid) {
         auto& tree = trees[path];
         if (!tree) {
             git_tree* raw = nullptr;
-            check(git_tree_lookup(&raw, opened.repository.get(), &oid), path.empty() ? "/" : path);
+            check_read(git_tree_lookup(&raw, opened.repository.get(), &oid),
+                       path.empty() ? "/" : path);
             tree.reset(raw);
         }
         return tree.get();
@@ -132,14 +149,14 @@ struct Tree::Impl {
         // The header first: a blob that is too large is never inflated.
         std::size_t size = 0;
         git_object_t type = GIT_OBJECT_INVALID;
-        check(git_odb_read_header(&size, &type, opened.odb.get(), &oid), path);
+        check_read(git_odb_read_header(&size, &type, opened.odb.get(), &oid), path);
         if (size > bytes) {
             throw Error{ErrorKind::exhausted, path + ": " + std::to_string(size) +
                                                   " bytes; a file kled reads has at most " +
                                                   std::to_string(bytes)};
         }
         git_blob* raw = nullptr;
-        check(git_blob_lookup(&raw, opened.repository.get(), &oid), path);
+        check_read(git_blob_lookup(&raw, opened.repository.get(), &oid), path);
         const BlobPtr blob{raw};
         return {static_cast<const char*>(git_blob_rawcontent(raw)),
                 static_cast<std::size_t>(git_blob_rawsize(raw))};
@@ -234,7 +251,7 @@ struct Tree::Impl {
         if (domain.size() > depth_limit)
             throw Error{ErrorKind::exhausted, "folders are nested too deep"};
         git_tree* raw = nullptr;
-        check(git_tree_lookup(&raw, opened.repository.get(), &oid), "tree");
+        check_read(git_tree_lookup(&raw, opened.repository.get(), &oid), "tree");
         const TreePtr tree{raw};
         bool any = false;
         if (const auto* file = git_tree_entry_byname(raw, ".sourceignore");
@@ -373,7 +390,7 @@ struct Tree::Impl {
 
 Tree::Tree(Mirror& mirror, const Revision& revision, std::size_t file_limit_bytes) {
     initialise();
-    impl_ = std::make_unique<Impl>(Opened{mirror, revision.parts});
+    impl_ = std::make_unique<Impl>(mirror, revision.parts);
     impl_->root = to_git(revision.tree);
     impl_->limit = file_limit_bytes;
     if (!impl_->opened.odb || git_odb_exists(impl_->opened.odb.get(), &impl_->root) == 0) {
