@@ -150,16 +150,15 @@ kustomize::BuildOptions options_for(const std::shared_ptr<const Settings>& setti
     return options;
 }
 
-/// What is written into each object once it is built.
-struct Additions {
+/// `spec.commonMetadata`: written when all else is, as Flux does it, so that nothing in it is taken
+/// for a variable or for a switch of the substitution.
+struct CommonMetadata {
     std::map<std::string, std::string> labels;
     std::map<std::string, std::string> annotations;
-    std::optional<Variables> variables;
 
-    void write_to(kube::LoadedObject& loaded) const {
-        for (const auto& [key, value] : labels) loaded.object.set_label(key, value);
-        for (const auto& [key, value] : annotations) loaded.object.set_annotation(key, value);
-        if (variables) substitute(loaded, *variables);
+    void write_to(kube::Object& object) const {
+        for (const auto& [key, value] : labels) object.set_label(key, value);
+        for (const auto& [key, value] : annotations) object.set_annotation(key, value);
     }
 };
 
@@ -168,10 +167,12 @@ std::string_view bytes_of(const crypto::Sha256& sum) {
 }
 
 /// `manifest` with variables that may not be kept in it.
-std::shared_ptr<const Manifest> substituted(const Manifest& manifest, const Variables& variables) {
+std::shared_ptr<const Manifest> substituted(const Manifest& manifest, const Variables& variables,
+                                            const CommonMetadata& common) {
     kube::LoadedObject object{.object = manifest.decode(), .origin = {}};
     object.origin.file = manifest.place;
     substitute(object, variables);
+    common.write_to(object.object);
     auto result = std::make_shared<Manifest>(std::move(object));
     result->place = manifest.place;
     return result;
@@ -208,6 +209,7 @@ struct Rebuild::Impl {
     Elsewhere elsewhere;
     std::optional<kustomize::Builder> builder;
     std::string settings;
+    CommonMetadata common;
     git::Oid tree;          ///< the builder knows it
     git::ReadSet seen;      ///< what the last result hangs on
     bool complete = false;  ///< there is one
@@ -234,14 +236,14 @@ struct Rebuild::Impl {
         }
     }
 
-    /// What is kept of a built object.
-    static kustomize::Builder::Keep keeper(const Deployment& deployment, const Inputs& inputs) {
-        Additions additions{.labels = deployment.common_labels,
-                            .annotations = deployment.common_annotations,
-                            .variables = {}};
-        if (inputs.variables && !inputs.variables->secret) additions.variables = inputs.variables;
-        return [additions = std::move(additions)](kube::LoadedObject loaded) {
-            additions.write_to(loaded);
+    /// What is kept of a built object: all but what follows from the values of a Secret.
+    static kustomize::Builder::Keep keeper(const CommonMetadata& common, const Inputs& inputs) {
+        return [common,
+                variables =
+                    inputs.variables && inputs.variables->secret ? std::nullopt : inputs.variables,
+                later = inputs.variables && inputs.variables->secret](kube::LoadedObject loaded) {
+            if (variables) substitute(loaded, *variables);
+            if (!later) common.write_to(loaded.object);
             return std::make_shared<const Manifest>(std::move(loaded));
         };
     }
@@ -263,7 +265,8 @@ struct Rebuild::Impl {
             }
         }
         forget_all();
-        builder.emplace(deployment.path, options_for(now, elsewhere), keeper(deployment, inputs));
+        common = {.labels = deployment.common_labels, .annotations = deployment.common_annotations};
+        builder.emplace(deployment.path, options_for(now, elsewhere), keeper(common, inputs));
         settings = std::move(wanted);
         tree = revision.tree;
     }
@@ -297,7 +300,7 @@ struct Rebuild::Impl {
         crypto::Sha256Stream all;
         for (const auto& object : result.objects) {
             auto manifest = object->kept<Manifest>();
-            if (secret) manifest = substituted(*manifest, *inputs.variables);
+            if (secret) manifest = substituted(*manifest, *inputs.variables, common);
             all.update(bytes_of(manifest->digest));
             built.objects.push_back(std::move(manifest));
         }

@@ -77,6 +77,65 @@ TEST_F(BuildTest, BringsInWhatTheKustomizationItselfSays) {
     EXPECT_EQ(kube::find_string(object.fields(), {"data", "q"}), "w");
 }
 
+TEST_F(BuildTest, LooksForNoVariablesInTheCommonMetadata) {
+    remote.commit({{"app/a.yaml",
+                    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: "
+                    "'${v}'}\n"}});
+    git::Access access;
+    access.local_repositories = true;
+    const auto revision = mirror.fetch({.branch = "main"}, access, {});
+    const auto deployment = Deployment::from_object(kube::Object::from(kube::parse_yaml(
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, "
+        "namespace: b}\nspec:\n  interval: 1m\n  sourceRef: {kind: GitRepository, name: x}\n  "
+        "path: "
+        "app\n  commonMetadata:\n    labels: {kustomize.toolkit.fluxcd.io/substitute: disabled}\n  "
+        " "
+        " annotations: {note: '${other}'}\n")));
+    for (const bool secret : {false, true}) {
+        Inputs inputs;
+        inputs.variables.emplace();
+        inputs.variables->values.emplace("v", "value");
+        inputs.variables->secret = secret;
+        const auto result = Rebuild{}.run(mirror, revision, deployment, inputs);
+        ASSERT_EQ(result.objects.size(), 1U);
+        const auto object = result.objects.front()->decode();
+        EXPECT_EQ(kube::find_string(object.fields(), {"data", "k"}), "value") << secret;
+        EXPECT_EQ(object.annotation("note"), "${other}") << secret;
+    }
+}
+
+TEST_F(BuildTest, NeedsANameOfEachObject) {
+    EXPECT_EQ(
+        failure({{"app/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: a-}\n"}})
+            .first,
+        ErrorKind::invalid);
+}
+
+TEST_F(BuildTest, SeesThatTheCacheIsDamagedAndTheNextFetchMakesItAnew) {
+    built({{"app/a.yaml", config}});
+    const auto packs = directory.path() / "mirror" / "objects" / "pack";
+    std::vector<std::filesystem::path> first;
+    for (const auto& entry : std::filesystem::directory_iterator{packs})
+        first.push_back(entry.path());
+    built({{"app/a.yaml", config},
+           {"app/b.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: "
+            "{name: b}\n"}});
+    for (const auto& file : first) std::filesystem::remove(file);
+    try {
+        static_cast<void>(Rebuild{}.run(mirror, last_revision, last_deployment));
+        FAIL() << "of what is not there";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::unavailable);
+        EXPECT_THAT(error.what(), ::testing::HasSubstr("the cache of the repository is damaged"));
+    }
+    git::Access access;
+    access.local_repositories = true;
+    const auto again = mirror.fetch({.branch = "main"}, access, {});
+    EXPECT_EQ(again, last_revision);
+    EXPECT_EQ(Rebuild{}.run(mirror, again, last_deployment).objects.size(), 2U);
+}
+
 TEST_F(BuildTest, LeavesOutComponentsThatAreNotThereWhereThatIsAllowed) {
     const Files files{{"app/kustomization.yaml", "resources: [a.yaml]\n"},
                       {"app/a.yaml", config},
