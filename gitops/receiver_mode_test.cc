@@ -74,6 +74,19 @@ protected:
     std::unique_ptr<ReceiverObjects> receivers;
 };
 
+TEST_F(ReceiverMode, ATokenInASecretThatIsFollowedCountsAtOnce) {
+    apply_token("before");
+    apply_receiver("  type: generic\n  resources: [{kind: GitRepository, name: fleet}]\n");
+    start();
+    EXPECT_EQ(path(), "/hook/" + crypto::sha256_hex("beforepushdefault"));
+    world.apply(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: webhook, namespace: default, labels: "
+        "{reconcile.fluxcd.io/watch: Enabled}}\nstringData: {token: after}\n");
+    const auto now = "/hook/" + crypto::sha256_hex("afterpushdefault");
+    EXPECT_TRUE(world.eventually([&] { return status().webhook_path == now; }));
+    EXPECT_NE(post(now), 404U);
+}
+
 TEST_F(ReceiverMode, APushIsSeenAtOnce) {
     world.repository.commit({{"a.yaml", "1"}});
     apply_token("s3cret");

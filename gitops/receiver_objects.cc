@@ -5,6 +5,7 @@
 #include "crypto/hash.h"
 #include "gitops/fields.h"
 #include "gitops/image/group.h"
+#include "gitops/input_watch.h"
 #include "gitops/receiver.h"
 #include "gitops/secret_data.h"
 
@@ -195,6 +196,7 @@ ReceiverObjects::ReceiverObjects(asio::any_io_executor loop, kube::Client& clien
 asio::awaitable<void> ReceiverObjects::run() {
     tasks_.spawn(api_.follow(std::string{notification_group}, "Receiver", *this));
     tasks_.spawn(dispatch());
+    tasks_.spawn(watch_inputs(client_, "Secret", [this](const Key& key) { secret_changed(key); }));
     co_await even_if_cancelled;
     co_await tasks_.join();
 }
@@ -220,6 +222,17 @@ void ReceiverObjects::removed(const Key& key) {
     nodes_.erase(key);
     schedule_.forget(key);
     events_.forget(key);
+}
+
+void ReceiverObjects::secret_changed(const Key& secret) {
+    for (const auto& [key, node] : nodes_) {
+        const auto* spec = node->object.spec();
+        if (spec == nullptr || key.ns != secret.ns ||
+            kube::find_string(*spec, {"secretRef", "name"}) != secret.name)
+            continue;
+        schedule_.touch(key, steady_now());
+        wake_.cancel();
+    }
 }
 
 asio::awaitable<void> ReceiverObjects::dispatch() {

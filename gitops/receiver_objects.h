@@ -97,6 +97,8 @@ private:
 
     void changed(kube::Object object) override;
     void removed(const Key& key) override;
+    /// One that asks to be followed (input_watch.h): tokens in it count at once.
+    void secret_changed(const Key& secret);
     boost::asio::awaitable<void> dispatch();
     boost::asio::awaitable<void> reconcile(Key key);
     boost::asio::awaitable<std::optional<SteadyTime>> prepare(std::shared_ptr<Node> node);
