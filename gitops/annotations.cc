@@ -3,9 +3,24 @@
 #include "base/encoding.h"
 #include "gitops/git/revision.h"
 
+#include <algorithm>
+#include <cctype>
 #include <utility>
 
 namespace kled::gitops {
+
+bool says(const kube::Object& object, std::string_view key, std::string_view value) {
+    const auto same = [&](std::string_view text) {
+        return std::ranges::equal(text, value, [](unsigned char a, unsigned char b) {
+            return std::tolower(a) == std::tolower(b);
+        });
+    };
+    return same(object.label(key)) || same(object.annotation(key));
+}
+
+bool says_hands_off(const kube::Object& object) {
+    return says(object, reconcile_switch, "disabled") || says(object, ssa_switch, "Ignore");
+}
 
 std::map<std::string, std::string> own_annotations_of(const kube::Object& object) {
     std::map<std::string, std::string> result;

@@ -39,6 +39,18 @@ inline constexpr std::string_view retry_annotation = "gitops.kled.io/retry.";
 /// them, with white space or commas between.
 inline constexpr std::string_view check_annotation = "gitops.kled.io/check.";
 
+/// On an object of Git's or on the same in the cluster: what Flux does with it. A label says it as
+/// well as an annotation.
+inline constexpr std::string_view reconcile_switch = "kustomize.toolkit.fluxcd.io/reconcile";
+inline constexpr std::string_view prune_switch = "kustomize.toolkit.fluxcd.io/prune";
+inline constexpr std::string_view force_switch = "kustomize.toolkit.fluxcd.io/force";
+inline constexpr std::string_view ssa_switch = "kustomize.toolkit.fluxcd.io/ssa";
+/// Whether a label or an annotation `key` has this value, in whatever case (fluxcd/pkg/ssa,
+/// AnyInMetadata).
+[[nodiscard]] bool says(const kube::Object& object, std::string_view key, std::string_view value);
+/// Whether kled is to leave it as it is, neither applied nor pruned.
+[[nodiscard]] bool says_hands_off(const kube::Object& object);
+
 /// All of `object` that begin with `own_annotations`.
 [[nodiscard]] std::map<std::string, std::string> own_annotations_of(const kube::Object& object);
 

@@ -9,6 +9,8 @@
 #include "kube/names.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 namespace kled::gitops {
 
@@ -61,6 +63,14 @@ json::object replacing(const json::value* before, json::object now) {
     }
     return now;
 }
+
+/// Of a GitRepository: what its artifact was made with.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 4> observed_fields{{
+    {"ignore", "observedIgnore"},
+    {"include", "observedInclude"},
+    {"recurseSubmodules", "observedRecurseSubmodules"},
+    {"sparseCheckout", "observedSparseCheckout"},
+}};
 
 /// What the object is asked for beside its spec.
 void read_annotations(Deployment& deployment, const kube::Object& object) {
@@ -207,7 +217,10 @@ Deployment Deployment::from_object(kube::Object object) {
     result.interval = spec.duration("interval", kustomization ? Duration{} : Duration{600'000});
     if (result.interval <= Duration{}) throw spec.bad("interval", "is required, and more than 0");
     result.retry_interval = spec.duration("retryInterval", result.interval);
-    result.timeout = spec.duration("timeout", result.interval);
+    result.retry_given = spec.field("retryInterval") != nullptr;
+    // As Flux: a short interval leaves no less to what takes its time.
+    constexpr Duration least{30'000};
+    result.timeout = spec.duration("timeout", std::max(result.interval - least, least));
     result.prune = spec.flag("prune");
     result.wait = spec.flag("wait");
     result.force = spec.flag("force");
@@ -333,7 +346,19 @@ void SourceStatus::write_to(kube::Object& object) const {
         if (!metadata.empty()) told["metadata"] = std::move(metadata);
         status["artifact"] = std::move(told);
     }
-    if (object.kind() == repository_kind) return;
+    if (object.kind() == repository_kind) {
+        if (!conditions.is_true("Ready")) return;
+        for (const auto& [name, observed] : observed_fields) {
+            const auto* value =
+                object.spec() == nullptr ? nullptr : object.spec()->if_contains(name);
+            if (value != nullptr) {
+                status[observed] = *value;
+            } else if (const auto* old = status.find(observed); old != status.end()) {
+                status.stable_erase(old);
+            }
+        }
+        return;
+    }
     // Flux's other sources have these two; what a Bucket's say is in the object.
     if (object.kind() == oci_kind) {
         set_or_erase(status, "observedIgnore", observed_ignore);

@@ -123,6 +123,7 @@ struct Deployment {
     std::string path;  ///< without leading "./" or '/'; "" is the root
     Duration interval{};
     Duration retry_interval{};
+    bool retry_given = false;
     Duration timeout{};
     bool prune = false;
     bool wait = false;

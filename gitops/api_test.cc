@@ -127,6 +127,22 @@ TEST(GitRepositoryObject, IncludesOthersInsideTheTree) {
     EXPECT_TRUE(read("{repository: {name: a}, toPath: ./}").starts_with("spec.include[0].toPath"));
 }
 
+TEST(GitRepositoryObject, SaysWhatItsArtifactWasMadeWith) {
+    auto seen = object(repository +
+                       "spec: {url: x, interval: 1m, ignore: '*.md', sparseCheckout: [a]}\nstatus: "
+                       "{observedRecurseSubmodules: true}\n");
+    auto status = SourceStatus::from_object(seen);
+    status.conditions.failed("GitOperationFailed", "no", 1, WallTime{});
+    status.write_to(seen);
+    EXPECT_FALSE(seen.status()->contains("observedIgnore"));
+    status.conditions.ready("Succeeded", "yes", 1, WallTime{});
+    status.write_to(seen);
+    EXPECT_EQ(kube::find_string(*seen.status(), {"observedIgnore"}), "*.md");
+    EXPECT_EQ(kube::to_json(seen.status()->at("observedSparseCheckout")), "[\"a\"]");
+    EXPECT_FALSE(seen.status()->contains("observedRecurseSubmodules"));
+    EXPECT_FALSE(seen.status()->contains("observedInclude"));
+}
+
 TEST(GitRepositoryObject, SaysWhichFieldIsWrong) {
     const auto read = [](const std::string& spec) {
         return refused([&] { GitRepository::from_object(object(repository + "spec: " + spec)); });
@@ -169,7 +185,10 @@ TEST(DeploymentObject, FillsInWhatFluxFillsIn) {
                             "{kind: GitRepository, name: fleet}, dependsOn: [{name: infra}]}"));
     EXPECT_EQ(k.path, "clusters/dev");
     EXPECT_EQ(k.retry_interval, k.interval);
-    EXPECT_EQ(k.timeout, k.interval);
+    EXPECT_EQ(k.timeout, std::chrono::seconds{570});
+    const auto often = Deployment::from_object(object(
+        kustomization + "spec: {interval: 20s, sourceRef: {kind: GitRepository, name: fleet}}"));
+    EXPECT_EQ(often.timeout, std::chrono::seconds{30});
     EXPECT_EQ(k.source.ns, "flux-system");
     ASSERT_EQ(k.depends_on.size(), 1U);
     EXPECT_EQ(k.depends_on[0].to_string(), "Kustomization/flux-system/infra");

@@ -11,6 +11,16 @@ namespace kled::gitops {
 
 namespace asio = boost::asio;
 
+namespace {
+
+/// A Kustomization may bring itself, and would wait for itself until the time is up.
+bool is_itself(const Key& key, const kube::ObjectId& id) {
+    return id.group == kustomize_group && id.kind == key.kind && id.ns == key.ns &&
+           id.name == key.name;
+}
+
+}  // namespace
+
 asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, Work& work,
                                                                 const Deployment& deployment,
                                                                 const git::Revision& revision,
@@ -83,7 +93,10 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
     if (!failures.empty()) {
         co_return Outcome{.reason = std::move(reason), .message = join(failures, listed_changes)};
     }
-    co_return co_await check_health(key, work, deployment, plan);
+    Kept kept;
+    for (const auto& change : changes)
+        if (change.action == Change::Action::kept) kept.insert(change.id);
+    co_return co_await check_health(key, work, deployment, plan, std::move(kept));
 }
 
 asio::awaitable<void> Reconciler::Impl::find_destination(Work& work, const Deployment& deployment) {
@@ -126,14 +139,14 @@ void Reconciler::Impl::tell(const Work& work, const std::vector<Change>& changes
     const auto revision = revision_in(work.status);
     if (!done.empty())
         events.record(work.object, false, "Progressing", work.redacted(join(done, listed_changes)),
-                      revision);
+                      revision, work.origin);
     // The same again is another time that somebody did it.
     if (!repaired.empty())
         events.happened(work.object, false, "DriftCorrected",
-                        work.redacted(join(repaired, listed_changes)), revision);
+                        work.redacted(join(repaired, listed_changes)), revision, work.origin);
     if (!drifted.empty())
         events.happened(work.object, true, "Drifted", work.redacted(join(drifted, listed_changes)),
-                        revision);
+                        revision, work.origin);
 }
 
 asio::awaitable<std::vector<Change>> Reconciler::Impl::prune(const Key& key, Work& work,
@@ -198,17 +211,26 @@ void Reconciler::Impl::note_pending(Work& work, const std::vector<Change>& chang
                    work.object.generation(), wall_now());
     if (!told) {
         events.record(work.object, false, std::string{prune_approval_condition}, std::move(message),
-                      revision_in(work.status));
+                      revision_in(work.status), work.origin);
     }
 }
 
 asio::awaitable<std::optional<Outcome>> Reconciler::Impl::check_health(const Key& key, Work& work,
                                                                        const Deployment& deployment,
-                                                                       const Plan& plan) {
+                                                                       const Plan& plan,
+                                                                       Kept kept) {
     auto& destination = *work.destination;
     Watched pending;
+    std::set<kube::ObjectId> jobs;  // that go once they are done
+    for (const auto& one : plan.objects) {
+        const bool job = one->id.kind == "Job" && one->id.group == "batch";
+        if (job && expires(one->manifest->decode())) jobs.insert(one->id);
+    }
     if (deployment.wait) {
-        for (const auto& one : plan.objects) pending.emplace_back(one->manifest->gvk(), one->id);
+        for (const auto& one : plan.objects) {
+            if (!kept.contains(one->id) && !is_itself(key, one->id))
+                pending.push_back({one->manifest->gvk(), one->id, true, jobs.contains(one->id)});
+        }
     } else {
         for (const auto& id : deployment.health_checks) {
             const auto mapping = co_await destination.client.map(id);
@@ -216,10 +238,12 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::check_health(const Key
                 co_return Outcome{.reason = "HealthCheckFailed",
                                   .message = id.to_string() + ": no such kind is served"};
             }
-            pending.emplace_back(
-                kube::GroupVersionKind{
-                    .group = id.group, .version = mapping->resource.version, .kind = id.kind},
-                id);
+            auto local = id;
+            if (local.ns.empty() && mapping->scope == kube::Scope::namespaced) local.ns = key.ns;
+            const kube::GroupVersionKind gvk{
+                .group = id.group, .version = mapping->resource.version, .kind = id.kind};
+            if (is_itself(key, local)) continue;
+            pending.push_back({gvk, local, false, jobs.contains(local)});
         }
     }
     work.status.conditions.remove("Healthy");
@@ -234,6 +258,8 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::check_health(const Key
     }
     const auto deadline = steady_now() + deployment.timeout;
     work.status.conditions.reconciling("waiting for health", generation, wall_now());
+    work.status.conditions.set("Healthy", "Unknown", "Progressing", "waiting for health",
+                               generation, wall_now());
     co_await save(work);
     // Something new ends the wait: a check that cannot pass must not hold back its fix.
     asio::steady_timer alarm{loop};
@@ -259,6 +285,12 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::check_health(const Key
     }
     waiting.erase(key);
     if (bad) co_return bad;
+    if (!why.empty() && touched()) {
+        co_return Outcome{
+            .reason = "HealthCheckCanceled",
+            .message = "there is something new; until then\n" + join(why, listed_changes),
+            .retry = false};
+    }
     if (!why.empty()) {
         work.status.conditions.set("Healthy", "False", "HealthCheckFailed",
                                    work.redacted(join(why, listed_changes)), generation,

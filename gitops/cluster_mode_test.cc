@@ -20,7 +20,10 @@ namespace kled::gitops {
 namespace {
 
 using git::testing::Files;
+using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 const std::string source_api = "source.toolkit.fluxcd.io/v1";
 const std::string kustomize_api = "kustomize.toolkit.fluxcd.io/v1";
@@ -93,6 +96,13 @@ protected:
     ClusterMode() {
         world.repository.commit(files);
         world.apply_definitions({{"edge.kled.io", "EdgeDeployment"}});
+    }
+    /// Of the events with this reason.
+    std::vector<std::string> messages_of(const std::string& reason) {
+        std::vector<std::string> result;
+        for (auto& event : world.events())
+            if (event.reason == reason) result.push_back(std::move(event.message));
+        return result;
     }
     void start(Reconciler::Options options = {}) {
         options.targets.emplace("EdgeDeployment", fleet);
@@ -707,25 +717,103 @@ TEST_F(ClusterMode, StaysInItsNamespaceWhereItMust) {
               "blocked");
 }
 
-TEST_F(ClusterMode, WaitsWithGoingUntilWhatItBroughtIsGone) {
-    files.insert_or_assign("apps/a.yaml",
-                           "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web, "
-                           "finalizers: [example.org/held]}\n");
-    world.repository.commit(files);  // before anybody looks
+TEST_F(ClusterMode, SaysThatAnotherClusterCannotBeReached) {
+    files.insert_or_assign("apps/thing.yaml",
+                           "{apiVersion: example.org/v1, kind: Thing, metadata: {name: a, "
+                           "namespace: web}}\n");
+    world.repository.commit(files);
+    auto kubeconfig = world.start_other_api();
+    const auto at = kubeconfig.find("127.0.0.1:");
+    ASSERT_NE(at, std::string::npos);
+    kubeconfig.replace(at, kubeconfig.find_first_of("\"\n", at) - at, "127.0.0.1:1");
+    auto secret = kube::Object::from(kube::parse_yaml(
+        "{apiVersion: v1, kind: Secret, metadata: {name: other, namespace: default}}"));
+    secret.fields()["stringData"].emplace_object()["value"] = kubeconfig;
+    const kube::ApplyOptions options{.field_manager = "tester"};
+    world.sync(world.client().apply(secret, options));
     start();
     apply_repository();
-    world.apply(kustomization("  deletionPolicy: WaitForTermination\n  timeout: 1s\n"));
-    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
-    EXPECT_EQ(kube::find(apps().fields(), {"status", "history"})->get_array().size(), 1U);
-    world.remove(kustomize_api, "Kustomization", "default", "apps");
-    ASSERT_TRUE(world.eventually([&] {
-        return summarise(apps()).message.find("ConfigMap web/a") != std::string::npos;
-    })) << summarise(apps()).message;
+    world.apply(kustomization("  kubeConfig: {secretRef: {name: other}}\n"));
+    EXPECT_TRUE(world.eventually([&] {
+        const auto conditions = Conditions::from_status(apps().status());
+        const auto* ready = conditions.find("Ready");
+        return ready != nullptr && ready->reason == "ReconciliationFailed";
+    }));
+}
+
+/// Of what it brought, something is held by a finalizer.
+struct Held : ClusterMode {
+    void bring(const std::string& timeout) {
+        files.insert_or_assign("apps/a.yaml",
+                               "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: "
+                               "web, finalizers: [example.org/held]}\n");
+        world.repository.commit(files);  // before anybody looks
+        start();
+        apply_repository();
+        world.apply(
+            kustomization("  deletionPolicy: WaitForTermination\n  timeout: " + timeout + "\n"));
+        ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
+        EXPECT_EQ(kube::find(apps().fields(), {"status", "history"})->get_array().size(), 1U);
+        world.remove(kustomize_api, "Kustomization", "default", "apps");
+    }
+    bool gone() {
+        return world.eventually(
+            [&] { return !world.get(kustomize_api, "Kustomization", "default", "apps"); });
+    }
+};
+
+TEST_F(Held, WaitsWithGoingUntilWhatItBroughtIsGone) {
+    bring("10m");
+    ASSERT_TRUE(
+        world.eventually([&] { return world.get("v1", "ConfigMap", "web", "a")->deleting(); }));
+    EXPECT_TRUE(world.get(kustomize_api, "Kustomization", "default", "apps"));
     auto held = *world.get("v1", "ConfigMap", "web", "a");
     held.metadata()["finalizers"].emplace_array();
     world.sync(world.client().update(held));
-    EXPECT_TRUE(world.eventually(
+    EXPECT_TRUE(gone());
+}
+
+TEST_F(Held, WaitsNoLongerThanItsTimeout) {
+    bring("1s");
+    EXPECT_TRUE(gone());
+    EXPECT_TRUE(world.get("v1", "ConfigMap", "web", "a")->deleting());
+    EXPECT_THAT(messages_of("PruneFailed"), Contains(HasSubstr("ConfigMap web/a")));
+}
+
+TEST_F(ClusterMode, SaysWhatStaysWhereItGoesAlone) {
+    start();
+    apply_repository();
+    world.apply(kustomization("  deletionPolicy: Orphan\n"));
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
+    world.remove(kustomize_api, "Kustomization", "default", "apps");
+    ASSERT_TRUE(world.eventually(
         [&] { return !world.get(kustomize_api, "Kustomization", "default", "apps"); }));
+    EXPECT_THAT(messages_of("Removed"),
+                Contains(AllOf(HasSubstr("what it had brought stays"), HasSubstr("ConfigMap"))));
+}
+
+TEST_F(ClusterMode, SaysThatItIsWellAgainAlsoWithoutANewRevision) {
+    start();
+    apply_repository();
+    world.apply(kustomization());
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
+    const auto count = [&](const std::string& reason) { return messages_of(reason).size(); };
+    EXPECT_EQ(count("ReconciliationSucceeded"), 1U);
+    world.apply(kustomization("  serviceAccountName: bounded\n"));  // refused by the embedded API
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "False"; }));
+    world.apply(kustomization());
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
+    EXPECT_TRUE(world.eventually([&] { return count("ReconciliationSucceeded") == 2; }));
+
+    apply_repository("  secretRef: {name: none}\n");
+    const auto source = [&] {
+        return summarise(*world.get(source_api, "GitRepository", "default", "fleet")).ready;
+    };
+    ASSERT_TRUE(world.eventually([&] { return source() == "False"; }));
+    apply_repository();
+    ASSERT_TRUE(world.eventually([&] { return source() == "True"; }));
+    EXPECT_TRUE(world.eventually([&] { return count("Succeeded") == 1; }));
+    EXPECT_EQ(count("NewArtifact"), 1U);
 }
 
 TEST_F(ClusterMode, ReadsItsCredentialsFromASecretAndSaysWhenThereIsNone) {

@@ -67,8 +67,8 @@ private:
 /// The fields of a status that are ours; what is not set is taken away.
 json::object status_patch(const kube::Object& object) {
     static constexpr std::array source{
-        "conditions", "observedGeneration", "lastHandledReconcileAt",
-        "artifact",   "includedArtifacts",  "sourceVerificationMode"};
+        "conditions",        "observedGeneration",     "lastHandledReconcileAt", "artifact",
+        "includedArtifacts", "sourceVerificationMode", "observedIgnore"};
     static constexpr std::array work{"conditions",
                                      "observedGeneration",
                                      "lastHandledReconcileAt",
@@ -102,8 +102,11 @@ json::object status_patch(const kube::Object& object) {
     };
     if (is_own_source_kind(object.kind())) {
         for (const auto* name : source) take(name);
-        if (object.kind() != repository_kind) {
-            take("observedIgnore");
+        if (object.kind() == repository_kind) {
+            for (const auto* name :
+                 {"observedInclude", "observedRecurseSubmodules", "observedSparseCheckout"})
+                take(name);
+        } else {
             take("url");
         }
         if (object.kind() == oci_kind) take("observedLayerSelector");

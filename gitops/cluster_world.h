@@ -12,9 +12,27 @@
 
 namespace kled::gitops::testing {
 
+/// Says nothing of being the embedded API: what is healthy there, others write.
+class OfOthers : public kube::Transport {
+public:
+    explicit OfOthers(std::shared_ptr<kube::Transport> way) : way_{std::move(way)} {}
+    asio::awaitable<net::Response> send(net::Request request) override {
+        const bool version = request.target == "/version";
+        auto response = co_await way_->send(std::move(request));
+        if (version) response.body = R"({"major":"1","minor":"34","gitVersion":"v1.34.0"})";
+        co_return response;
+    }
+    asio::awaitable<net::StreamResponse> open(net::Request request) override {
+        return way_->open(std::move(request));
+    }
+
+private:
+    std::shared_ptr<kube::Transport> way_;
+};
+
 class ClusterWorld : public World {
 public:
-    ClusterWorld() {
+    explicit ClusterWorld(Wrap wrap = [](auto way) { return way; }) : World{std::move(wrap)} {
         apply_definitions({{source_group, "Bucket"},
                            {source_group, "ExternalArtifact"},
                            {source_group, "GitRepository"},

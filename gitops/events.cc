@@ -45,7 +45,7 @@ kube::Object reference_to(const kube::Object& object) {
 }  // namespace
 
 void Events::record(const kube::Object& about, bool warning, std::string reason,
-                    std::string message, std::string revision) {
+                    std::string message, std::string revision, std::string origin) {
     const auto key = key_of(about);
     auto now = reason + '\n' + message;
     auto& latest = latest_[key];
@@ -59,15 +59,17 @@ void Events::record(const kube::Object& about, bool warning, std::string reason,
                      .warning = warning,
                      .reason = std::move(reason),
                      .message = std::move(message),
-                     .revision = std::move(revision)});
+                     .revision = std::move(revision),
+                     .origin = std::move(origin)});
     if (kept_.size() > limit) kept_.pop_front();
     if (sink_) sink_(kept_.back());
 }
 
 void Events::happened(const kube::Object& about, bool warning, std::string reason,
-                      std::string message, std::string revision) {
+                      std::string message, std::string revision, std::string origin) {
     latest_.erase(key_of(about));
-    record(about, warning, std::move(reason), std::move(message), std::move(revision));
+    record(about, warning, std::move(reason), std::move(message), std::move(revision),
+           std::move(origin));
 }
 
 std::vector<Event> Events::since(std::uint64_t number) const {

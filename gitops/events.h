@@ -27,6 +27,7 @@ struct Event {
     std::string reason;
     std::string message;
     std::string revision{};  ///< of the source that it is about; empty: of none
+    std::string origin{};    ///< what that was made of, where it says so
 
     [[nodiscard]] kube::json::object to_json() const;
 };
@@ -39,10 +40,10 @@ public:
 
     /// The same again for the same object (a failure at each retry) is told once.
     void record(const kube::Object& about, bool warning, std::string reason, std::string message,
-                std::string revision = {});
+                std::string revision = {}, std::string origin = {});
     /// What is told each time it happens, also when it is the same again.
     void happened(const kube::Object& about, bool warning, std::string reason, std::string message,
-                  std::string revision = {});
+                  std::string revision = {}, std::string origin = {});
     /// It is gone; the same name is another object from now on.
     void forget(const Key& object) { latest_.erase(object); }
     /// Those after `number`, oldest first.

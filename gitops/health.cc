@@ -158,10 +158,10 @@ Health pod(const json::object& o) {
 Health job(const json::object& o) {
     if (const auto done = condition(o, "Failed"); done && done->status == "True")
         return failed(done->text());
-    // As kstatus: a Job that runs is what its spec says.
     if (const auto done = condition(o, "Complete"); done && done->status == "True") return {};
-    if (kube::find_string(o, {"status", "startTime"}).empty()) return in_progress("not started");
-    return {};
+    // Other than kstatus, and as Flux: what depends on a Job depends on its end.
+    return in_progress(kube::find_string(o, {"status", "startTime"}).empty() ? "not started"
+                                                                             : "running");
 }
 
 Health volume_claim(const json::object& o) {

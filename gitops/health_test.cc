@@ -48,6 +48,7 @@ TEST(Health, OfALoadBalancerWaitsForItsAddress) {
 TEST(Health, OfAJobIsItsCompletion) {
     const std::string head = "{apiVersion: batch/v1, kind: Job, metadata: {name: a}, status: ";
     EXPECT_EQ(health(head + "{}}").state, State::in_progress);
+    EXPECT_EQ(health(head + "{startTime: x}}"), (Health{State::in_progress, "running"}));
     EXPECT_EQ(health(head + "{startTime: x, conditions: [{type: Failed, status: 'True', message: "
                             "deadline}]}}"),
               (Health{State::failed, "deadline"}));

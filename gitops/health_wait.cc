@@ -1,6 +1,7 @@
 #include "gitops/health_wait.h"
 
 #include "base/task_group.h"
+#include "gitops/annotations.h"
 #include "gitops/health.h"
 #include "kube/watch.h"
 
@@ -18,11 +19,20 @@ namespace asio = boost::asio;
 
 namespace {
 
+Health health_of_absent(bool expires) {
+    if (expires) return {};
+    return {Health::State::in_progress, "it is not there"};
+}
+
 /// One object's health, kept up by a watch on it alone.
 class Patient : public kube::WatchHandler {
 public:
-    Patient(kube::GroupVersionKind gvk, kube::ObjectId id, Health health, asio::steady_timer& alarm)
-        : gvk_{std::move(gvk)}, id_{std::move(id)}, health_{std::move(health)}, alarm_{alarm} {}
+    Patient(const WatchedObject& watched, Health health, asio::steady_timer& alarm)
+        : gvk_{watched.gvk},
+          id_{watched.id},
+          expires_{watched.expires},
+          health_{std::move(health)},
+          alarm_{alarm} {}
 
     asio::awaitable<void> observe(kube::Client& client) {
         kube::WatchOptions options;
@@ -52,12 +62,13 @@ public:
 
 private:
     void absent() {
-        health_ = {Health::State::in_progress, "it is not there"};
+        health_ = health_of_absent(expires_);
         alarm_.cancel();
     }
 
     kube::GroupVersionKind gvk_;
     kube::ObjectId id_;
+    bool expires_;
     Health health_;
     asio::steady_timer& alarm_;
     bool listed_ = false;
@@ -80,10 +91,7 @@ asio::awaitable<std::vector<std::string>> attend(const std::list<Patient>& patie
             return patient.health().state == Health::State::failed;
         });
         if (why.empty() || hopeless) co_return why;
-        if (give_up()) {
-            why.insert(why.begin(), "not waited for any longer: there is something new");
-            co_return why;
-        }
+        if (give_up()) co_return why;
         if (std::chrono::steady_clock::now() >= deadline) {
             why.insert(why.begin(), "not healthy in time");
             co_return why;
@@ -111,12 +119,12 @@ asio::awaitable<std::vector<std::string>> wait_until_healthy(kube::Client& clien
                                                              asio::steady_timer& alarm,
                                                              const std::function<bool()>& give_up) {
     std::list<Patient> patients;
-    for (const auto& [gvk, id] : objects) {
-        const auto live = co_await client.get(gvk, id.ns, id.name);
-        auto health =
-            live ? health_of(*live) : Health{Health::State::in_progress, "it is not there"};
+    for (const auto& one : objects) {
+        const auto live = co_await client.get(one.gvk, one.id.ns, one.id.name);
+        if (live && one.brought && says_hands_off(*live)) continue;
+        auto health = live ? health_of(*live) : health_of_absent(one.expires);
         if (health.state == Health::State::current) continue;
-        patients.emplace_back(gvk, id, std::move(health), alarm);
+        patients.emplace_back(one, std::move(health), alarm);
     }
     std::optional<std::vector<std::string>> result;
     if (patients.empty()) co_return std::vector<std::string>{};

@@ -14,7 +14,13 @@
 
 namespace kled::gitops {
 
-using Watched = std::vector<std::pair<kube::GroupVersionKind, kube::ObjectId>>;
+struct WatchedObject {
+    kube::GroupVersionKind gvk;
+    kube::ObjectId id;
+    bool brought = false;  ///< not if it says in the cluster that it is to be left alone
+    bool expires = false;  ///< it goes once it is done
+};
+using Watched = std::vector<WatchedObject>;
 
 /// Reads each once and watches those that are not healthy yet. Returns why not, one line each;
 /// empty when all are. Ends early when one failed for good, and when `give_up` says so: cancelling

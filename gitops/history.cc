@@ -92,6 +92,7 @@ void History::add(const Attempt& attempt, WallTime now) {
     snapshot["totalReconciliations"] = count + 1;
     json::object metadata;
     metadata["revision"] = attempt.revision;
+    if (!attempt.origin.empty()) metadata["originRevision"] = attempt.origin;
     snapshot["metadata"] = std::move(metadata);
     snapshots_.insert(snapshots_.begin(), std::move(snapshot));
     if (snapshots_.size() > limit) snapshots_.resize(limit);

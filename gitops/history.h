@@ -18,6 +18,7 @@ public:
         std::string digest;    ///< of the objects, "sha256:<hex>"
         std::string result;    ///< the reason of the condition Ready: "ReconciliationSucceeded"
         std::string revision;  ///< of the source
+        std::string origin{};  ///< what that was made of, if it says so
         Duration took{};
     };
 

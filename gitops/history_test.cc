@@ -32,7 +32,10 @@ TEST(History, CountsWhatIsTheSameAndPutsTheNewestFirst) {
             R"({"digest":"a","firstReconciled":"1970-01-01T00:00:00Z","lastReconciled":"1970-01-01T00:00:02Z",
                 "lastReconciledDuration":"1.5s","lastReconciledStatus":"Good","totalReconciliations":2,
                 "metadata":{"revision":"main@sha1:1"}})"));
-    history.add(attempt("a", "Bad"), start);
+    auto made = attempt("a", "Bad");
+    made.origin = "v1@sha1:2";
+    history.add(made, start);
+    EXPECT_EQ(*kube::find(history.to_json().at(0), {"metadata", "originRevision"}), "v1@sha1:2");
     EXPECT_EQ(digests(history), (std::vector<std::string>{"a", "a", "b"}));
 }
 

@@ -53,9 +53,13 @@ DriftWatches::Listener Reconciler::Impl::drift_listener() {
 
 void Reconciler::Impl::suspect(const Key& owner, const kube::ObjectId& id, Sighting sighting) {
     const auto found = works.find(owner);
-    // What is not remembered yet is being looked at.
-    if (found == works.end() || !found->second->memory.contains(id)) return;
+    if (found == works.end()) return;
     auto& work = *found->second;
+    const auto known = work.memory.find(id);
+    // What is not remembered yet is being looked at. What went by itself comes again with the next
+    // look at everything, as with Flux.
+    if (known == work.memory.end() || (sighting.resource_version.empty() && known->second.expires))
+        return;
     work.suspects.saw(id, std::move(sighting));
     if (const auto wait = waiting.find(owner); wait != waiting.end()) {
         wait->second->cancel();  // for health: it looks itself

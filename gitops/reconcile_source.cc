@@ -151,7 +151,11 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
     status.included = std::move(own.artifacts);
     if (fresh || status.artifact_json() != artifact_before) touch_includers(key);
     const auto message = "stored artifact for revision '" + fetched->name + "'";
-    if (fresh) events.record(source->object, false, "NewArtifact", message, fetched->name);
+    const bool recovered = !status.conditions.is_true("Ready");
+    if (fresh || recovered) {
+        events.record(source->object, false, fresh ? "NewArtifact" : "Succeeded", message,
+                      fetched->name);
+    }
     status.conditions.ready("Succeeded", message, seen.generation, wall_now());
     status.observed_generation = seen.generation;
     status.handled_request = seen.request;

@@ -31,6 +31,17 @@ std::string origin_of(const Source& source, const git::Revision& revision) {
     return std::string{kube::find_string(*status, {"artifact", "metadata", origin})};
 }
 
+/// Whether it is our own API server that cannot be reached, where nothing can be said either.
+bool is_ours_away(const Error& error, const Deployment& deployment) {
+    return error.kind() == ErrorKind::unavailable && !deployment.kube_config;
+}
+
+std::vector<std::string> names_of(const Inventory& inventory) {
+    std::vector<std::string> result;
+    for (const auto& [id, version] : inventory.entries()) result.push_back(id.to_string());
+    return result;
+}
+
 }  // namespace
 
 asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
@@ -72,9 +83,14 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
         co_await conclude(*work, *bad);
         if (closed) touch_dependents_of_work(key);
         if (bad->stalled || !bad->retry) co_return std::nullopt;
-        co_return after_failure(*work, deployment.retry_interval);
+        co_return try_again(*work, deployment);
     }
-    bad = co_await deploy(key, *work, shared, seen);
+    try {
+        bad = co_await deploy(key, *work, shared, seen);
+    } catch (const Error& error) {
+        if (is_ours_away(error, deployment)) throw;
+        bad = Outcome{.reason = "ReconciliationFailed", .message = error.what()};
+    }
     if (bad) {
         co_await conclude(*work, *bad, seen);
         work->next_full = {};
@@ -82,11 +98,16 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_work(
             touch_dependents_of_work(key);  // they say what it waits for
             co_return next_look(*work, std::nullopt);
         }
-        co_return next_look(*work, after_failure(*work, deployment.retry_interval));
+        co_return next_look(*work, try_again(*work, deployment));
     }
     work->backoff.reset();
     touch_dependents_of_work(key);
     co_return next_look(*work, work->next_full);
+}
+
+SteadyTime Reconciler::Impl::try_again(Work& work, const Deployment& deployment) {
+    if (!deployment.retry_given) return after_failure(work, deployment.retry_interval);
+    return after(retry_after(work.backoff, deployment.retry_interval));
 }
 
 std::filesystem::path Reconciler::Impl::bases_of(const Key& key) const {
@@ -232,6 +253,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         work.status.conditions.set("Ready", "Unknown", "Progressing", "applying " + revision.name,
                                    seen.generation, wall_now());
     }
+    work.origin = origin_of(*source, revision);
 
     std::optional<Built> built;
     std::optional<Outcome> bad;
@@ -258,10 +280,13 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     } catch (const Error& error) {
         bad = Outcome{.reason = "BuildFailed", .message = error.what()};
         // The cache was damaged or thrown away: the source makes it anew.
-        if (error.kind() == ErrorKind::unavailable)
+        if (error.kind() == ErrorKind::unavailable) {
+            if (source->bucket) source->bucket->recalled = false;
+            if (source->oci) source->oci->recalled = false;
             touch({.kind = deployment.source.kind,
                    .ns = deployment.source.ns,
                    .name = deployment.source.name});
+        }
     }
     if (bad) co_return bad;
     if (built) {
@@ -279,6 +304,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
             .digest = digest,
             .result = bad ? bad->reason : "ReconciliationSucceeded",
             .revision = revision.name,
+            .origin = work.origin,
             .took = std::chrono::duration_cast<Duration>(steady_now() - now)};
         work.status.history.add(attempt, wall_now());
         if (bad) co_return bad;
@@ -290,7 +316,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         if (bad) co_return bad;
     }
     if (full) work.next_full = after(deployment.interval);
-    work.status.last_applied_origin = origin_of(*source, revision);
+    work.status.last_applied_origin = work.origin;
     co_await succeed(work, revision, seen);
     co_return std::nullopt;
 }
@@ -366,8 +392,10 @@ asio::awaitable<void> Reconciler::Impl::succeed(Work& work, const git::Revision&
                                                 const Seen& seen) {
     const bool delivered = options.targets.contains(std::string{work.object.kind()});
     auto message = (delivered ? "Delivered revision: " : "Applied revision: ") + revision.name;
-    if (work.status.last_applied_revision != revision.name)
-        events.record(work.object, false, "ReconciliationSucceeded", message, revision.name);
+    const bool recovered = !work.status.conditions.is_true("Ready");
+    if (recovered || work.status.last_applied_revision != revision.name)
+        events.record(work.object, false, "ReconciliationSucceeded", message, revision.name,
+                      work.origin);
     if (work.prunes_waiting > 0) {
         message += "; " + std::to_string(work.prunes_waiting) +
                    " not pruned yet: waiting for `kled gitops approve`";
@@ -420,19 +448,33 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::hand_over(kube::Target
 
 asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::finalize(
     const Key& key, Work& work, const Deployment* deployment) {
-    if (const auto target = options.targets.find(key.kind); target != options.targets.end()) {
+    const auto target = options.targets.find(key.kind);
+    const std::string_view why = deployment == nullptr ? "its spec cannot be read"
+                                 : deployment->suspend ? "it was suspended"
+                                 : deployment->orphan  ? "its spec says so"
+                                                       : "";
+    if (target != options.targets.end()) {
         co_await target->second->withdraw(work.object.id());
-    } else if (deployment != nullptr && !deployment->orphan && !deployment->suspend) {
+    } else if (!why.empty()) {
+        const auto left = names_of(work.status.inventory);
+        if (!left.empty()) {
+            events.record(work.object, deployment == nullptr, "Removed",
+                          "removed, and what it had brought stays, for " + std::string{why} +
+                              ":\n" + join(left, listed_changes));
+            co_await store.release(work.object);
+            co_return std::nullopt;
+        }
+    } else {
         std::optional<Outcome> bad;
         try {
             bad = co_await take_out(key, work, *deployment);
         } catch (const Error& error) {
-            if (error.kind() == ErrorKind::unavailable) throw;
+            if (is_ours_away(error, *deployment)) throw;
             bad = Outcome{.reason = "PruneFailed", .message = error.what()};
         }
         if (bad) {
             co_await conclude(work, *bad);
-            co_return after_failure(work, deployment->retry_interval);
+            co_return try_again(work, *deployment);
         }
     }
     events.record(work.object, false, "Removed", "removed, with what it had brought");
@@ -447,12 +489,10 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::take_out(const Key& ke
     if (all.empty()) co_return std::nullopt;
     if (!co_await destinations.can_be_reached(deployment)) {
         // As Flux: the object goes, and what it brought is said.
-        std::vector<std::string> left;
-        for (const auto& [id, version] : all) left.push_back(id.to_string());
         events.record(
             work.object, true, "PruneFailed",
             "the account or the kubeconfig with which it was applied is gone; left are:\n" +
-                join(left, listed_changes));
+                join(names_of(work.status.inventory), listed_changes));
         co_return std::nullopt;
     }
     co_await find_destination(work, deployment);
@@ -471,8 +511,10 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::take_out(const Key& ke
     if (!deployment.wait_for_termination) co_return std::nullopt;
     const auto left = co_await still_there(applier, work.status.inventory, deployment.timeout);
     if (left.empty()) co_return std::nullopt;
-    co_return Outcome{.reason = "PruneFailed",
-                      .message = "still there:\n" + join(left, listed_changes)};
+    // As Flux: it has waited for as long as it was told to.
+    events.record(work.object, true, "PruneFailed",
+                  "still there, and not waited for any longer:\n" + join(left, listed_changes));
+    co_return std::nullopt;
 }
 
 asio::awaitable<std::vector<std::string>> Reconciler::Impl::still_there(Applier& applier,

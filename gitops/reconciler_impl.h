@@ -28,6 +28,7 @@
 #include <mutex>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -114,6 +115,7 @@ struct Work : Node {
     /// The generation that the last attempt, which went well, was of; nullopt: it did not.
     std::optional<std::int64_t> whole_at;
     std::size_t prunes_waiting = 0;  ///< objects, for somebody's approval
+    std::string origin;  ///< of the revision attempted last: what it was made of, if it says so
 };
 
 struct PipelineNode : Node {
@@ -143,6 +145,9 @@ inline const std::string& revision_in(const SourceStatus& status) {
 inline const std::string& revision_in(const DeploymentStatus& status) {
     return status.last_attempted_revision;
 }
+
+inline std::string origin_in(const Node&) { return {}; }
+inline std::string origin_in(const Work& work) { return work.origin; }
 
 /// Raised where a reconciliation ends early with a condition.
 struct Outcome {
@@ -239,8 +244,8 @@ struct Reconciler::Impl {
         node.status.observed_generation = generation;
         node.status.handled_request = std::move(seen.request);
         // What something else will end by itself is no reason to worry.
-        events.record(node.object, outcome.retry, outcome.reason, message,
-                      revision_in(node.status));
+        events.record(node.object, outcome.retry, outcome.reason, message, revision_in(node.status),
+                      origin_in(node));
         co_await save(node);
     }
 
@@ -312,6 +317,7 @@ struct Reconciler::Impl {
         Key key, std::shared_ptr<Source> source);
 
     // reconcile_work.cc
+    SteadyTime try_again(Work& work, const Deployment& deployment);
     /// Where bases are kept that a deployment object takes from elsewhere.
     [[nodiscard]] std::filesystem::path bases_of(const Key& key) const;
     boost::asio::awaitable<void> discard_bases(Key key);
@@ -428,9 +434,10 @@ struct Reconciler::Impl {
                                                           Inventory::EntryList gone);
     /// What waits for an approval, in the conditions and for people.
     void note_pending(Work& work, const std::vector<Change>& changes);
+    using Kept = std::set<kube::ObjectId>;  ///< what was left alone on purpose
     boost::asio::awaitable<std::optional<Outcome>> check_health(const Key& key, Work& work,
                                                                 const Deployment& deployment,
-                                                                const Plan& plan);
+                                                                const Plan& plan, Kept kept);
 };
 
 }  // namespace kled::gitops

@@ -60,4 +60,11 @@ bool Schedule::is_running(const Key& key) const {
     return found != entries_.end() && found->second.running;
 }
 
+Duration retry_after(Backoff& backoff, Duration interval) {
+    constexpr unsigned quick = 7;
+    constexpr Duration least{200};
+    const auto delay = std::max(backoff.next(), least);
+    return backoff.failures() > quick ? interval : std::min(delay, interval);
+}
+
 }  // namespace kled::gitops

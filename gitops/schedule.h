@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/retry.h"
 #include "gitops/api.h"
 
 #include <cstddef>
@@ -44,5 +45,8 @@ private:
     std::size_t concurrency_;
     std::size_t running_ = 0;
 };
+
+/// When what failed is tried again: at first soon, less and less often, in the end each `interval`.
+[[nodiscard]] Duration retry_after(Backoff& backoff, Duration interval);
 
 }  // namespace kled::gitops

@@ -58,5 +58,15 @@ TEST(Schedule, KeepsTheEarlierOfTwoTimes) {
     EXPECT_EQ(schedule.wake_at(), std::nullopt);
 }
 
+TEST(RetryAfter, EndsAtTheIntervalThatIsAskedFor) {
+    using std::chrono::minutes;
+    Backoff backoff{{.first = Duration{2'000}, .limit = Duration{120'000}}, 1};
+    for (int i = 0; i < 7; ++i) EXPECT_LE(retry_after(backoff, minutes{10}), minutes{2});
+    EXPECT_EQ(retry_after(backoff, minutes{10}), minutes{10});
+    EXPECT_EQ(retry_after(backoff, Duration{100}), Duration{100});
+    backoff.reset();
+    EXPECT_LE(retry_after(backoff, minutes{10}), Duration{2'000});
+}
+
 }  // namespace
 }  // namespace kled::gitops

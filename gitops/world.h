@@ -36,7 +36,9 @@ namespace asio = boost::asio;
 
 class World {
 public:
-    World() {
+    using Wrap = std::function<std::shared_ptr<kube::Transport>(std::shared_ptr<kube::Transport>)>;
+    /// `wrap`: what stands between the loop and the API server.
+    explicit World(Wrap wrap = [](auto way) { return way; }) : wrap_{std::move(wrap)} {
         thread_ = std::thread{[this] { loop_.run(); }};
         start_api();
     }
@@ -148,7 +150,7 @@ private:
         api::ApiServer::Options options;
         options.state = directory.path() / "api";
         api_ = std::make_unique<api::ApiServer>(loop_.get_executor(), std::move(options));
-        client_ = std::make_unique<kube::Client>(api_->in_process_transport());
+        client_ = std::make_unique<kube::Client>(wrap_(api_->in_process_transport()));
         asio::post(loop_, [this] { api_tasks_.spawn(api_->run()); });
         eventually([this] {
             try {
@@ -192,6 +194,7 @@ private:
     asio::awaitable<std::size_t> look() { co_return reconciler_->nudge(""); }
     asio::awaitable<std::vector<Event>> all_events() { co_return events_->since(0); }
 
+    Wrap wrap_;
     asio::io_context loop_{1};
     asio::executor_work_guard<asio::io_context::executor_type> guard_{loop_.get_executor()};
     ThreadPool pool_{2};

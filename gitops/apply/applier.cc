@@ -8,12 +8,14 @@
 #include "gitops/apply/take_over.h"
 #include "gitops/drift/record.h"
 #include "kube/schema.h"
+#include "net/http.h"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <initializer_list>
 #include <iterator>
 #include <set>
 #include <unordered_map>
@@ -26,6 +28,7 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr const char* as_it_says = "its labels or annotations say so";
 constexpr std::string_view owner_name = owner_name_label;
 constexpr std::string_view owner_namespace = owner_namespace_label;
 constexpr std::chrono::milliseconds gone_limit{30'000};
@@ -114,16 +117,25 @@ std::string_view to_string(Change::Action action) noexcept {
 }
 
 bool is_immutable_error(const kube::StatusError& error) {
-    if (error.code() != 422) return false;
-    // The API server has no reason of its own for this; the texts are those of its validation.
-    const auto says = [](std::string_view text) {
-        return text.find("field is immutable") != std::string_view::npos ||
-               text.find("are forbidden") != std::string_view::npos ||
-               text.find("may not change once set") != std::string_view::npos ||
-               text.find("cannot be changed") != std::string_view::npos;
+    // The API server has no reason of its own for this; the texts are those of its validation, of
+    // rules in definitions, and of webhooks, which refuse with other codes.
+    const auto one_of = [](std::string_view text, std::initializer_list<std::string_view> says) {
+        return std::ranges::any_of(
+            says, [&](auto what) { return text.find(what) != std::string_view::npos; });
     };
-    return says(error.what()) ||
-           std::ranges::any_of(error.causes(), [&](const auto& c) { return says(c.message); });
+    const auto immutable = [&](std::string_view text) {
+        if (one_of(text, {"is immutable", "immutable field"})) return true;
+        return error.code() == 422 &&
+               one_of(text, {"are forbidden", "may not change once set", "cannot be changed"});
+    };
+    return immutable(error.what()) ||
+           std::ranges::any_of(error.causes(), [&](const auto& c) { return immutable(c.message); });
+}
+
+bool expires(const kube::Object& object) {
+    const auto* spec = object.spec();
+    return object.kind() == "Job" && object.gvk().group == "batch" && spec != nullptr &&
+           kube::find(*spec, {"ttlSecondsAfterFinished"}) != nullptr;
 }
 
 bool belongs_to(const kube::Object& object, const Key& owner) {
@@ -333,7 +345,7 @@ asio::awaitable<void> Applier::list_live(Batch& batch) {
     }
 }
 
-/// Those of one kind in `ns` (empty: everywhere); false when that is not allowed.
+/// Those of one kind in `ns` (empty: everywhere); false when that is refused.
 asio::awaitable<bool> Applier::list_live(Batch& batch, const kube::GroupVersionKind& gvk,
                                          std::string ns) {
     kube::ListOptions options;
@@ -342,9 +354,8 @@ asio::awaitable<bool> Applier::list_live(Batch& batch, const kube::GroupVersionK
     kube::Client::List list;
     try {
         list = co_await client_.list(gvk, options);
-    } catch (const Error& error) {
-        if (error.kind() != ErrorKind::denied) throw;
-        co_return false;
+    } catch (const kube::StatusError&) {
+        co_return false;  // what is wrong each object says by itself
     }
     for (auto& item : list.items) {
         const auto id = item.id();
@@ -380,41 +391,43 @@ asio::awaitable<Change> Applier::apply_one(const Batch& batch, const Planned& pl
     try {
         co_return co_await apply_checked(batch, planned, object, known);
     } catch (const kube::StatusError& error) {
-        const bool force = batch.order.force ||
-                           object.annotation("kustomize.toolkit.fluxcd.io/force") == "enabled";
-        if (!is_immutable_error(error) || !force) {
-            co_return failed(id, is_immutable_error(error)
-                                     ? std::string{error.what()} + " (spec.force recreates it)"
-                                     : error.what());
-        }
+        if (!is_immutable_error(error)) co_return failed(id, error.what());
         immutable = error.what();
     } catch (const Error& error) {
         if (error.kind() == ErrorKind::unavailable) throw;
         co_return failed(id, error.what());
     }
     try {
+        if (!co_await may_recreate(batch, object))
+            co_return failed(id, *immutable + " (spec.force recreates it)");
         co_return co_await recreate(batch, planned, object);
     } catch (const Error& error) {
         co_return failed(id, *immutable + "; recreating it: " + error.what());
     }
 }
 
+asio::awaitable<bool> Applier::may_recreate(const Batch& batch, const kube::Object& object) {
+    if (batch.order.force || says(object, force_switch, "enabled")) co_return true;
+    const auto id = object.id();
+    const auto live = co_await client_.get(object.gvk(), id.ns, id.name);
+    co_return live.has_value() && says(*live, force_switch, "enabled");
+}
+
 asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const Planned& planned,
                                                const kube::Object& object, Remembered* known) {
     const auto& id = planned.id;
-    const auto policy = object.annotation("kustomize.toolkit.fluxcd.io/ssa");
-    if (policy == "Ignore" ||
-        object.annotation("kustomize.toolkit.fluxcd.io/reconcile") == "disabled")
-        co_return kept(id, "its annotations say so");
-
+    if (says_hands_off(object)) co_return kept(id, as_it_says);
     const auto ignored = batch.order.ignore == nullptr ? std::vector<IgnoreRules::Steps>{}
                                                        : batch.order.ignore->of(object);
     std::optional<kube::Object> live;
     if (const auto found = batch.live.find(id); found != batch.live.end()) {
         live = found->second;
-    } else if (known == nullptr || batch.order.compare || !ignored.empty()) {
+    } else {
         live = co_await client_.get(object.gvk(), id.ns, id.name);
     }
+    if (live && says_hands_off(*live)) co_return kept(id, as_it_says);
+    // What Git changed and kled knows is not compared.
+    if (known != nullptr && !batch.order.compare && ignored.empty()) live.reset();
     // What depends on the very version that was read is read again when somebody was faster.
     for (unsigned left = conflict_retries; left > 0 && live && !ignored.empty(); --left) {
         try {
@@ -432,15 +445,24 @@ asio::awaitable<Change> Applier::apply_on(const Batch& batch, const Planned& pla
                                           std::optional<kube::Object> live,
                                           const std::vector<IgnoreRules::Steps>& ignored) {
     const auto& id = planned.id;
-    const auto policy = object.annotation("kustomize.toolkit.fluxcd.io/ssa");
     // Whatever differs from an object that Git did not change was changed by others.
-    const bool by_others =
+    bool by_others =
         known == nullptr ? batch.order.applied_before : known->digest == planned.digest;
+    // Where it is not known what Git said before, who holds which field tells.
+    if (known == nullptr && !by_others && live && batch.order.drift != Drift::repair) {
+        const auto wanted = wanted_on(batch, object, *live, ignored);
+        kube::ApplyOptions options;
+        options.field_manager = options_.field_manager;
+        options.dry_run = true;
+        const auto result = co_await client_.apply(wanted, options);
+        by_others = only_others_changed(*live, result, options_.field_manager);
+    }
     const bool leave = by_others && batch.order.drift != Drift::repair;
     bool adopted = known != nullptr && known->adopted;
     std::optional<kube::Object> as_found;  // with the records of those who changed it
     if (live) {
-        if (policy == "IfNotPresent") co_return kept(id, "it is there already (IfNotPresent)");
+        if (says(object, ssa_switch, "IfNotPresent"))
+            co_return kept(id, "it is there already (IfNotPresent)");
         if (live->deleting()) co_return failed(id, "it is being deleted; waiting for it to go");
         adopted = !has_owner(*live) || live->annotation(adopted_annotation) == "true";
         // Before anything else: whatever happens then, it is known not to be pruned.
@@ -450,17 +472,14 @@ asio::awaitable<Change> Applier::apply_on(const Batch& batch, const Planned& pla
         }
     }
     if (by_others) as_found = live;
-    if (live && !leave && policy != "Merge") live = co_await taken_over(std::move(*live));
+    const bool merge =
+        says(object, ssa_switch, "Merge") || (live && says(*live, ssa_switch, "Merge"));
+    if (live && !leave && !merge) live = co_await taken_over(std::move(*live));
+    const bool expired = !live && known != nullptr && known->expires;
+    if (leave && expired) co_return changed(id, Change::Action::unchanged);
     if (leave && !live) co_return left(batch.order, id, "deleted");
 
-    kube::Object wanted{object.fields()};
-    if (live && !ignored.empty() && leave_to_others(wanted, *live, ignored, options_.field_manager))
-        wanted.metadata()["resourceVersion"] = live->resource_version();
-    if (!ignored.empty() && !batch.order.owner.name.empty()) {
-        wanted.set_label(owner_name, batch.order.owner.name);
-        wanted.set_label(owner_namespace, batch.order.owner.ns);
-    }
-
+    const auto wanted = live ? wanted_on(batch, object, *live, ignored) : object;
     kube::ApplyOptions options;
     options.field_manager = options_.field_manager;
     std::string who;
@@ -486,8 +505,22 @@ asio::awaitable<Change> Applier::apply_on(const Batch& batch, const Planned& pla
     batch.memory.insert_or_assign(id, remembered(planned, result, adopted));
     const bool looked = known == nullptr || batch.order.compare || !ignored.empty();
     const auto action = live || !looked ? Change::Action::configured : Change::Action::created;
-    if (!by_others) co_return changed(id, action);
+    if (!by_others || expired) co_return changed(id, action);
     co_return others_changed(id, action, live ? "changed" : "deleted", std::move(who));
+}
+
+kube::Object Applier::wanted_on(const Batch& batch, const kube::Object& object,
+                                const kube::Object& live,
+                                const std::vector<IgnoreRules::Steps>& ignored) const {
+    kube::Object wanted{object.fields()};
+    if (ignored.empty()) return wanted;
+    if (leave_to_others(wanted, live, ignored, options_.field_manager))
+        wanted.metadata()["resourceVersion"] = live.resource_version();
+    if (!batch.order.owner.name.empty()) {
+        wanted.set_label(owner_name, batch.order.owner.name);
+        wanted.set_label(owner_namespace, batch.order.owner.ns);
+    }
+    return wanted;
 }
 
 Remembered Applier::remembered(const Planned& planned, const kube::Object& live,
@@ -495,7 +528,8 @@ Remembered Applier::remembered(const Planned& planned, const kube::Object& live,
     return {.digest = planned.digest,
             .resource_version = std::string{live.resource_version()},
             .record = record_of(live, options_.field_manager),
-            .adopted = adopted};
+            .adopted = adopted,
+            .expires = expires(live)};
 }
 
 asio::awaitable<kube::Object> Applier::taken_over(kube::Object live) {
@@ -570,9 +604,13 @@ asio::awaitable<std::vector<Change>> Applier::prune(
     for (const auto& [id, version] : gone) {
         try {
             auto change = co_await prune_one(owner, id, version, confirm);
-            const bool waits = change.action == Change::Action::waiting;
+            const bool stays =
+                change.action == Change::Action::waiting || change.action == Change::Action::failed;
             changes.push_back(std::move(change));
-            if (waits) continue;
+            if (stays) continue;
+        } catch (const kube::StatusError& error) {
+            changes.push_back(failed(id, error.what()));
+            continue;
         } catch (const Error& error) {
             if (error.kind() == ErrorKind::unavailable) throw;
             changes.push_back(failed(id, error.what()));
@@ -590,6 +628,8 @@ asio::awaitable<Change> Applier::prune_one(const Key& owner, const kube::ObjectI
     if (!served) {
         // The version is no longer served, or the definition went, and its objects with it.
         const auto mapping = co_await client_.map(id);
+        if (!mapping && !co_await is_not_served(id.group, version))
+            co_return failed(id, "the API server of " + id.group + " does not answer");
         if (!mapping) co_return changed(id, Change::Action::pruned);
         gvk.version = mapping->resource.version;
     }
@@ -598,8 +638,8 @@ asio::awaitable<Change> Applier::prune_one(const Key& owner, const kube::ObjectI
     if (!belongs_to(*live, owner)) co_return kept(id, "it belongs to someone else now");
     if (live->annotation(adopted_annotation) == "true")
         co_return kept(id, "it was there before kled");
-    if (live->annotation("kustomize.toolkit.fluxcd.io/prune") == "disabled")
-        co_return kept(id, "its annotations say so");
+    if (says(*live, prune_switch, "disabled") || says_hands_off(*live))
+        co_return kept(id, as_it_says);
     const bool marked = live->annotation(prune_annotation) == "confirm";
     if (confirm == Confirm::all || (confirm == Confirm::marked && marked)) {
         co_return Change{.id = id,
@@ -611,6 +651,14 @@ asio::awaitable<Change> Applier::prune_one(const Key& owner, const kube::ObjectI
     options.uid = live->uid();  // not another one that takes its name meanwhile
     co_await client_.remove(gvk, id.ns, id.name, options);
     co_return changed(id, Change::Action::pruned);
+}
+
+/// Discovery leaves out what an extension API server does not answer for.
+asio::awaitable<bool> Applier::is_not_served(const std::string& group, const std::string& version) {
+    net::Request request;
+    request.target = "/apis/" + net::percent_encode(group) + "/" + net::percent_encode(version);
+    const auto response = co_await client_.transport().send(std::move(request));
+    co_return response.status < 500;
 }
 
 asio::awaitable<bool> Applier::is_going(const kube::ObjectId& id) {

@@ -63,7 +63,8 @@ struct Remembered {
     std::string resource_version;
     std::uint64_t record = 0;  ///< record_of what the server has
     bool adopted = false;
-    bool left = false;  ///< others changed it, and it was left so
+    bool left = false;     ///< others changed it, and it was left so
+    bool expires = false;  ///< it goes by itself
 };
 using Memory = std::map<kube::ObjectId, Remembered>;
 
@@ -147,6 +148,11 @@ private:
                                             std::optional<kube::Object> live,
                                             const std::vector<IgnoreRules::Steps>& ignored);
     boost::asio::awaitable<kube::Object> taken_over(kube::Object live);
+    /// `object` without what the rules leave to others on `live`.
+    [[nodiscard]] kube::Object wanted_on(const Batch& batch, const kube::Object& object,
+                                         const kube::Object& live,
+                                         const std::vector<IgnoreRules::Steps>& ignored) const;
+    boost::asio::awaitable<bool> may_recreate(const Batch& batch, const kube::Object& object);
     [[nodiscard]] Remembered remembered(const Planned& planned, const kube::Object& live,
                                         bool adopted) const;
     boost::asio::awaitable<void> mark_adopted(const kube::Object& live);
@@ -159,12 +165,18 @@ private:
     boost::asio::awaitable<Change> prune_one(const Key& owner, const kube::ObjectId& id,
                                              const std::string& version, Confirm confirm);
 
+    boost::asio::awaitable<bool> is_not_served(const std::string& group,
+                                               const std::string& version);
+
     kube::Client& client_;
     Options options_;
 };
 
 /// Whether the server refused because a field cannot be changed on an existing object.
 [[nodiscard]] bool is_immutable_error(const kube::StatusError& error);
+
+/// Whether the cluster deletes it once it is done: a Job with ttlSecondsAfterFinished.
+[[nodiscard]] bool expires(const kube::Object& object);
 
 /// The labels by which an object says which Kustomization brought it.
 [[nodiscard]] bool belongs_to(const kube::Object& object, const Key& owner);

@@ -54,6 +54,7 @@ protected:
         Applier::Order order;
         order.owner = owner;
         order.force = force;
+        order.compare = compare;
         order.ignore = &ignore;
         return world.sync(applier.apply(order, plan, memory));
     }
@@ -74,6 +75,7 @@ protected:
     Memory memory;
     Plan plan;
     IgnoreRules ignore;
+    bool compare = true;
 };
 
 /// A Deployment of which others say how many replicas it has.
@@ -289,6 +291,88 @@ TEST_F(ApplierTest, PrunesOnlyWhatStillIsTheOwners) {
     EXPECT_FALSE(world.get("v1", "ConfigMap", "default", "mine"));
 }
 
+TEST_F(ApplierTest, LeavesAloneWhatSaysSoInTheCluster) {
+    apply(config("a", "1") + "---\n" + config("b", "1"));
+    const auto say = [&](const std::string& name, const std::string& metadata) {
+        world.apply("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name +
+                    "\n  namespace: default\n  " + metadata + "\ndata: {k: by hand}\n");
+    };
+    say("a", "labels: {kustomize.toolkit.fluxcd.io/reconcile: disabled}");
+    say("b", "annotations: {kustomize.toolkit.fluxcd.io/ssa: ignore}");
+    const auto text = config("a", "1") + "---\n" + config("b", "1");
+    EXPECT_THAT(actions(apply(text)), ElementsAre("kept", "kept"));
+    // Nor is what Git changes written over it.
+    compare = false;
+    EXPECT_THAT(actions(apply(config("a", "2") + "---\n" + config("b", "2"))),
+                ElementsAre("kept", "kept"));
+    for (const auto* name : {"a", "b"}) {
+        const auto now = world.get("v1", "ConfigMap", "default", name);
+        EXPECT_EQ(kube::find_string(now->fields(), {"data", "k"}), "by hand") << name;
+    }
+    std::vector<std::pair<kube::ObjectId, std::string>> gone;
+    for (const auto* name : {"a", "b"})
+        gone.push_back({{.group = "", .kind = "ConfigMap", .ns = "default", .name = name}, "v1"});
+    EXPECT_THAT(actions(world.sync(applier.prune(owner, gone, memory))),
+                ElementsAre("kept", "kept"));
+}
+
+TEST_F(ApplierTest, RecreatesWhereTheObjectInTheClusterSaysSo) {
+    apply(config("fixed", "1"));
+    EXPECT_THAT(actions(apply(config("fixed", "2"))), ElementsAre("failed"));
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fixed, namespace: default, annotations: "
+        "{kustomize.toolkit.fluxcd.io/force: Enabled}}\n");
+    EXPECT_THAT(actions(apply(config("fixed", "2"))), ElementsAre("recreated"));
+}
+
+/// Behind which an extension API server is away.
+class Away : public kube::Transport {
+public:
+    explicit Away(kube::Transport& way) : way_{way} {}
+    boost::asio::awaitable<net::Response> send(net::Request request) override {
+        if (request.target != "/apis/ext.example.org/v1") return way_.send(std::move(request));
+        return unavailable();
+    }
+    boost::asio::awaitable<net::StreamResponse> open(net::Request request) override {
+        return way_.open(std::move(request));
+    }
+
+private:
+    static boost::asio::awaitable<net::Response> unavailable() {
+        net::Response response;
+        response.status = 503;
+        co_return response;
+    }
+    kube::Transport& way_;
+};
+
+TEST_F(ApplierTest, ForgetsWhatItCannotPruneOnlyWhereItsKindIsGone) {
+    kube::Client behind{std::make_shared<Away>(world.client().transport())};
+    Applier other{behind, {}};
+    const std::vector<std::pair<kube::ObjectId, std::string>> gone{
+        {{.group = "ext.example.org", .kind = "Thing", .ns = "default", .name = "a"}, "v1"},
+        {{.group = "gone.example.org", .kind = "Thing", .ns = "default", .name = "a"}, "v1"}};
+    std::map<std::string, std::string> by_group;
+    for (const auto& change : world.sync(other.prune(owner, gone, memory)))
+        by_group[change.id.group] = to_string(change.action);
+    EXPECT_EQ(by_group["ext.example.org"], "failed");
+    EXPECT_EQ(by_group["gone.example.org"], "pruned");
+}
+
+TEST(ImmutableError, IsKnownByItsText) {
+    const auto error = [](int code, const std::string& message) {
+        return kube::StatusError{ErrorKind::invalid, message, code, {}, {}};
+    };
+    EXPECT_TRUE(is_immutable_error(error(422, "spec.selector: field is immutable")));
+    EXPECT_TRUE(is_immutable_error(error(422, "updates to statefulset spec are forbidden")));
+    // Of a rule in a definition, and of webhooks, which refuse with codes of their own.
+    EXPECT_TRUE(is_immutable_error(error(422, "spec.class: Invalid value: Value is immutable")));
+    EXPECT_TRUE(is_immutable_error(
+        error(403, "admission webhook \"x\" denied the request: immutable field spec.size")));
+    EXPECT_FALSE(is_immutable_error(error(403, "creations are forbidden")));
+    EXPECT_FALSE(is_immutable_error(error(422, "spec.replicas: must be a number")));
+}
+
 class HealthWaitTest : public ApplierTest {
 protected:
     /// A Deployment of one replica whose status a test writes.
@@ -299,9 +383,10 @@ protected:
     }
     boost::asio::awaitable<std::vector<std::string>> wait(Duration limit) {
         boost::asio::steady_timer alarm{co_await boost::asio::this_coro::executor};
-        const Watched objects{
-            {{.group = "apps", .version = "v1", .kind = "Deployment"},
-             {.group = "apps", .kind = "Deployment", .ns = "default", .name = "d"}}};
+        const WatchedObject one{
+            .gvk = {.group = "apps", .version = "v1", .kind = "Deployment"},
+            .id = {.group = "apps", .kind = "Deployment", .ns = "default", .name = "d"}};
+        const Watched objects{one};
         const std::function<bool()> never = [] { return false; };
         co_return co_await wait_until_healthy(
             world.client(), objects, std::chrono::steady_clock::now() + limit, alarm, never);

@@ -28,6 +28,7 @@ constexpr std::array predecessors{
 constexpr std::array<std::string_view, 3> annotations{
     "kubectl.kubernetes.io/last-applied-configuration", "kustomize.toolkit.fluxcd.io/checksum",
     "fluxcd.io/sync-checksum"};
+constexpr std::string_view old_label = "fluxcd.io/sync-gc-mark";
 
 bool is_predecessor(const json::object& entry) {
     if (!kube::find_string(entry, {"subresource"}).empty()) return false;
@@ -88,6 +89,11 @@ json::array take_over(const kube::Object& live, std::string_view manager) {
         if (live.annotation(annotation).empty()) continue;
         std::string path = "/metadata/annotations";
         kube::append_step(path, annotation);
+        patch.emplace_back(operation("remove", path));
+    }
+    if (!live.label(old_label).empty()) {
+        std::string path = "/metadata/labels";
+        kube::append_step(path, old_label);
         patch.emplace_back(operation("remove", path));
     }
     const auto* entries = kube::find(live.fields(), {"metadata", "managedFields"});

@@ -1,5 +1,6 @@
 // What others change in the cluster, seen and repaired in between two looks at everything.
 #include "base/metrics.h"
+#include "base/signal.h"
 #include "gitops/annotations.h"
 #include "gitops/cluster_world.h"
 #include "gitops/destinations.h"
@@ -14,6 +15,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace kled::gitops {
@@ -57,6 +59,13 @@ struct DriftMode : ::testing::Test {
     }
     testing::ClusterWorld world;
 };
+
+/// Writes as one that kled takes fields over from.
+void edit(testing::ClusterWorld& world, const std::string& yaml) {
+    const auto object = kube::Object::from(kube::parse_yaml(yaml));
+    const kube::ApplyOptions options{.field_manager = "kubectl"};
+    world.sync(world.client().apply(object, options));
+}
 
 TEST_F(DriftMode, IsRepairedAtOnce) {
     begin("{}");
@@ -149,6 +158,45 @@ TEST_F(DriftMode, OfReportsStaysOverARestartAndUntilGitChangesIt) {
     EXPECT_EQ(world.value("c1"), "by hand");
 }
 
+TEST_F(DriftMode, OfReportsStaysOverARestartAfterWhichGitHasChanged) {
+    for (const std::string policy : {"report", "ignore"}) {
+        SCOPED_TRACE(policy);
+        world.stop_reconciler();
+        begin("{" + std::string{drift_annotation} + ": " + policy + "}", 3);
+        edit(world, world.config("c1", "by hand"));
+        ASSERT_TRUE(world.reconciled("ks/apps"));
+        world.stop_reconciler();
+        // Nobody knows any more what was applied before, and the attempt after it fails.
+        Files files{{"apps/ns.yaml", world.web()},
+                    {"apps/c0.yaml", world.config("c0", "of " + policy)},
+                    {"apps/c1.yaml", world.config("c1", "1")},
+                    {"apps/c2.yaml", world.config("c2", "1")},
+                    {"apps/bad.yaml",
+                     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Bad, namespace: web}\n"}};
+        world.repository.commit(files);
+        world.start_cluster();
+        EXPECT_THAT(world.says("apps", "Ready", "ReconciliationFailed"), HasSubstr("Bad"));
+        EXPECT_TRUE(becomes("c0", "of " + policy));
+        EXPECT_EQ(world.value("c1"), "by hand");
+        world.stop_reconciler();
+        edit(world, world.config("c2", "by hand"));
+        files.erase("apps/bad.yaml");
+        files.insert_or_assign("apps/c0.yaml", world.config("c0", "1"));
+        const auto commit = world.repository.commit(files);
+        world.start_cluster();
+        ASSERT_TRUE(world.applied("apps", commit));
+        EXPECT_EQ(world.value("c1"), "by hand");
+        EXPECT_EQ(world.value("c2"), "by hand");
+        // What Git changes of them is applied, to all of the object.
+        files.insert_or_assign("apps/c1.yaml", world.config("c1", "2"));
+        files.insert_or_assign("apps/c2.yaml", world.config("c2", "2"));
+        world.repository.commit(files);
+        world.nudge();
+        EXPECT_TRUE(becomes("c1", "2"));
+        EXPECT_TRUE(becomes("c2", "2"));
+    }
+}
+
 TEST_F(DriftMode, ThatIsOnlyReportedOrIgnoredIsNotWrittenToAtAll) {
     // As kubectl edit does it: by a manager that updates, whose fields would be taken over.
     const auto edit = [&](const std::string& name) {
@@ -197,13 +245,6 @@ TEST_F(DriftMode, IsLeftAloneWhereThatIsTheDefault) {
     world.apply(world.config("c1", "by hand"));
     ASSERT_TRUE(world.reconciled("ks/apps"));
     EXPECT_EQ(world.value("c1"), "by hand");
-}
-
-/// Writes as one that kled takes fields over from.
-void edit(testing::ClusterWorld& world, const std::string& yaml) {
-    const auto object = kube::Object::from(kube::parse_yaml(yaml));
-    const kube::ApplyOptions options{.field_manager = "kubectl"};
-    world.sync(world.client().apply(object, options));
 }
 
 TEST_F(DriftMode, NamesAKubectlWhoseFieldsItTakesOver) {
@@ -272,6 +313,102 @@ TEST_F(DriftMode, IsNotWhatAnIgnoreRuleLeavesToOthers) {
     world.apply_kustomization("apps", "{}", "  ignore: [{paths: [data/k]}]\n");
     EXPECT_THAT(world.says("apps", "Stalled", "InvalidSpec"),
                 HasSubstr("spec.ignore[0].paths[0]: not a JSON pointer"));
+}
+
+/// The first watch ends with 410 Gone when the test says so.
+class Expiring : public kube::Transport {
+public:
+    Expiring(kube::Transport& way, Signal& expired) : way_{way}, expired_{expired} {}
+    asio::awaitable<net::Response> send(net::Request request) override {
+        return way_.send(std::move(request));
+    }
+    asio::awaitable<net::StreamResponse> open(net::Request request) override {
+        if (std::exchange(opened_, true)) return way_.open(std::move(request));
+        return gone();
+    }
+
+private:
+    class Gone : public net::BodyStream {
+    public:
+        explicit Gone(Signal& expired) : expired_{expired} {}
+        asio::awaitable<std::optional<std::string>> next() override {
+            if (std::exchange(said_, true)) co_return std::nullopt;
+            co_await expired_.wait();
+            co_return R"({"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure",)"
+                      R"("reason":"Expired","message":"too old resource version","code":410}})"
+                      "\n";
+        }
+
+    private:
+        Signal& expired_;
+        bool said_ = false;
+    };
+    asio::awaitable<net::StreamResponse> gone() {
+        net::StreamResponse response;
+        response.body = std::make_unique<Gone>(expired_);
+        co_return response;
+    }
+
+    kube::Transport& way_;
+    Signal& expired_;
+    bool opened_ = false;
+};
+
+TEST_F(DriftMode, IsSeenWhereTheServerHasForgottenWhatCameMeanwhile) {
+    begin("{}");
+    world.stop_reconciler();
+    const Key owner{.kind = "Kustomization", .ns = "default", .name = "apps"};
+    const kube::GroupVersionKind kind{.group = "", .version = "v1", .kind = "ConfigMap"};
+    std::mutex mutex;
+    std::vector<std::string> seen;
+    const auto note = [&](const std::string& what) {
+        const std::scoped_lock lock{mutex};
+        seen.push_back(what);
+    };
+    const auto saw = [&](const std::string& what) {
+        return world.eventually([&] {
+            const std::scoped_lock lock{mutex};
+            return std::ranges::find(seen, what) != seen.end();
+        });
+    };
+    DriftWatches::Listener listener;
+    listener.saw = [](const Key&, const kube::ObjectId&, const Sighting&) {};
+    listener.listed = [&](const Key&, const kube::GroupVersionKind&, const std::string&,
+                          const std::set<std::string>& there) {
+        std::string names;
+        for (const auto& name : there) names += name + " ";
+        note(names);
+    };
+    listener.namespaces = [](const Key&, const kube::GroupVersionKind&) {
+        return std::set<std::string>{};
+    };
+    Signal expired{world.executor()};
+    std::optional<TaskGroup> tasks;
+    std::optional<DriftWatches> watches;
+    const auto follow = [&]() -> asio::awaitable<void> {
+        std::vector<std::shared_ptr<kube::Transport>> ways;
+        ways.push_back(std::make_shared<Expiring>(world.client().transport(), expired));
+        tasks.emplace(co_await asio::this_coro::executor);
+        watches.emplace(world.executor(), *tasks, std::move(listener));
+        watches->follow(owner, std::make_shared<Destination>(std::move(ways)), {kind});
+    };
+    world.sync(follow());
+    EXPECT_TRUE(saw("web/c0 web/c1 "));
+    world.remove("v1", "ConfigMap", "web", "c1");
+    const auto expire = [&]() -> asio::awaitable<void> {
+        expired.notify();
+        co_return;
+    };
+    world.sync(expire());
+    EXPECT_TRUE(saw("web/c0 ")) << "it is listed again, and what is not in it went";
+    const auto end = [&]() -> asio::awaitable<void> {
+        watches.reset();
+        tasks->cancel();
+        co_await even_if_cancelled;
+        co_await tasks->join();
+        tasks.reset();
+    };
+    world.sync(end());
 }
 
 /// As a service account with rights in namespaces only.

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "crypto/hash.h"
+#include "gitops/drift/record.h"
 #include "gitops/fields.h"
 #include "kube/field_set.h"
 
@@ -190,23 +191,6 @@ struct Place {
     Held own;
     Held others;
 };
-
-/// Whether an element of a list is the one that `key`, an entry of a field set, means. Git may
-/// leave a key to its default (the protocol of a port), not all of them.
-bool is_element(const json::value& element, const kube::PathElement& key) {
-    if (key.kind == Kind::value) return kube::to_canonical_json(element) == key.text;
-    const auto* fields = element.if_object();
-    if (key.kind != Kind::key || fields == nullptr) return false;
-    const auto keys = kube::parse_json(key.text);
-    bool any = false;
-    for (const auto& one : keys.as_object()) {
-        const auto* value = fields->if_contains(one.key());
-        if (value == nullptr) continue;
-        if (*value != one.value()) return false;
-        any = true;
-    }
-    return any;
-}
 
 const FieldSet::Entry* entry_for(const FieldSet* set, const json::value& element) {
     if (set == nullptr) return nullptr;

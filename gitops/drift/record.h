@@ -1,6 +1,7 @@
 /// What server-side apply records about who holds which fields (metadata.managedFields).
 #pragma once
 
+#include "kube/field_set.h"
 #include "kube/object.h"
 
 #include <cstdint>
@@ -19,5 +20,14 @@ namespace kled::gitops {
 /// `manager`: "kubectl-edit, helm"; empty: nobody does.
 [[nodiscard]] std::string rivals(const kube::Object& live, const kube::Object& wanted,
                                  std::string_view manager);
+
+/// Whether `live` and `wanted`, as above, differ only where others wrote what `manager` had
+/// applied, and after it did: then Git did not change the object since, as far as the record tells.
+[[nodiscard]] bool only_others_changed(const kube::Object& live, const kube::Object& wanted,
+                                       std::string_view manager);
+
+/// Whether an element of a list is the one that `key`, an entry of a field set, means. Git may
+/// leave a key to its default (the protocol of a port), not all of them.
+[[nodiscard]] bool is_element(const kube::json::value& element, const kube::PathElement& key);
 
 }  // namespace kled::gitops

@@ -169,6 +169,9 @@ Notification Alert::notification(const Event& event) const {
     for (const auto& [key, value] : metadata) result.metadata.insert_or_assign(key, value);
     if (!summary.empty()) result.metadata.insert_or_assign("summary", summary);
     if (!event.revision.empty()) result.metadata.insert_or_assign("revision", event.revision);
+    // By which commits are told: no one else's to say.
+    result.metadata.erase("originRevision");
+    if (!event.origin.empty()) result.metadata.emplace("originRevision", event.origin);
     return result;
 }
 

@@ -84,7 +84,7 @@ struct Alert {
     /// `no_cross_namespace_refs`: sources of other namespaces do not count.
     [[nodiscard]] bool wants(const Event& event, bool no_cross_namespace_refs) const;
     /// Metadata from weak to strong: annotations "event.toolkit.fluxcd.io/…" of the object,
-    /// eventMetadata, summary, the revision (Flux's RFC 0008).
+    /// eventMetadata, summary, the revision and its origin (Flux's RFC 0008).
     [[nodiscard]] Notification notification(const Event& event) const;
 };
 

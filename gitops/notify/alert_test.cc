@@ -115,6 +115,14 @@ TEST(Alert, MetadataOfTheReconcilerIsTheStrongest) {
               R"("reportingController":"kustomize-controller"})");
 }
 
+TEST(Alert, WhatAnArtifactWasMadeOfIsTheReconcilersToSay) {
+    const auto forging = alert(all + "  eventMetadata: {originRevision: forged}\n");
+    auto its = event("apps", "m");
+    EXPECT_FALSE(forging.notification(its).metadata.contains("originRevision"));
+    its.origin = "main@sha1:2";
+    EXPECT_EQ(forging.notification(its).metadata.at("originRevision"), "main@sha1:2");
+}
+
 TEST(Provider, SaysWhatItCannotDo) {
     const auto read = [](const std::string& spec) {
         return Provider::from_object(object("Provider", spec));

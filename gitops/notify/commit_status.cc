@@ -113,7 +113,9 @@ std::optional<CommitStatus> commit_status_for(const Provider& provider,
                                               const Notification& notification) {
     const bool going_on = notification.reason == "Progressing";
     if (going_on && provider.type != "gitea") return std::nullopt;
-    const auto revision = notification.metadata.find("revision");
+    // An artifact's own revision is no commit; what it was made of is, where it says so.
+    auto revision = notification.metadata.find("originRevision");
+    if (revision == notification.metadata.end()) revision = notification.metadata.find("revision");
     const auto commit =
         revision == notification.metadata.end() ? std::string{} : commit_in(revision->second);
     if (commit.empty()) return std::nullopt;

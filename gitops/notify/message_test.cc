@@ -192,6 +192,11 @@ TEST(CommitStatus, IsOfACommitThatIsDone) {
     going_on.reason = "Progressing";
     EXPECT_FALSE(commit_status_for(provider("github"), at, going_on));
     EXPECT_EQ(commit_status_for(provider("gitea"), at, going_on)->state, "pending");
+    auto artifact = notification();
+    artifact.metadata["revision"] = "1.0.0@sha256:" + std::string(64, 'c');
+    artifact.metadata["originRevision"] = "main@sha1:" + std::string(40, 'b');
+    EXPECT_EQ(commit_status_for(provider("github"), at, artifact)->create.request.target,
+              "/repos/org/app/statuses/" + std::string(40, 'b'));
     auto without = notification();
     without.metadata.erase("revision");
     EXPECT_FALSE(commit_status_for(provider("github"), at, without));
