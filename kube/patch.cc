@@ -112,10 +112,6 @@ json::value& walk(json::value& root, const Pointer& pointer, std::size_t count) 
     return *value;
 }
 
-json::value& walk(json::value& root, const Pointer& pointer) {
-    return walk(root, pointer, pointer.steps.size());
-}
-
 void add(json::value& root, const Pointer& pointer, json::value value) {
     if (pointer.steps.size() + measure(value).height > max_depth) {
         throw Error{ErrorKind::exhausted,
@@ -153,19 +149,40 @@ json::value remove(json::value& root, const Pointer& pointer) {
     return value;
 }
 
-void test(json::value& root, const Pointer& pointer, const json::value& wanted) {
-    const json::value nothing;
-    const json::value* found = &nothing;
-    // As the API server: an absent member equals null, a path that leads nowhere fails.
+/// As the API server and kustomize: an absent member of a map is null, a path that leads nowhere
+/// fails.
+const json::value& look_up(json::value& root, const Pointer& pointer) {
+    static const json::value nothing;
+    if (pointer.steps.empty()) return root;
+    auto& parent = walk(root, pointer, pointer.steps.size() - 1);
+    const auto* member = child(parent, pointer.steps.back(), pointer);
+    if (member != nullptr) return *member;
+    if (!parent.is_object()) absent(pointer);
+    return nothing;
+}
+
+void replace(json::value& root, const Pointer& pointer, const json::value& value) {
+    if (pointer.steps.size() + measure(value).height > max_depth) {
+        throw Error{ErrorKind::exhausted,
+                    "the result is nested deeper than " + std::to_string(max_depth)};
+    }
     if (pointer.steps.empty()) {
-        found = &root;
-    } else if (auto& parent = walk(root, pointer, pointer.steps.size() - 1);
-               const auto* member = child(parent, pointer.steps.back(), pointer)) {
-        found = member;
-    } else if (!parent.is_object()) {
+        root = value;
+        return;
+    }
+    auto& parent = walk(root, pointer, pointer.steps.size() - 1);
+    const auto& step = pointer.steps.back();
+    if (auto* object = parent.if_object()) {
+        (*object)[step] = value;  // also what was not there
+    } else if (auto* member = child(parent, step, pointer)) {
+        *member = value;
+    } else {
         absent(pointer);
     }
-    if (*found != wanted) {
+}
+
+void test(json::value& root, const Pointer& pointer, const json::value& wanted) {
+    if (look_up(root, pointer) != wanted) {
         throw Error{ErrorKind::conflict,
                     "test of \"" + pointer.text + "\" failed: the value is another one"};
     }
@@ -194,12 +211,7 @@ void apply(json::value& target, const json::object& operation, std::size_t& copi
     } else if (name == "remove") {
         remove(target, path);
     } else if (name == "replace") {
-        const auto& value = value_field(operation);
-        if (path.steps.size() + measure(value).height > max_depth) {
-            throw Error{ErrorKind::exhausted,
-                        "the result is nested deeper than " + std::to_string(max_depth)};
-        }
-        walk(target, path) = value;
+        replace(target, path, value_field(operation));
     } else if (name == "move") {
         const auto from = parse_pointer(text_field(operation, "from"));
         if (from.steps.size() < path.steps.size() &&
@@ -209,7 +221,7 @@ void apply(json::value& target, const json::object& operation, std::size_t& copi
         auto value = remove(target, from);
         add(target, path, std::move(value));
     } else if (name == "copy") {
-        const auto& value = walk(target, parse_pointer(text_field(operation, "from")));
+        const auto& value = look_up(target, parse_pointer(text_field(operation, "from")));
         copied += measure(value).bytes;
         if (copied > max_copied) {
             throw Error{ErrorKind::exhausted,

@@ -8,8 +8,10 @@
 
 namespace kled::kube {
 
-/// RFC 6902. Error(invalid): not a list of operations; Error(conflict): a `test` failed;
-/// Error(not_found): a path does not exist. On error `target` is unchanged.
+/// RFC 6902, but as the library of the API server and kustomize has it: a map's absent member is
+/// null where it is copied or tested, and `replace` makes it. Error(invalid): not a list of
+/// operations; Error(conflict): a `test` failed; Error(not_found): a path does not exist. On error
+/// `target` is unchanged.
 void apply_json_patch(json::value& target, const json::value& operations);
 
 /// RFC 7396.

@@ -64,6 +64,13 @@ TEST(JsonPatch, CountsNegativePlacesFromTheEndAndTakesAbsentForNullInATest) {
     EXPECT_EQ(json_patch("{}", R"([{"op":"test","path":"/a","value":null}])"), "{}");
 }
 
+TEST(JsonPatch, TakesAbsentMembersOfMapsForNullWhereItReplacesAndCopies) {
+    EXPECT_EQ(json_patch("{}", R"([{"op":"replace","path":"/a","value":1}])"), R"({"a":1})");
+    EXPECT_EQ(json_patch("{}", R"([{"op":"copy","from":"/a","path":"/b"}])"), R"({"b":null})");
+    EXPECT_EQ(json_patch("[]", R"([{"op":"replace","path":"/0","value":1}])"),
+              "not found: JSON patch: operation 0: path \"/0\" does not exist");
+}
+
 TEST(JsonPatch, FailsAsAWholeAndSaysWhichOperation) {
     EXPECT_EQ(
         json_patch(R"({"a":1})", R"([{"op":"remove","path":"/a"},{"op":"remove","path":"/a"}])"),
@@ -72,8 +79,8 @@ TEST(JsonPatch, FailsAsAWholeAndSaysWhichOperation) {
               "conflict: JSON patch: operation 0: test of \"/a\" failed: the value is another one");
     EXPECT_EQ(json_patch("{}", R"([{"op":"add","path":"/a/b","value":1}])"),
               "not found: JSON patch: operation 0: path \"/a/b\" does not exist");
-    EXPECT_EQ(json_patch("{}", R"([{"op":"replace","path":"/a","value":1}])"),
-              "not found: JSON patch: operation 0: path \"/a\" does not exist");
+    EXPECT_EQ(json_patch("{}", R"([{"op":"replace","path":"/a/b","value":1}])"),
+              "not found: JSON patch: operation 0: path \"/a/b\" does not exist");
     EXPECT_EQ(json_patch("[1]", R"([{"op":"add","path":"/2","value":1}])"),
               "not found: JSON patch: operation 0: path \"/2\" does not exist");
     EXPECT_EQ(json_patch("[1]", R"([{"op":"remove","path":"/01"}])"),
