@@ -111,6 +111,7 @@ FieldSpecs images() {
         specs.add(spec("", pod_spec + "initContainers[]/image", true));
         specs.add(spec("", pod_spec + "volumes[]/image/reference", true));
     }
+    specs.add(spec("", "spec/jobTemplate/spec/template/spec/volumes[]/image/reference", true));
     return specs;
 }
 

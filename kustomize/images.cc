@@ -39,15 +39,13 @@ struct Reference {
 
 class Change {
 public:
-    explicit Change(const Image& image) : image_{image}, pattern_{compile(image.name)} {
-        // A name that is no regular expression can only mean itself.
-        if (!pattern_->ok()) pattern_ = compile(re2::RE2::QuoteMeta(image.name));
-    }
+    /// A name that is no regular expression matches nothing.
+    explicit Change(const Image& image) : image_{image}, pattern_{compile(image.name)} {}
 
     void apply(json::value& field) const {
         if (!is_scalar(field)) return;
         const auto text = text_of(field);
-        if (!re2::RE2::PartialMatch(text, *pattern_)) return;
+        if (!pattern_->ok() || !re2::RE2::PartialMatch(text, *pattern_)) return;
         auto reference = Reference::parse(text);
         if (!image_.new_name.empty()) reference.name = image_.new_name;
         // A new tag takes the digest away, and the other way round.
@@ -64,8 +62,8 @@ public:
 private:
     static std::unique_ptr<re2::RE2> compile(const std::string& name) {
         constexpr auto characters = "[a-zA-Z0-9_.{}-]*";
-        const auto tag_and_digest =
-            "(:" + std::string{characters} + ")?(@sha256:" + characters + ")?";
+        const auto tag_and_digest = "(:" + std::string{characters} +
+                                    ")?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:" + characters + ")?";
         return std::make_unique<re2::RE2>("^" + name + tag_and_digest + "$", re2::RE2::Quiet);
     }
 
