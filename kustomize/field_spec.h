@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace kled::kustomize {
@@ -27,6 +28,8 @@ public:
     /// `create`.
     void add(const FieldSpec& spec);
     void add_all(const FieldSpecs& specs);
+    /// Also what is there already: lists of plugins and `labels` are worked through as they stand.
+    void append(FieldSpec spec) { specs_.push_back(std::move(spec)); }
     /// As kustomize does after each merge: kinds in the legacy order.
     void sort();
 

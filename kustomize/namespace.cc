@@ -44,29 +44,33 @@ private:
 
 }  // namespace
 
+void set_namespace(Resource& resource, const NamespaceChange& change, const FieldSpecs& fields) {
+    const Setter set{change};
+    if (!resource.id.cluster_scoped()) {
+        try {
+            set(resource.object.metadata()["namespace"]);
+        } catch (const Error& error) {
+            throw error.within(resource.describe());
+        }
+    }
+    const bool role_binding = is_role_binding(resource.id.gvk.kind);
+    if (role_binding) set.set_subjects(resource);
+    for (const auto& spec : fields) {
+        if (spec.path == "metadata/namespace") continue;  // that was done, and knows scopes
+        if (spec.path == "metadata/name" && resource.id.gvk.api_version() != "v1") continue;
+        if (role_binding && is_role_binding(spec.gvk.kind) && spec.path == "subjects/namespace")
+            continue;
+        visit(resource, spec, Make::text, set);
+    }
+}
+
 void set_namespace(ResourceMap& resources, const NamespaceChange& change,
                    const FieldSpecs& fields) {
     if (change.ns.empty()) return;
-    const Setter set{change};
     for (const auto& item : resources.items()) {
         auto& resource = *item;
         resource.store_previous_id();
-        if (!resource.id.cluster_scoped()) {
-            try {
-                set(resource.object.metadata()["namespace"]);
-            } catch (const Error& error) {
-                throw error.within(resource.describe());
-            }
-        }
-        const bool role_binding = is_role_binding(resource.id.gvk.kind);
-        if (role_binding) set.set_subjects(resource);
-        for (const auto& spec : fields) {
-            if (spec.path == "metadata/namespace") continue;  // that was done, and knows scopes
-            if (spec.path == "metadata/name" && resource.id.gvk.api_version() != "v1") continue;
-            if (role_binding && is_role_binding(spec.gvk.kind) && spec.path == "subjects/namespace")
-                continue;
-            visit(resource, spec, Make::text, set);
-        }
+        set_namespace(resource, change, fields);
         resources.changed(resource);
         const auto same_id = resources.with_current_id(resource.id);
         if (same_id.size() > 1) {

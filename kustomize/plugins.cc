@@ -35,7 +35,7 @@ struct Configured {
 
 FieldSpecs field_specs(Fields& fields) {
     FieldSpecs specs;
-    fields.each("fieldSpecs", [&](Fields& spec) { specs.add(read_field_spec(spec)); });
+    fields.each("fieldSpecs", [&](Fields& spec) { specs.append(read_field_spec(spec)); });
     return specs;
 }
 
@@ -111,14 +111,20 @@ void patch(ResourceMap& resources, const Configured& c) {
     apply_patch(resources, patch, c.root);
 }
 
+void affix(ResourceMap& resources, const Configured& c, Affix affix, std::string_view name) {
+    c.read([&](Fields& f) {
+        const auto text = f.text(name);
+        if (!f.has("fieldSpecs")) throw Error{ErrorKind::invalid, "needs `fieldSpecs`"};
+        add_affix(resources, affix, text, field_specs(f));
+    });
+}
+
 void prefix(ResourceMap& resources, const Configured& c) {
-    c.read(
-        [&](Fields& f) { add_affix(resources, Affix::prefix, f.text("prefix"), field_specs(f)); });
+    affix(resources, c, Affix::prefix, "prefix");
 }
 
 void suffix(ResourceMap& resources, const Configured& c) {
-    c.read(
-        [&](Fields& f) { add_affix(resources, Affix::suffix, f.text("suffix"), field_specs(f)); });
+    affix(resources, c, Affix::suffix, "suffix");
 }
 
 void prefix_and_suffix(ResourceMap& resources, const Configured& c) {
@@ -219,9 +225,11 @@ void value_add(ResourceMap& resources, const Configured& c) {
             for (const auto& item : resources.items()) hits.push_back(item.get());
         }
         for (auto* resource : hits) {
-            if (addition.field_path == "metadata/namespace" && resource->id.cluster_scoped())
-                continue;
-            add_value(*resource, addition, value);
+            if (addition.field_path == "metadata/namespace") {
+                set_namespace(*resource, {.ns = value}, {});
+            } else {
+                add_value(*resource, addition, value);
+            }
             resources.changed(*resource);
         }
     }

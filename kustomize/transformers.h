@@ -21,6 +21,8 @@ struct NamespaceChange {
     Subjects subjects = Subjects::named_default;
 };
 void set_namespace(ResourceMap& resources, const NamespaceChange& change, const FieldSpecs& fields);
+/// In one object, which remembers nothing of it.
+void set_namespace(Resource& resource, const NamespaceChange& change, const FieldSpecs& fields);
 
 // ---- prefix_suffix.cc
 enum class Affix { prefix, suffix };
