@@ -267,11 +267,22 @@ private:
             const auto& name = frames_.back().key;
             if (data.style != YAML_PLAIN_SCALAR_STYLE) {
                 quoted_.push_back(quoted_mark(name, text));
+                if (data.style == YAML_FOLDED_SCALAR_STYLE)
+                    folded_.push_back(quoted_mark(name, text));
             } else if (text.empty()) {
                 quoted_.push_back(nothing_mark(name));
             }
         }
-        add(value_of(resolved, text), 0);
+        auto value = value_of(resolved, text);
+        if (options_.note_quoted && !frames_.empty()) note_spelling(resolved.kind, text, value);
+        add(std::move(value), 0);
+    }
+
+    void note_spelling(ScalarKind kind, std::string_view text, const json::value& value) {
+        if (kind == ScalarKind::string) return;
+        const bool as_printed =
+            kind == ScalarKind::timestamp ? value.get_string() == text : to_json(value) == text;
+        if (!as_printed) spelled_.emplace(spelling_mark(frames_.back().key, value), text);
     }
 
     static json::value value_of(Scalar& resolved, std::string_view text) {
@@ -313,7 +324,10 @@ private:
                                            " `" + std::string{text} + "` as a " + name);
             }
         }
-        if (resolved.kind == ScalarKind::timestamp && !manifest) resolved = {};
+        // With a colon in it, and in a flow collection, that emitter writes quotes.
+        const bool quoted_date =
+            manifest && !frames_.empty() && frames_.back().flow && text.find(':') != text.npos;
+        if (resolved.kind == ScalarKind::timestamp && (!manifest || quoted_date)) resolved = {};
         if (manifest && !plain && has_refused_character(text)) {
             fail(event.start_mark, "control characters are not allowed");
         }
@@ -491,6 +505,15 @@ private:
             read.document.quoted =
                 std::make_shared<const std::vector<std::size_t>>(std::move(quoted_));
         }
+        if (!folded_.empty()) {
+            std::sort(folded_.begin(), folded_.end());
+            read.document.folded =
+                std::make_shared<const std::vector<std::size_t>>(std::move(folded_));
+        }
+        if (!spelled_.empty()) {
+            read.document.spelled =
+                std::make_shared<const std::map<std::size_t, std::string>>(std::move(spelled_));
+        }
         return read;
     }
 
@@ -505,6 +528,8 @@ private:
     std::size_t bytes_ = 0;
     std::size_t aliased_nodes_ = 0;
     std::vector<std::size_t> quoted_;
+    std::map<std::size_t, std::string> spelled_;
+    std::vector<std::size_t> folded_;
     std::size_t aliased_bytes_ = 0;
     int first_line_ = 0;
     std::string pointer_;
@@ -654,6 +679,55 @@ std::size_t quoted_mark(std::string_view key, std::string_view value) noexcept {
 }
 
 std::size_t nothing_mark(std::string_view key) noexcept { return ~quoted_mark(key, ""); }
+
+std::size_t spelling_mark(std::string_view key, const json::value& value) {
+    return quoted_mark(key, to_json(value));
+}
+
+namespace {
+
+/// Whether yaml.v3 writes a text as a block and not in quotes.
+bool may_be_a_block(std::string_view text) {
+    if (text.ends_with(' ') || text.find(" \n") != text.npos) return false;
+    return std::ranges::all_of(text, [](unsigned char c) {
+        return c == '\n' || c == '\t' || (c >= ' ' && c < 0x7F) || (c >= 0x80 && c < 0xF0);
+    });
+}
+
+}  // namespace
+
+std::string refolded(const std::string& text) {
+    const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+    const bool is_plain_prose = !text.starts_with(' ') && !text.starts_with('\n') &&
+                                !text.ends_with("\n\n") && text.find("\n ") == text.npos &&
+                                text.find("\n\t") == text.npos;
+    if (is_plain_prose || !may_be_a_block(text)) return text;
+    std::string written = "a: >";
+    if (text.starts_with(' ') || text.starts_with('\n')) written += '2';
+    if (!text.ends_with('\n')) written += '-';
+    if (text == "\n" || text.ends_with("\n\n")) written += '+';
+    written += '\n';
+    const auto start = text.find_first_not_of('\n');
+    const bool doubles = start != text.npos && !is_blank(text[start]);
+    bool breaks = true;
+    bool further_in = true;
+    for (const auto c : text) {
+        if (c == '\n') {
+            if (!breaks && !further_in && doubles) written += '\n';
+            breaks = true;
+        } else if (breaks) {
+            written += "  ";
+            further_in = is_blank(c);
+            breaks = false;
+        }
+        written += c;
+    }
+    try {
+        return std::string{parse_yaml(written).get_object().at("a").get_string()};
+    } catch (const Error&) {
+        return text;  // a tab where the first line begins: kustomize cannot read it either
+    }
+}
 
 json::value parse_yaml(std::string_view text, const YamlOptions& options) {
     auto read = read_chunk(text, options, 0);

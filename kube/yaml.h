@@ -4,6 +4,7 @@
 #include "kube/object.h"
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,7 +23,7 @@ struct YamlOptions {
     std::string file = {};    ///< for messages and origins
     bool with_lines = false;  ///< fill Origin::lines
     bool duplicate_keys_are_errors = true;
-    bool note_quoted = false;       ///< fill YamlDocument::quoted
+    bool note_quoted = false;       ///< fill YamlDocument's `quoted`, `spelled` and `folded`
     bool scalars_are_text = false;  ///< `null`, `0x1F` and all others as they are written
     std::size_t max_depth = 512;
     std::size_t max_nodes = 4'000'000;  ///< after aliases are expanded: a bomb is Error(exhausted)
@@ -38,7 +39,17 @@ struct YamlDocument {
     /// YamlOptions::note_quoted: the `quoted_mark`s of values that stand in quotes or as blocks, in
     /// order; nullptr: none.
     std::shared_ptr<const std::vector<std::size_t>> quoted = nullptr;
+    /// By `spelling_mark`, how numbers, dates and nulls stand there that are printed in another
+    /// way: `1.10`, `0x1F`, `~`; nullptr: none.
+    std::shared_ptr<const std::map<std::size_t, std::string>> spelled = nullptr;
+    /// The `quoted_mark`s of folded (`>`) texts, in order; nullptr: none.
+    std::shared_ptr<const std::vector<std::size_t>> folded = nullptr;
 };
+/// What is read where a text was written folded by Go's yaml.v3, whose emitter looks at the start
+/// of the text for the breaks at hand: lines that are further in get an empty one before them.
+[[nodiscard]] std::string refolded(const std::string& text);
+/// Of a value below a key, wherever in the document.
+[[nodiscard]] std::size_t spelling_mark(std::string_view key, const json::value& value);
 /// In the same list: a key behind which stands nothing, not even `null`.
 [[nodiscard]] std::size_t nothing_mark(std::string_view key) noexcept;
 /// Of a value below a key, wherever in the document.

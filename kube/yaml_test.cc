@@ -350,5 +350,31 @@ TEST(YamlWriter, RefusesWhatYamlCannotHold) {
     EXPECT_THROW((void)to_yaml(json::value(std::numeric_limits<double>::quiet_NaN())), Error);
 }
 
+TEST(Yaml, FoldsATextAgainAsGoDoes) {
+    EXPECT_EQ(refolded("one\ntwo\n\nthree\n"), "one\ntwo\n\nthree\n");
+    EXPECT_EQ(refolded("list:\n  - a\n  - b\nend"), "list:\n\n  - a\n  - b\nend");
+    EXPECT_EQ(refolded("  lead\na\nb\n\nc"), "  lead\na b\nc");
+    EXPECT_EQ(refolded("keep\n\n"), "keep\n\n\n");
+    EXPECT_EQ(refolded("in quotes: \n  x"), "in quotes: \n  x");
+    EXPECT_EQ(refolded("\tx\ny"), "\tx\ny");
+}
+
+TEST(Yaml, NotesHowValuesAreWritten) {
+    const auto documents =
+        parse_yaml_stream("a: 0x1F\nb: 1.10\nc: ~\nd: 7\ne: >\n  x\nf: 2020-01-02\ng: '0x1F'\n",
+                          {.note_quoted = true});
+    ASSERT_EQ(documents.size(), 1U);
+    const auto& document = documents.front();
+    ASSERT_NE(document.spelled, nullptr);
+    std::vector<std::string> written;
+    for (const auto* key : {"a", "b", "c", "f"})
+        written.push_back(
+            document.spelled->at(spelling_mark(key, document.value.get_object().at(key))));
+    EXPECT_EQ(written, (std::vector<std::string>{"0x1F", "1.10", "~", "2020-01-02"}));
+    EXPECT_EQ(document.spelled->size(), 4U);
+    ASSERT_NE(document.folded, nullptr);
+    EXPECT_EQ(*document.folded, std::vector<std::size_t>{quoted_mark("e", "x\n")});
+}
+
 }  // namespace
 }  // namespace kled::kube

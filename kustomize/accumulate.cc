@@ -485,11 +485,12 @@ private:
                     for (const auto& item : resources.items())
                         copy.append(std::make_unique<Resource>(*item));
                     run_transformer(copy, *configuration, root_);
-                    const bool same = std::equal(copy.items().begin(), copy.items().end(),
-                                                 resources.items().begin(), resources.items().end(),
-                                                 [](const auto& a, const auto& b) {
-                                                     return !a->removed && a->object == b->object;
-                                                 });
+                    const bool same = std::equal(
+                        copy.items().begin(), copy.items().end(), resources.items().begin(),
+                        resources.items().end(), [](const auto& a, const auto& b) {
+                            return !a->removed && a->object == b->object &&
+                                   a->previous.size() == b->previous.size();
+                        });
                     if (!same)
                         throw Error{ErrorKind::invalid, "a validator must not change resources"};
                 }

@@ -76,9 +76,7 @@ void finish_annotations(Resource& resource, const Kustomization& top) {
                 annotation.key() == transformations_annotation) {
                 continue;
             }
-            annotations[annotation.key()] = annotation.value().is_string()
-                                                ? annotation.value()
-                                                : json::value(text_of(annotation.value()));
+            annotations[annotation.key()] = resource.written(annotation.key(), annotation.value());
         }
     }
     if (top.origin_annotations && resource.provenance) {
@@ -127,6 +125,13 @@ void stop_on(const Problems& problems) {
 }  // namespace
 
 kube::LoadedObject finish(Resource& resource, const Kustomization& top) {
+    const auto& id = resource.id;
+    if (id.gvk.kind.empty() || (id.name.empty() && !id.gvk.kind.ends_with("List"))) {
+        throw Error{ErrorKind::invalid, resource.describe() + ": no `" +
+                                            (id.gvk.kind.empty() ? "kind" : "metadata.name") +
+                                            "` is left in it"};
+    }
+    resource.refold(false);
     finish_annotations(resource, top);
     return {.object = std::move(resource.object), .origin = std::move(resource.origin)};
 }

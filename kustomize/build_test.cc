@@ -302,6 +302,54 @@ TEST(Build, AsksOnlyForWhatItDependsOn) {
     EXPECT_THAT(files.seen, testing::ElementsAre("kustomization.yaml", "a.yaml"));
 }
 
+TEST(Build, FailsWhereAnObjectLosesItsKindOrName) {
+    EXPECT_EQ(problems({{"kustomization.yaml",
+                         "resources: [a.yaml]\npatches:\n- target: {kind: ConfigMap}\n"
+                         "  patch: '- {op: remove, path: /metadata/name}'\n"},
+                        {"a.yaml", config_map}}),
+              "ConfigMap  (a.yaml:1): no `metadata.name` is left in it");
+    EXPECT_EQ(problems({{"kustomization.yaml",
+                         "resources: [a.yaml]\npatches:\n- target: {kind: ConfigMap}\n"
+                         "  patch: '- {op: remove, path: /kind}'\n"},
+                        {"a.yaml", config_map}}),
+              " settings (a.yaml:1): no `kind` is left in it");
+}
+
+TEST(Build, LooksForReferencesAlsoWhereNothingIsRenamed) {
+    EXPECT_EQ(problems({{"kustomization.yaml", "resources: [a.yaml]\n"},
+                        {"a.yaml",
+                         "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\n"
+                         "spec: {volumes: [{secret: settings}]}\n"}}),
+              "Pod web (a.yaml:1): field spec/volumes/secret/secretName: expected a map or a list "
+              "before `secretName`, found a text");
+}
+
+TEST(Build, LeavesANumberANumberWhenItIsReplaced) {
+    const auto replaced = [](const std::string& text) {
+        return problems(
+            {{"kustomization.yaml", "resources: [a.yaml]\nreplacements:\n- sourceValue: \"" + text +
+                                        "\"\n  targets:\n  - select: {kind: Deployment}\n"
+                                        "    fieldPaths: [spec.replicas]\n"},
+             {"a.yaml",
+              "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n"
+              "spec: {replicas: 1}\n"}});
+    };
+    EXPECT_EQ(replaced("3"), "no error");
+    EXPECT_EQ(replaced("many"),
+              "kustomization.yaml:3: replacements[0]: Deployment web (a.yaml:1): `many` in place "
+              "of a number");
+}
+
+TEST(Build, NeedsTheFieldsOfAPrefixTransformer) {
+    EXPECT_EQ(problems({{"kustomization.yaml", "resources: [a.yaml]\ntransformers: [p.yaml]\n"},
+                        {"a.yaml", config_map},
+                        {"p.yaml",
+                         "apiVersion: builtin\nkind: PrefixTransformer\nmetadata: {name: p}\n"
+                         "prefix: p-\n"}}),
+              "kustomization.yaml:2: transformers[0]: PrefixTransformer p (p.yaml:1): needs "
+              "`fieldSpecs`");
+}
+
 TEST(Build, StaysLinearForOneNameInManyNamespaces) {
     Tree tree;
     std::string top = "resources:\n";

@@ -182,13 +182,16 @@ std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::
                 if (!items->is_array() && !items->is_null()) fail("`items` of a list is no list");
                 if (items->is_null()) continue;
                 for (auto& item : items->get_array())
-                    queue.push_back({std::move(item), document.origin, document.quoted});
+                    queue.push_back({std::move(item), document.origin, document.quoted,
+                                     document.spelled, document.folded});
                 continue;
             }
         }
         resource->object = kube::Object{std::move(*map)};
         resource->origin = std::move(document.origin);
         resource->quoted = std::move(document.quoted);
+        resource->spelled = std::move(document.spelled);
+        resource->folded = std::move(document.folded);
         resource->refresh();
         if (resource->id.name.empty() && !kind_name.ends_with("List")) {
             throw Error{ErrorKind::invalid,

@@ -191,20 +191,29 @@ public:
     }
 
 private:
-    [[nodiscard]] bool is_noted(std::size_t mark) const {
-        const auto& marks = quoted_.target;
+    [[nodiscard]] bool is_noted(std::size_t mark) const { return is_noted(quoted_.target, mark); }
+
+    [[nodiscard]] static bool is_noted(const std::shared_ptr<const std::vector<std::size_t>>& marks,
+                                       std::size_t mark) {
         return marks != nullptr && std::binary_search(marks->begin(), marks->end(), mark);
     }
 
     /// The new value takes the old one's notation: what replaces a quoted string is one.
     void keep_quotes(const json::value& dest, json::value& patch) const {
         const auto* old = dest.if_string();
+        if (quoted_.folded != nullptr && patch.is_string()) {
+            auto& folded = *quoted_.folded;
+            const bool was_folded =
+                old != nullptr && is_noted(folded.target, kube::quoted_mark(field_, *old));
+            auto& now = was_folded ? folded.now_folded : folded.now_plain;
+            now.push_back(kube::quoted_mark(field_, patch.get_string()));
+        }
         if (old == nullptr || !is_scalar(patch) || patch.is_string()) return;
         // Unquoted it would have been no string.
         const bool needs_quotes = kube::resolve_scalar(*old, kube::YamlDialect::manifest).kind !=
                                   kube::ScalarKind::string;
-        if (needs_quotes || is_noted(kube::quoted_mark(field_, *old)))
-            patch = json::value(text_of(patch));
+        if (!needs_quotes && !is_noted(kube::quoted_mark(field_, *old))) return;
+        patch = quoted_.patch == nullptr ? text_of(patch) : quoted_.patch->written(field_, patch);
     }
 
     void require(const json::value* dest, const json::value* patch,
@@ -483,7 +492,8 @@ bool merge(json::object& target, json::object patch, const std::optional<MergeSc
     json::value source = std::move(patch);
     const auto result = Merger{quoted}.walk(&dest, &source, schema);
     if (result.value == nullptr || !result.value->is_object()) return false;
-    target = std::move(result.value->get_object());
+    // As in kustomize, an object as a whole is not replaced.
+    target = std::move(dest.get_object());
     return true;
 }
 

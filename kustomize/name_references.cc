@@ -218,6 +218,7 @@ private:
         if (auto* map = value.if_object()) {
             fix_map(*map);
         } else if (is_scalar(value)) {
+            if (is_idle()) return;
             const auto old = text_of(value);
             note(old);
             const auto* referral = choose(names_.candidates(old, namespaces_), false);
@@ -227,6 +228,9 @@ private:
                         "a reference is text or a map, found a " + std::string{type_name(value)}};
         }
     }
+
+    /// Nobody has another name than before: the fields are only looked at.
+    [[nodiscard]] bool is_idle() const { return noted_ == nullptr && names_.nothing_was_renamed(); }
 
     void note(const std::string& text) {
         if (noted_ == nullptr) return;
@@ -240,6 +244,7 @@ private:
     void fix_map(json::object& map) {
         auto* name = map.if_contains("name");
         if (name == nullptr) throw Error{ErrorKind::invalid, "a reference has no `name`"};
+        if (is_idle()) return;
         const auto old = text_of(*name);
         note(old);
         auto candidates = names_.candidates(old, namespaces_);
@@ -370,7 +375,6 @@ void NameReferences::clear() { impl_->names.clear(); }
 
 void NameReferences::fix(Resource& resource, std::vector<LookUp>* noted) {
     Referrer referrer{resource, impl_->names, noted};
-    if (needless() && noted == nullptr) return;
     for (const auto& [field, target] : impl_->fields.of(resource.original_id().gvk))
         referrer.fix(*field, *target);
 }

@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "kube/patch.h"
 #include "kube/yaml.h"
+#include "kube/yaml_scalar.h"
 #include "kustomize/merge.h"
 #include "kustomize/scalar.h"
 #include "kustomize/selector.h"
@@ -8,6 +9,8 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <memory>
 
 namespace kled::kustomize {
 
@@ -93,11 +96,34 @@ void take_metadata_as_text(std::vector<ResourceMap::Item>& patches, const Source
             const auto* text = texts[i]->metadata_map(field);
             if (text != nullptr && !text->empty()) {
                 old->value() = *text;
+                for (auto& entry : old->value().get_object()) {
+                    if (entry.value().is_structured()) entry.value() = "";
+                }
             } else {
                 metadata.stable_erase(old);
             }
         }
     }
+}
+
+using Marks = std::shared_ptr<const std::vector<std::size_t>>;
+
+Marks united(const Marks& a, const Marks& b) {
+    if (a == nullptr || b == nullptr) return a == nullptr ? b : a;
+    std::vector<std::size_t> both;
+    std::set_union(a->begin(), a->end(), b->begin(), b->end(), std::back_inserter(both));
+    return std::make_shared<const std::vector<std::size_t>>(std::move(both));
+}
+
+/// The marks of folded texts of both after a merge.
+Marks merged(const Marks& both, Folded folded) {
+    std::vector<std::size_t> marks;
+    std::sort(folded.now_plain.begin(), folded.now_plain.end());
+    std::set_difference(both->begin(), both->end(), folded.now_plain.begin(),
+                        folded.now_plain.end(), std::back_inserter(marks));
+    marks.insert(marks.end(), folded.now_folded.begin(), folded.now_folded.end());
+    std::sort(marks.begin(), marks.end());
+    return std::make_shared<const std::vector<std::size_t>>(std::move(marks));
 }
 
 void apply_strategic(Resource& target, const Resource& patch, const Patch& options,
@@ -107,8 +133,12 @@ void apply_strategic(Resource& target, const Resource& patch, const Patch& optio
     auto schema = MergeSchema::of(before.gvk, context.open_api.get());
     if (!schema) schema = MergeSchema::of(patch.id.gvk, context.open_api.get());
     const auto shared = target.shared.before_merge(patch.object.fields());
+    Folded folded{.target = target.folded};
+    const bool folds = target.folded != nullptr || patch.folded != nullptr;
     try {
-        if (!merge(target.object.fields(), patch.object.fields(), schema, {target.quoted})) {
+        if (!merge(
+                target.object.fields(), patch.object.fields(), schema,
+                {.target = target.quoted, .patch = &patch, .folded = folds ? &folded : nullptr})) {
             target.removed = true;
             return;
         }
@@ -116,12 +146,14 @@ void apply_strategic(Resource& target, const Resource& patch, const Patch& optio
         throw error.within(target.describe());
     }
     target.shared.after_merge(target.object.fields(), shared);
-    if (patch.quoted != nullptr) {
-        auto both = target.quoted == nullptr ? std::vector<std::size_t>{} : *target.quoted;
-        both.insert(both.end(), patch.quoted->begin(), patch.quoted->end());
-        std::sort(both.begin(), both.end());
-        both.erase(std::unique(both.begin(), both.end()), both.end());
-        target.quoted = std::make_shared<const std::vector<std::size_t>>(std::move(both));
+    target.quoted = united(target.quoted, patch.quoted);
+    if (folds) target.folded = merged(united(target.folded, patch.folded), std::move(folded));
+    if (patch.spelled != nullptr) {
+        auto both =
+            target.spelled == nullptr ? std::map<std::size_t, std::string>{} : *target.spelled;
+        both.insert(patch.spelled->begin(), patch.spelled->end());
+        target.spelled =
+            std::make_shared<const std::map<std::size_t, std::string>>(std::move(both));
     }
     target.refresh();
     if (!options.allow_kind_change) target.set_kind(before.gvk.kind);
@@ -161,6 +193,8 @@ void apply_to_selected(ResourceMap& resources, Resource& patch, const Patch& opt
         Resource copy;
         copy.object = patch.object;
         copy.quoted = patch.quoted;
+        copy.spelled = patch.spelled;
+        copy.folded = patch.folded;
         copy.object.fields()["apiVersion"] = target->id.gvk.api_version();
         copy.refresh();
         apply_strategic(*target, copy, options, context);
@@ -184,8 +218,37 @@ void forget_origin_in(Resource& resource, const json::value& operations) {
     }
 }
 
+/// Annotations are text, after a patch as kustomize's JSON library writes the numbers.
+void write_annotations_as_text(Resource& resource) {
+    if (resource.metadata_map("annotations") == nullptr) return;
+    for (auto& entry : resource.object.metadata()["annotations"].get_object()) {
+        auto& value = entry.value();
+        if (value.is_string()) continue;
+        if (value.is_number()) {
+            value = kube::general_number(value.to_number<double>());
+        } else {
+            value = value.is_null() ? "null" : text_of(value);
+        }
+    }
+}
+
+/// kustomize remembers names, prefixes and origins in annotations: an object that has any of these
+/// has annotations, also for a patch.
+void make_annotations(Resource& resource) {
+    const bool remembers = !resource.previous.empty() || !resource.prefixes.empty() ||
+                           !resource.suffixes.empty() || resource.needs_hash ||
+                           resource.behavior != Behavior::unspecified || resource.provenance;
+    if (!remembers) return;
+    auto& annotations = resource.object.metadata()["annotations"];
+    if (annotations.is_null()) annotations.emplace_object();
+}
+
 void apply_operations(Resource& resource, const json::value& operations) {
+    make_annotations(resource);
+    resource.refold(true);
     resource.shared.clear();
+    resource.quoted.reset();  // the file's notation is gone
+    resource.spelled.reset();
     forget_origin_in(resource, operations);
     json::value value = std::move(resource.object.fields());
     try {
@@ -197,6 +260,7 @@ void apply_operations(Resource& resource, const json::value& operations) {
     if (!value.is_object())
         throw Error{ErrorKind::invalid, resource.describe() + ": the patch leaves no object"};
     resource.object = kube::Object{std::move(value.get_object())};
+    write_annotations_as_text(resource);
 }
 
 }  // namespace

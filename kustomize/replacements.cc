@@ -143,6 +143,15 @@ struct Value {
     Size size = {};
 };
 
+/// A number stays one, and a boolean too.
+void require_same_kind(const json::value& field, const std::string& text) {
+    if (!field.is_number() && !field.is_bool()) return;
+    const auto fresh = plain(text);
+    if (field.is_number() == fresh.is_number() && field.is_bool() == fresh.is_bool()) return;
+    throw Error{ErrorKind::invalid,
+                "`" + text + "` in place of a " + std::string{type_name(field)}};
+}
+
 /// Sets what is there to the source's text; its own type decides how that is read.
 void set(json::value& field, const Value& value, const FieldOptions& options) {
     auto text = value.text;
@@ -166,6 +175,7 @@ void set(json::value& field, const Value& value, const FieldOptions& options) {
     } else if (field.is_null()) {
         if (!text.empty()) field = plain(text);
     } else {
+        require_same_kind(field, text);
         set_text(field, text);
     }
 }

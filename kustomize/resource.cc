@@ -1,5 +1,6 @@
 #include "kustomize/resource.h"
 
+#include "kube/yaml.h"
 #include "kustomize/scalar.h"
 
 #include <algorithm>
@@ -158,6 +159,40 @@ void Resource::set_namespace(const std::string& ns) {
 void Resource::set_kind(const std::string& kind) {
     object.fields()["kind"] = kind;
     id.gvk.kind = kind;
+}
+
+namespace {
+
+void refold(json::value& value, std::string_view key, const std::vector<std::size_t>& folded) {
+    if (auto* map = value.if_object()) {
+        for (auto& field : *map) refold(field.value(), field.key(), folded);
+    } else if (auto* list = value.if_array()) {
+        for (auto& element : *list) refold(element, {}, folded);
+    } else if (const auto* text = value.if_string()) {
+        if (std::binary_search(folded.begin(), folded.end(), kube::quoted_mark(key, *text)))
+            value = kube::refolded(std::string{*text});
+    }
+}
+
+}  // namespace
+
+void Resource::refold(bool annotations) {
+    if (folded == nullptr) return;
+    auto& metadata = object.metadata();
+    json::value kept;
+    if (auto* value = metadata.if_contains("annotations"); value != nullptr && !annotations)
+        kept = *value;
+    for (auto& field : object.fields()) kustomize::refold(field.value(), field.key(), *folded);
+    if (!kept.is_null()) object.metadata()["annotations"] = std::move(kept);
+    folded.reset();
+}
+
+std::string Resource::written(std::string_view key, const json::value& value) const {
+    if (spelled != nullptr && !value.is_structured()) {
+        const auto found = spelled->find(kube::spelling_mark(key, value));
+        if (found != spelled->end()) return found->second;
+    }
+    return value.is_null() ? "null" : text_of(value);
 }
 
 const json::object* Resource::metadata_map(std::string_view field) const {

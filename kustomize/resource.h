@@ -8,6 +8,7 @@
 #include <boost/json/object.hpp>
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -80,6 +81,10 @@ struct Resource {
     std::vector<Provenance> transformations;
     /// Of the strings whose notation in the file was not the plain one (YamlDocument::quoted).
     std::shared_ptr<const std::vector<std::size_t>> quoted = nullptr;
+    /// How values that are no text stand in the file (YamlDocument::spelled).
+    std::shared_ptr<const std::map<std::size_t, std::string>> spelled = nullptr;
+    /// Of the texts that stand folded (YamlDocument::folded).
+    std::shared_ptr<const std::vector<std::size_t>> folded = nullptr;
     SharedValues shared;       ///< in `object`
     std::size_t position = 0;  ///< in its ResourceMap
 
@@ -96,6 +101,12 @@ struct Resource {
     /// An empty `ns` takes the field away.
     void set_namespace(const std::string& ns);
     void set_kind(const std::string& kind);
+
+    /// Writes and reads `folded` texts, as kustomize does at the end and before JSON patches.
+    void refold(bool annotations);
+
+    /// text_of(value), for a value below `key` as it stands in the file; null is "null".
+    [[nodiscard]] std::string written(std::string_view key, const json::value& value) const;
 
     /// metadata.labels or metadata.annotations; nullptr when absent.
     [[nodiscard]] const json::object* metadata_map(std::string_view field) const;
