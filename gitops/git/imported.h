@@ -17,7 +17,8 @@
 namespace kled::gitops::git {
 
 /// Blocking. The mirror is nobody else's: nothing is fetched into it and nothing composed in it.
-/// One call at a time; trees are read by any number meanwhile. The last ten revisions are kept.
+/// One call at a time, but for `write`; trees are read by any number meanwhile. The last ten
+/// revisions are kept.
 class Imported {
 public:
     static constexpr std::size_t kept_revisions = 10;

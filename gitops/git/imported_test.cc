@@ -6,6 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <barrier>
+#include <thread>
+
 namespace kled::gitops::git {
 namespace {
 
@@ -92,6 +96,39 @@ TEST_F(Import, WhatIsDamagedIsNotTakenForGood) {
     imported.forget();
     EXPECT_FALSE(imported.find("sha256:1"));
     EXPECT_EQ(all(bring(imported, "sha256:1", {{"a", "1"}})), (Contents{{"a", "1"}}));
+}
+
+TEST_F(Import, SeveralMayWriteTheFirstFiles) {
+    for (int round = 0; round < 20; ++round) {
+        const auto place = directory.path() / ("race" + std::to_string(round));
+        const Imported fresh{std::make_shared<Mirror>(place, "s3://host/bucket")};
+        std::array<Imported::File, 4> written;
+        {
+            std::barrier together{static_cast<std::ptrdiff_t>(written.size())};
+            std::vector<std::jthread> threads;
+            for (auto& file : written) {
+                threads.emplace_back([&, its = fresh]() mutable {
+                    together.arrive_and_wait();
+                    file.oid = its.write(std::to_string(&file - written.data()));
+                });
+            }
+        }
+        Imported::Files files;
+        for (std::size_t i = 0; i < written.size(); ++i) files[std::to_string(i)] = written[i];
+        EXPECT_NO_THROW(Imported{fresh}.commit("sha256:1", files, ""));
+    }
+}
+
+TEST_F(Import, WhatIsGoneIsNotThereRatherThanNotFound) {
+    const auto revision = bring(imported, "sha256:1", {{"a", "1"}});
+    const auto oid = imported.files(revision, {})->at("a").oid.hex();
+    std::filesystem::remove(directory.path() / "m" / "objects" / oid.substr(0, 2) / oid.substr(2));
+    try {
+        (void)Tree{*mirror, revision}.read("a");
+        ADD_FAILURE() << "read";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::unavailable) << error.what();
+    }
 }
 
 TEST_F(Import, AnArchiveStaysWithItsRevision) {

@@ -347,7 +347,6 @@ RepositoryPtr Mirror::Impl::open() const {
 }
 
 void Mirror::Impl::sweep() {
-    if (std::exchange(swept, true)) return;
     std::error_code ignored;
     const auto locks_in = [&](auto entries) {
         for (const auto& entry : entries) {
@@ -403,12 +402,14 @@ Opened::Opened(Mirror& mirror, const std::vector<std::shared_ptr<Mirror>>& parts
 }
 
 RepositoryPtr Mirror::Impl::open_or_make() {
-    sweep();
+    std::call_once(swept, [this] { sweep(); });
     {
         const std::shared_lock reading{packs};
         if (auto repository = open(); repository && !damaged) return repository;
     }
     const std::unique_lock alone{packs};
+    if (auto repository = open(); repository && !damaged)
+        return repository;  // another one made it just now
     damaged = false;
     std::filesystem::remove_all(directory);
     make_directories(directory, 0700);

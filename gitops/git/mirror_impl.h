@@ -31,10 +31,10 @@ struct Mirror::Impl {
     void trim_composed();
     bool trimmed = false;
 
-    /// What a process that was killed left behind stands in the way of the next; done at the first
-    /// fetch, which nobody else makes at that time.
+    /// What a process that was killed left behind stands in the way of the next; done before
+    /// anything is written.
     void sweep();
-    bool swept = false;
+    std::once_flag swept;
 
     /// Something that was fetched could not be read: the next fetch makes the cache anew.
     std::atomic<bool> damaged = false;
