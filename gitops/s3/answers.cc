@@ -51,6 +51,8 @@ std::string one_line(std::string text) {
 }  // namespace
 
 std::string bare_etag(std::string_view etag) {
+    // A proxy on the way may call a version weak that the list does not.
+    if (etag.starts_with("W/")) etag.remove_prefix(2);
     if (etag.starts_with('"')) etag.remove_prefix(1);
     if (etag.ends_with('"')) etag.remove_suffix(1);
     return std::string{etag};

@@ -36,7 +36,7 @@ struct Refusal {
 /// Of an answer that may be anything: never throws.
 [[nodiscard]] Refusal parse_refusal(std::string_view body);
 
-/// An ETag without quotes (RFC 9110 §8.8.3).
+/// An ETag without quotes, and without its mark when it is weak (RFC 9110 §8.8.3).
 [[nodiscard]] std::string bare_etag(std::string_view etag);
 
 }  // namespace kled::gitops::s3

@@ -75,6 +75,11 @@ TEST(S3Answers, WhatIsNoListIsRefused) {
               "XML, line 2: </ListBucketResult> ends nothing; <Contents> is open");
 }
 
+TEST(S3Answers, AVersionIsTheSameWhetherItIsCalledWeakOrNot) {
+    for (const auto* etag : {"\"9a\"", "W/\"9a\"", "9a"}) EXPECT_EQ(bare_etag(etag), "9a");
+    EXPECT_EQ(bare_etag("\"W/9a\""), "W/9a");
+}
+
 TEST(S3Answers, ARefusalSaysWhyInOneLine) {
     const auto refusal = parse_refusal(
         "<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region\n'us-east-1' is "
