@@ -96,7 +96,7 @@ private:
 
     Transfer& transfer_;
     Loop loop_;
-    std::string given_origin_;  // credentials go here only
+    std::string given_origin_;  // credentials and the certificate are shown here only
     net::Url url_;              // target without trailing '/'
     std::optional<net::HttpClient> client_;
 };
@@ -136,8 +136,8 @@ std::shared_ptr<Stream> HttpSubtransport::open(const std::string& url,
                                                git_smart_service_t service) {
     const bool discovery = lists_references(service);
     if (discovery) {
+        given_origin_ = origin_of(net::parse_url(url));
         connect(url);
-        given_origin_ = origin_of(url_);
     }
     return std::make_shared<HttpStream>(*this, program_of(service), discovery);
 }
@@ -148,8 +148,10 @@ void HttpSubtransport::connect(std::string_view url) {
     const auto& access = transfer_.access;
     net::ClientOptions options;
     options.tls.ca_pem = access.ca_pem;
-    options.tls.certificate_pem = access.certificate_pem;
-    options.tls.key_pem = access.key_pem;
+    if (origin_of(url_) == given_origin_) {
+        options.tls.certificate_pem = access.certificate_pem;
+        options.tls.key_pem = access.key_pem;
+    }
     options.timeout = access.timeout;
     options.gap_timeout = access.timeout;
     options.proxy = access.proxy;

@@ -395,7 +395,7 @@ TEST_F(HttpTransport, TrustsTheAuthorityOfTheRepositoryAlone) {
     tls.key_pem = std::make_shared<const Secret>(std::move(server_certificate.key_pem));
     tls.client_ca_pem = ca.certificate_pem();
     tls.require_client_certificate = true;
-    const Server server{git(), std::move(tls)};
+    const Server server{git(), tls};
     const auto url = "https://127.0.0.1:" + server.port() + "/repository.git";
     EXPECT_EQ(failure(url).first, ErrorKind::denied);
     access.ca_pem = ca.certificate_pem();
@@ -403,6 +403,14 @@ TEST_F(HttpTransport, TrustsTheAuthorityOfTheRepositoryAlone) {
     access.certificate_pem = client_certificate.certificate_pem;
     access.key_pem = std::make_shared<const Secret>(std::move(client_certificate.key_pem));
     EXPECT_EQ(content(fetch(url), "a"), "1");
+
+    const Server moved{[&](net::Request request, const net::Peer&, net::ResponseWriter& out) {
+                           return answer(out, 301, {{"Location", url + request.target.substr(4)}},
+                                         "");
+                       },
+                       tls};
+    EXPECT_NE(failure("https://127.0.0.1:" + moved.port() + "/old").second, "nothing was thrown")
+        << "a server that it leads to is not shown the certificate";
 }
 
 /// A port that was free a moment ago.
