@@ -73,6 +73,7 @@ GitHubApp GitHubApp::from_secret(const SecretData& secret) {
         return Error{ErrorKind::invalid, "Secret " + secret.name() + ": " + key + " " + why};
     };
     GitHubApp app;
+    app.secret = secret.name();
     app.id = secret.text({"githubAppID"});
     if (!is_number(app.id))
         throw bad("githubAppID", app.id.empty() ? "is required" : "is no number");
@@ -107,8 +108,11 @@ Secret GitHubApp::identity(WallTime now) const {
     const auto claims =
         encoded({{"iat", seconds(now - 60s)}, {"exp", seconds(now + 9min)}, {"iss", id}});
     auto text = head + "." + claims;
-    const auto signature = crypto::sign_rs256(key->reveal(), text);
-    text += "." + to_base64url(signature);
+    try {
+        text += "." + to_base64url(crypto::sign_rs256(key->reveal(), text));
+    } catch (const Error& error) {
+        throw error.within("Secret " + secret + ": githubAppPrivateKey");
+    }
     return Secret{std::move(text)};
 }
 

@@ -25,7 +25,8 @@ struct GitHubApp {
     std::string installation;  ///< its number; empty: the one of `owner`
     std::string owner;         ///< organisation or user
     std::shared_ptr<const Secret> key;
-    net::Url api;  ///< https://api.github.com, or a GitHub Enterprise Server's
+    net::Url api;        ///< https://api.github.com, or a GitHub Enterprise Server's
+    std::string secret;  ///< "ns/name" of the Secret: for messages
 
     /// Whether a Secret describes one.
     [[nodiscard]] static bool is_in(const SecretData& secret);
@@ -34,7 +35,7 @@ struct GitHubApp {
     [[nodiscard]] static GitHubApp from_secret(const SecretData& secret);
 
     /// A JSON Web Token that says who asks (RFC 7519): good for nine minutes from `now`.
-    /// Error(invalid) when the key is no RSA key.
+    /// Error(invalid) when the key is no RSA key; it names the Secret.
     [[nodiscard]] Secret identity(WallTime now) const;
     [[nodiscard]] net::Request installations(unsigned page, WallTime now) const;
     [[nodiscard]] net::Request token_for(const std::string& its_installation, WallTime now) const;

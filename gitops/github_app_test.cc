@@ -26,6 +26,7 @@ using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 SecretData secret(const std::map<std::string, std::string>& data) {
     kube::json::object encoded;
@@ -70,6 +71,19 @@ TEST(GitHubApp, SaysWhatIsWrongWithASecret) {
     EXPECT_THAT(refused({{"githubAppInstallationOwner", "org"}}), HasSubstr("exclude each other"));
     EXPECT_THAT(refused({{"githubAppPrivateKey", ""}}), HasSubstr("githubAppPrivateKey"));
     EXPECT_THAT(refused({{"githubAppBaseURL", "ssh://x"}}), HasSubstr("githubAppBaseURL"));
+}
+
+TEST(GitHubApp, SaysWhoseKeyIsNone) {
+    auto data = good();
+    data["githubAppPrivateKey"] = "hunter2";
+    const auto app = GitHubApp::from_secret(secret(data));
+    try {
+        static_cast<void>(app.identity({}));
+        ADD_FAILURE() << "signed";
+    } catch (const Error& error) {
+        EXPECT_THAT(error.what(), StartsWith("Secret team/app: githubAppPrivateKey: RSA key: "));
+        EXPECT_THAT(error.what(), Not(HasSubstr("hunter2")));
+    }
 }
 
 TEST(GitHubApp, IdentifiesItselfByAToken) {
