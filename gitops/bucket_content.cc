@@ -104,9 +104,11 @@ std::string BucketIndex::text() const {
 std::string BucketIndex::revision() const { return "sha256:" + crypto::sha256_hex(text()); }
 
 bool BucketMemory::take(const git::Imported::Kept& kept, const git::Imported::Files& files) {
-    if (kept.revision.name != "sha256:" + crypto::sha256_hex(kept.memo)) return false;
-    std::map<std::string, Object> found;
     std::string_view rest = kept.memo;
+    const auto its_url = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), its_url.size() + 1));
+    if (kept.revision.name != "sha256:" + crypto::sha256_hex(rest)) return false;
+    std::map<std::string, Object> found;
     while (!rest.empty()) {
         const auto line = rest.substr(0, rest.find('\n'));
         rest.remove_prefix(std::min(rest.size(), line.size() + 1));
@@ -117,6 +119,7 @@ bool BucketMemory::take(const git::Imported::Kept& kept, const git::Imported::Fi
         if (file == files.end()) return false;
         found[key] = {.etag = std::string{line.substr(blank + 1)}, .oid = file->second.oid};
     }
+    url = its_url;
     objects = std::move(found);
     revision = kept.revision;
     return true;

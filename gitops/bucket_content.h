@@ -54,12 +54,16 @@ struct BucketMemory {
         std::string etag;
         git::Oid oid;
     };
+    std::string url;  ///< whose ETags they are
     std::map<std::string, Object> objects;
     std::optional<git::Revision> revision;
-    bool recalled = false;  ///< what an earlier process fetched was looked for
 
-    /// Of a revision that was kept with the index's text as its memo; false: they do not belong
-    /// together, and nothing is taken.
+    /// What is kept with a revision of the bucket at `url`.
+    [[nodiscard]] static std::string memo(const std::string& url, const BucketIndex& index) {
+        return url + "\n" + index.text();
+    }
+    /// Of a revision that was kept; false: it and its memo and files do not belong together, and
+    /// nothing is taken.
     bool take(const git::Imported::Kept& kept, const git::Imported::Files& files);
 };
 

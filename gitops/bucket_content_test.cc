@@ -101,12 +101,13 @@ TEST(BucketMemory, BelievesOnlyWhatBelongsTogether) {
     index.add("c", "2");
     git::Imported::Kept kept;
     kept.revision.name = index.revision();
-    kept.memo = index.text();
+    kept.memo = BucketMemory::memo("https://s3/fleet", index);
     const git::Imported::Files files{{"a b", {}}, {"c", {}}, {".sourceignore", {}}};
     BucketMemory memory;
     EXPECT_TRUE(memory.take(kept, files));
     EXPECT_EQ(memory.objects.at("a b").etag, "1");
     EXPECT_EQ(memory.objects.size(), 2U);
+    EXPECT_EQ(memory.url, "https://s3/fleet");
     BucketMemory other;
     EXPECT_FALSE(other.take(kept, {{"c", {}}})) << "a file is missing";
     kept.memo += "d 3\n";

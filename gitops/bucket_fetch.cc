@@ -26,7 +26,9 @@ asio::awaitable<git::Revision> BucketFetch::run() {
     BucketIndex index{file ? std::string_view{file->bytes} : std::string_view{}, bucket_.ignore};
     co_await list(index);
     co_await check_paths(index);
-    if (memory_.revision) {
+    // Another bucket's ETags say nothing, equal or not.
+    if (memory_.url != bucket_.url()) memory_.objects.clear();
+    if (memory_.revision && memory_.url == bucket_.url()) {
         auto look = [imported = imported_, known = memory_.revision->name] {
             return imported.find(known).has_value();
         };
@@ -45,19 +47,28 @@ asio::awaitable<git::Revision> BucketFetch::run() {
         files[name] = {.oid = oid};
     }
     auto commit = [imported = imported_, files = std::move(files), revision = index.revision(),
-                   text = index.text()]() mutable {
-        return imported.commit(revision, files, text);
+                   memo = BucketMemory::memo(bucket_.url(), index)]() mutable {
+        return imported.commit(revision, files, memo);
     };
+    // Whatever comes of it: if one of them is not there any more, the next time all are read.
+    memory_.objects.clear();
     auto revision = co_await offload(pool_, std::move(commit));
+    memory_.url = bucket_.url();
     memory_.objects = std::move(objects_);
     memory_.revision = revision;
     co_return revision;
 }
 
+std::string BucketFetch::unfinished() const {
+    if (!listing_ || pages_ == 0) return {};
+    return std::to_string(pages_) + " pages, " + std::to_string(listed_) + " objects";
+}
+
 asio::awaitable<void> BucketFetch::list(BucketIndex& index) {
     std::string next;
     std::uint64_t total = 0;
-    for (std::size_t page = 0; page < limits_.pages; ++page) {
+    listing_ = true;
+    while (pages_ < limits_.pages) {
         const auto listing = co_await client_.list(bucket_.prefix, next);
         // Thousands of keys times thousands of patterns: the loop has others to serve meanwhile.
         auto look = [&](const std::stop_token& stop) { return add(index, listing, stop); };
@@ -67,7 +78,12 @@ asio::awaitable<void> BucketFetch::list(BucketIndex& index) {
                         "the bucket has more than " + std::to_string(limits_.total) +
                             " bytes; spec.prefix and spec.ignore leave some out"};
         }
-        if (listing.next.empty()) co_return;
+        ++pages_;
+        listed_ += listing.objects.size();
+        if (listing.next.empty()) {
+            listing_ = false;
+            co_return;
+        }
         if (listing.next == next)
             throw Error{ErrorKind::invalid,
                         "the list of objects has no end: a page leads to itself"};
@@ -124,7 +140,6 @@ asio::awaitable<void> BucketFetch::fetch_some(BucketIndex& index) {
             index.remove(key);
             continue;
         }
-        ++fetched_;
         bytes_ += content->bytes.size();
         if (bytes_ > limits_.total) {
             throw Error{ErrorKind::exhausted,

@@ -41,8 +41,9 @@ public:
     /// Errors as those of s3::Client, of BucketIndex and of the disk. When it throws, what `memory`
     /// knows is still there. What it was given outlives it.
     boost::asio::awaitable<git::Revision> run();
-    /// How many objects were read.
-    [[nodiscard]] std::size_t fetched() const noexcept { return fetched_; }
+    /// How far the list of objects came, if it did not come to its end: "3 pages, 2000 objects";
+    /// else empty.
+    [[nodiscard]] std::string unfinished() const;
 
 private:
     boost::asio::awaitable<void> list(BucketIndex& index);
@@ -66,7 +67,9 @@ private:
     std::vector<std::string> wanted_;
     std::size_t next_ = 0;
     std::uint64_t bytes_ = 0;
-    std::size_t fetched_ = 0;
+    std::size_t pages_ = 0;   ///< of the list
+    std::size_t listed_ = 0;  ///< objects on them
+    bool listing_ = false;
 };
 
 }  // namespace kled::gitops

@@ -1,5 +1,6 @@
 // A Bucket in a cluster: from the objects of an S3 server to those of the API. The server here is
 // for faults and counts; tests/e2e/bucket.py has a real one, which looks at signatures.
+#include "base/signal.h"
 #include "crypto/hash.h"
 #include "gitops/cluster_world.h"
 #include "net/http_server.h"
@@ -7,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <mutex>
 
 namespace kled::gitops {
@@ -16,6 +18,7 @@ namespace asio = boost::asio;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
 
 /// One bucket, two keys a page.
 class FakeS3 {
@@ -24,7 +27,8 @@ public:
         : server_{executor, net::ServerOptions{},
                   [this](net::Request request, const net::Peer&, net::ResponseWriter& out) {
                       return answer(std::move(request), out);
-                  }} {}
+                  }},
+          released_{executor} {}
 
     asio::awaitable<void> run() { return server_.run(); }
     [[nodiscard]] std::string endpoint() const {
@@ -43,6 +47,25 @@ public:
         const std::scoped_lock lock{mutex_};
         ghost_ = key;
     }
+    /// What the server calls the version of a key, whatever is in it.
+    void call(const std::string& key, const std::string& etag) {
+        const std::scoped_lock lock{mutex_};
+        named_[key] = etag;
+    }
+    /// Page after page, with nothing on them.
+    void never_end() {
+        const std::scoped_lock lock{mutex_};
+        endless_ = true;
+    }
+    /// Answers wait for release().
+    void hold() { held_ = true; }
+    asio::awaitable<void> release() {
+        held_ = false;
+        released_.notify();
+        co_return;
+    }
+    [[nodiscard]] bool is_waiting() const { return waiting_; }
+    [[nodiscard]] int lists() const { return lists_; }
     void keys_a_page(int count) {
         const std::scoped_lock lock{mutex_};
         page_ = count;
@@ -67,7 +90,15 @@ public:
     }
 
 private:
+    std::string version(const std::string& key, const std::string& content) {
+        const auto named = named_.find(key);
+        return named == named_.end() ? etag(content) : named->second;
+    }
     asio::awaitable<void> answer(net::Request request, net::ResponseWriter& out) {
+        if (held_) {
+            waiting_ = true;
+            co_await released_.wait();
+        }
         net::Response response;
         {
             const std::scoped_lock lock{mutex_};
@@ -103,10 +134,17 @@ private:
             return;
         }
         if (key != ".sourceignore") read_.push_back(key);
-        response.headers.set("ETag", '"' + etag(found->second) + '"');
+        response.headers.set("ETag", '"' + version(key, found->second) + '"');
         response.body = found->second;
     }
     void list(const net::Target& target, net::Response& response) {
+        ++lists_;
+        if (endless_) {
+            response.body =
+                "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>" +
+                std::to_string(lists_) + "</NextContinuationToken></ListBucketResult>";
+            return;
+        }
         const auto prefix = target.parameter("prefix").value_or("");
         const auto token = target.parameter("continuation-token");
         auto at = token ? objects_.upper_bound(std::string{*token}) : objects_.begin();
@@ -115,8 +153,8 @@ private:
         for (; at != objects_.end() && count < page_; ++at) {
             if (!at->first.starts_with(prefix)) continue;
             body += "<Contents><Key>" + net::percent_encode(at->first) + "</Key><ETag>&quot;" +
-                    etag(at->second) + "&quot;</ETag><Size>" + std::to_string(at->second.size()) +
-                    "</Size></Contents>";
+                    version(at->first, at->second) + "&quot;</ETag><Size>" +
+                    std::to_string(at->second.size()) + "</Size></Contents>";
             ++count;
         }
         const bool more = at != objects_.end();
@@ -135,6 +173,12 @@ private:
     std::vector<unsigned> failures_;
     std::vector<std::string> read_;
     bool signed_ = false;
+    std::map<std::string, std::string> named_;
+    bool endless_ = false;
+    std::atomic<int> lists_ = 0;
+    std::atomic<bool> held_ = false;
+    std::atomic<bool> waiting_ = false;
+    Signal released_;
 };
 
 class BucketMode : public ::testing::Test {
@@ -153,12 +197,13 @@ protected:
         world.start_cluster(std::move(options));
         world.beside(s3->run());
     }
-    void apply_bucket(const std::string& more = "", const std::string& name = "fleet") {
+    void apply_bucket(const std::string& more = "", const std::string& name = "fleet",
+                      const FakeS3* at = nullptr) {
         world.apply(
             "apiVersion: source.toolkit.fluxcd.io/v1\nkind: Bucket\nmetadata: {name: "
             "store, namespace: default}\nspec:\n  endpoint: " +
-            s3->endpoint() + "\n  bucketName: " + name + "\n  interval: 10m\n  insecure: true\n" +
-            more);
+            (at == nullptr ? *s3 : *at).endpoint() + "\n  bucketName: " + name +
+            "\n  interval: 10m\n  insecure: true\n" + more);
     }
     void apply_kustomization(const std::string& annotations = "{}") {
         world.apply(
@@ -306,6 +351,82 @@ TEST_F(BucketMode, AServerThatIsBusyIsAskedAgainAndOneThatRefusesIsQuoted) {
                   ": object '.sourceignore' of bucket 'other': the server answered 404 "
                   "NoSuchBucket: There is none.");
     EXPECT_EQ(world.value("a"), "1");
+}
+
+TEST_F(BucketMode, AListWithoutEndIsCalledThat) {
+    s3->never_end();
+    start();
+    apply_bucket("  timeout: 1s\n");
+    EXPECT_THAT(says("Ready", "BucketOperationFailed"),
+                MatchesRegex("http://127.0.0.1:.*/fleet: the list of its objects has no end yet "
+                             "after 1s and [0-9]+ pages, 0 objects"));
+}
+
+TEST_F(BucketMode, AnotherBucketsVersionsSayNothing) {
+    FakeS3 other{world.executor()};
+    for (auto* server : {&*s3, &other}) {
+        server->call("apps/web.yaml", "1");
+        server->call("apps/a.yaml", "1");
+        server->call("apps/b.yaml", "1");
+    }
+    other.put("apps/web.yaml", testing::ClusterWorld::web());
+    other.put("apps/a.yaml", testing::ClusterWorld::config("a", "2"));
+    other.put("apps/b.yaml", testing::ClusterWorld::config("b", "2"));
+    start();
+    world.beside(other.run());
+    apply_bucket();
+    apply_kustomization();
+    EXPECT_TRUE(has("a", "1"));
+    EXPECT_TRUE(has("b", "1"));
+    apply_bucket("", "none");
+    EXPECT_THAT(says("FetchFailed", "BucketOperationFailed"), HasSubstr("NoSuchBucket"));
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web}\n"
+        "data: {k: 'drift'}\n");
+    EXPECT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_TRUE(has("a", "1")) << "what there was goes on";
+    apply_bucket("", "fleet", &other);
+    EXPECT_TRUE(has("a", "2"));
+    EXPECT_TRUE(has("b", "2"));
+    EXPECT_TRUE(ready());
+    world.stop_reconciler();
+}
+
+TEST_F(BucketMode, NothingStaysOfOneThatGoesWhileItIsFetched) {
+    for (int i = 0; i < 300; ++i) s3->put("more/" + std::to_string(i), "x");
+    s3->hold();
+    start();
+    apply_bucket();
+    ASSERT_TRUE(world.eventually([&] { return s3->is_waiting(); }));
+    world.remove("source.toolkit.fluxcd.io/v1", "Bucket", "default", "store");
+    ASSERT_TRUE(world.eventually([&] { return !bucket(); }));
+    world.sync(s3->release());
+    const auto cache = world.directory.path() / "cache" / "default_store+Bucket";
+    ASSERT_TRUE(world.eventually([&] { return std::filesystem::exists(cache); }));
+    EXPECT_TRUE(world.eventually([&] { return !std::filesystem::exists(cache); }));
+}
+
+TEST_F(BucketMode, ALookThatFindsTheSameWritesNothing) {
+    start();
+    apply_bucket();
+    EXPECT_TRUE(ready());
+    const auto look_twice = [&] {
+        for (int i = 0; i < 2; ++i) {
+            const auto before = s3->lists();
+            world.nudge();
+            EXPECT_TRUE(world.eventually([&] { return s3->lists() > before; }));
+        }
+    };
+    look_twice();
+    const auto version = of_bucket({"metadata", "resourceVersion"});
+    look_twice();
+    EXPECT_EQ(of_bucket({"metadata", "resourceVersion"}), version);
+    s3->put("apps/../../evil", "x");
+    look_twice();
+    EXPECT_THAT(says("Ready", "BucketOperationFailed"), HasSubstr("is no path"));
+    const auto failed = of_bucket({"metadata", "resourceVersion"});
+    look_twice();
+    EXPECT_EQ(of_bucket({"metadata", "resourceVersion"}), failed);
 }
 
 TEST_F(BucketMode, SecretsAreReadStrictly) {

@@ -435,6 +435,53 @@ TEST_F(ClusterMode, EndsAtAppliedWhereNoControllersRun) {
     EXPECT_EQ(DeploymentStatus::from_object(apps()).conditions.find("Healthy")->status, "Unknown");
 }
 
+TEST_F(ClusterMode, KeepsWhatThereWasUntilAnotherUrlHasSomething) {
+    start();
+    apply_repository();
+    world.apply(kustomization());
+    ASSERT_TRUE(world.eventually([&] { return summarise(apps()).ready == "True"; }));
+    const auto point_to = [&](const std::string& url) {
+        world.apply("apiVersion: " + source_api +
+                    "\nkind: GitRepository\nmetadata: {name: fleet, namespace: default}\nspec:\n"
+                    "  url: " +
+                    url + "\n  interval: 10m\n  ref: {branch: main}\n");
+    };
+    const auto is = [&](const std::string& type, const std::string& reason) {
+        return world.eventually([&] {
+            const auto source = world.get(source_api, "GitRepository", "default", "fleet");
+            const auto conditions = Conditions::from_status(source->status());
+            const auto* condition = conditions.find(type);
+            return condition != nullptr && condition->reason == reason &&
+                   condition->observed_generation == source->generation();
+        });
+    };
+    EXPECT_TRUE(is("ArtifactInStorage", "Succeeded"));
+    point_to(world.repository.url() + "-absent");
+    EXPECT_TRUE(is("FetchFailed", "GitOperationFailed"));
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web}\n"
+        "data: {k: 'drift'}\n");
+    EXPECT_TRUE(world.eventually([&] { return value("a") == "1"; }));
+    world.apply(kustomization("  commonMetadata: {labels: {x: y}}\n"));
+    EXPECT_TRUE(world.eventually([&] {
+        const auto a = world.get("v1", "ConfigMap", "web", "a");
+        return kube::find_string(a->fields(), {"metadata", "labels", "x"}) == "y";
+    })) << "it is built from what there was";
+
+    git::testing::Repository other;
+    auto files_there = files;
+    files_there.insert_or_assign("apps/a.yaml", config("a", "other"));
+    other.commit(files_there);
+    point_to(other.url());
+    EXPECT_TRUE(world.eventually([&] { return value("a") == "other"; }));
+    const auto cache = world.directory.path() / "cache" / "default_fleet";
+    EXPECT_TRUE(world.eventually([&] {
+        return std::distance(std::filesystem::directory_iterator{cache}, {}) == 1;
+    })) << "the mirror of the first is gone";
+    world.remove(source_api, "GitRepository", "default", "fleet");
+    EXPECT_TRUE(world.eventually([&] { return !std::filesystem::exists(cache); }));
+}
+
 TEST_F(ClusterMode, KeepsWhatItBroughtWhenTheRepositoryGoes) {
     start();
     apply_repository();

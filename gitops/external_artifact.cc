@@ -60,6 +60,7 @@ asio::awaitable<git::Revision> ExternalFetch::run(std::optional<git::Revision> c
     std::shared_ptr<Spool> spool;
     try {
         spool = co_await download();
+        downloaded_ = true;
         auto work = [imported = imported_, spool, limits = limits_,
                      artifact = artifact_](const std::stop_token& stop) mutable {
             const auto unpacked = unpack(*spool, imported, false, limits, stop);

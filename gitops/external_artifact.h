@@ -49,6 +49,7 @@ public:
     /// `checked`: what was read already in this process. Errors: unavailable (the server, the
     /// disk), not_found, invalid (not what the digest says, or no archive), exhausted.
     boost::asio::awaitable<git::Revision> run(std::optional<git::Revision> checked);
+    [[nodiscard]] bool downloaded() const noexcept { return downloaded_; }
 
 private:
     boost::asio::awaitable<std::optional<git::Revision>> look(std::optional<git::Revision> checked);
@@ -60,6 +61,7 @@ private:
     ExternalArtifact artifact_;
     git::Imported imported_;
     std::filesystem::path scratch_;
+    bool downloaded_ = false;
 };
 
 }  // namespace kled::gitops

@@ -24,6 +24,8 @@ std::string Pulled::to_memo() const {
     kube::json::object memo;
     memo["annotations"] = std::move(all);
     memo["layerSelector"] = layer.to_json();
+    memo["url"] = url;
+    if (!verified.empty()) memo["verified"] = verified;
     return kube::to_json(kube::json::value(std::move(memo)));
 }
 
@@ -42,6 +44,8 @@ std::optional<Pulled> Pulled::from_memo(std::string_view memo) {
         !layer->is_object())
         return std::nullopt;
     Pulled result;
+    result.url = kube::find_string(fields, {"url"});
+    result.verified = kube::find_string(fields, {"verified"});
     result.layer = {
         .media_type = std::string{kube::find_string(layer->get_object(), {"mediaType"})},
         .copy = kube::find_string(layer->get_object(), {"operation"}) == "copy"};
@@ -56,6 +60,14 @@ git::Revision Pulled::shape(git::Revision revision, const std::string& ignore) c
     revision.whole = layer.copy;
     revision.ignore = layer.copy ? std::string{} : ignore;
     return revision;
+}
+
+bool OciMemory::take(git::Imported::Kept kept, const std::string& ignore) {
+    auto its = Pulled::from_memo(kept.memo);
+    if (!its) return false;
+    pulled = std::move(*its);
+    revision = pulled.shape(std::move(kept.revision), ignore);
+    return true;
 }
 
 std::string artifact_revision(const std::string& tag, const std::string& digest) {

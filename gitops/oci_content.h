@@ -16,6 +16,8 @@ namespace kled::gitops {
 struct Pulled {
     static constexpr std::size_t annotations_limit = 256U << 10U;  ///< bytes, as of any object
 
+    std::string url;       ///< of the OCIRepository
+    std::string verified;  ///< fingerprint of the keys one of which signed it; empty: nobody asked
     OciRepository::LayerSelector layer;
     std::map<std::string, std::string> annotations;  ///< of its manifest
 
@@ -38,7 +40,9 @@ struct Pulled {
 struct OciMemory {
     std::optional<git::Revision> revision;  ///< shaped
     Pulled pulled;
-    bool recalled = false;  ///< what an earlier process pulled was looked for
+
+    /// Of a revision that was kept; false: its memo is none of ours, and nothing is taken.
+    bool take(git::Imported::Kept kept, const std::string& ignore);
 };
 
 }  // namespace kled::gitops

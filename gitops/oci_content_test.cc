@@ -58,9 +58,18 @@ TEST(OciRepositorySpec, IsReadAsFluxReadsIt) {
     EXPECT_TRUE(one.unsupported.empty());
     const auto two = repository("  url: oci://example.org/a\n  provider: aws\n  verify: {}\n");
     ASSERT_EQ(two.unsupported.size(), 2U);
-    EXPECT_EQ(two.unsupported[0].field, "spec.verify");
+    EXPECT_EQ(two.unsupported[0].field, "spec.verify without secretRef");
     EXPECT_EQ(two.unsupported[1].field, "spec.provider: aws");
     EXPECT_FALSE(two.layer_given);
+    const auto three = repository(
+        "  url: oci://example.org/a\n  verify: {provider: cosign, secretRef: {name: keys}}\n");
+    EXPECT_TRUE(three.unsupported.empty());
+    EXPECT_EQ(three.verify, "keys");
+    const auto four = repository(
+        "  url: oci://example.org/a\n  verify: {provider: notation, secretRef: {name: x},\n"
+        "    matchOIDCIdentity: [{issuer: a, subject: b}]}\n");
+    ASSERT_EQ(four.unsupported.size(), 2U);
+    EXPECT_EQ(four.unsupported[0].field, "spec.verify.provider: notation");
 }
 
 TEST(OciRepositorySpec, MistakesAreNamed) {
@@ -107,12 +116,16 @@ TEST(OciRepositorySpec, ALayerIsSelectedByItsType) {
 }
 
 TEST(OciContent, AMemoSaysWhatWasPulled) {
-    Pulled pulled{.layer = {.media_type = "application/x", .copy = true},
+    Pulled pulled{.url = "oci://host/app",
+                  .verified = "12ab",
+                  .layer = {.media_type = "application/x", .copy = true},
                   .annotations = {{"a\n\nb", "\"ü\""}, {"c", ""}}};
     const auto memo = pulled.to_memo();
     EXPECT_EQ(memo.find('\n'), std::string::npos);
     const auto again = Pulled::from_memo(memo);
     ASSERT_TRUE(again);
+    EXPECT_EQ(again->url, pulled.url);
+    EXPECT_EQ(again->verified, pulled.verified);
     EXPECT_EQ(again->layer, pulled.layer);
     EXPECT_EQ(again->annotations, pulled.annotations);
     for (const auto* bad : {"", "{}", "[]", "apps/a.yaml etag\n", R"({"annotations":{}})"})
@@ -126,7 +139,7 @@ TEST(OciContent, RulesAreForWhatIsExtracted) {
     const auto one = extracted.shape({.name = "x", .commit = {}, .tree = {}}, "*.md");
     EXPECT_FALSE(one.whole);
     EXPECT_EQ(one.ignore, "*.md");
-    const Pulled copied{.layer = {.copy = true}, .annotations = {}};
+    const Pulled copied{.url = {}, .verified = {}, .layer = {.copy = true}, .annotations = {}};
     const auto two = copied.shape({.name = "x", .commit = {}, .tree = {}}, "*.md");
     EXPECT_TRUE(two.whole);
     EXPECT_EQ(two.ignore, "");

@@ -8,7 +8,9 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr std::string_view tags_failed = "ReadOperationFailed";
 constexpr std::string_view pull_failed = "OCIArtifactPullFailed";
+constexpr std::string_view verification_failed = "VerificationError";
 constexpr std::string_view layer_failed = "OCIArtifactLayerOperationFailed";
 
 }  // namespace
@@ -16,15 +18,14 @@ constexpr std::string_view layer_failed = "OCIArtifactLayerOperationFailed";
 asio::awaitable<git::Revision> OciFetch::run() {
     reason_ = pull_failed;
     auto named = co_await resolve();
+    co_await verify(named);
     auto kept = co_await look(named);
     if (!kept) {
         auto fresh = co_await pull(named);
         kept = std::move(fresh);
     }
-    auto pulled = Pulled::from_memo(kept->memo);
-    if (!pulled) throw Error{ErrorKind::internal, named.revision + ": its memo cannot be read"};
-    memory_.pulled = std::move(*pulled);
-    memory_.revision = memory_.pulled.shape(std::move(kept->revision), repository_.ignore);
+    if (!memory_.take(std::move(*kept), repository_.ignore))
+        throw Error{ErrorKind::internal, named.revision + ": its memo cannot be read"};
     co_return *memory_.revision;
 }
 
@@ -36,11 +37,13 @@ asio::awaitable<OciFetch::Named> OciFetch::resolve() {
     if (named.digest.empty()) {
         wanted.tag = ref.tag.empty() ? "latest" : ref.tag;
         if (!ref.semver.empty()) {
+            reason_ = tags_failed;
             auto tags = co_await client_.tags(repository_.repository, access_);
             auto choose = [&ref, tags = std::move(tags)](const std::stop_token& stop) {
                 return ref.choose(tags, stop);
             };
             wanted.tag = co_await offload_stoppable(pool_, std::move(choose));
+            reason_ = pull_failed;
         }
         named.digest = co_await client_.digest(wanted, access_);
     }
@@ -48,26 +51,48 @@ asio::awaitable<OciFetch::Named> OciFetch::resolve() {
     co_return named;
 }
 
+asio::awaitable<void> OciFetch::verify(Named named) {
+    if (!keys_) co_return;
+    auto find = [imported = imported_, digest = named.digest, keys = keys_->fingerprint] {
+        return imported.find_if([&](std::string_view name, std::string_view memo) {
+            const auto pulled =
+                is_revision_of(name, digest) ? Pulled::from_memo(memo) : std::nullopt;
+            return pulled && pulled->verified == keys;
+        });
+    };
+    const auto verified = co_await offload(pool_, std::move(find));
+    if (verified) co_return;
+    reason_ = verification_failed;
+    co_await keys_->verify(client_, repository_.repository, access_, named.digest);
+    reason_ = pull_failed;
+}
+
 asio::awaitable<std::optional<git::Imported::Kept>> OciFetch::look(Named named) {
     // What was read once in this process need not be read again.
     const auto last = memory_.revision ? std::optional{memory_.revision->commit} : std::nullopt;
-    auto find = [imported = imported_, named = std::move(named), layer = repository_.layer,
+    auto find = [imported = imported_, named = std::move(named), url = repository_.url,
+                 layer = repository_.layer, verified = keys_ ? keys_->fingerprint : std::string{},
                  last](const std::stop_token& stop) mutable -> std::optional<git::Imported::Kept> {
         const auto wanted = [&](std::string_view name, std::string_view memo) {
             if (!is_revision_of(name, named.digest)) return false;
             const auto pulled = Pulled::from_memo(memo);
-            return pulled && pulled->layer == layer;
+            return pulled && pulled->url == url && pulled->layer == layer;
         };
         auto kept = imported.find_if(wanted);
         if (!kept) return std::nullopt;
-        if (kept->revision.commit == last && kept->revision.name == named.revision) return kept;
+        auto pulled = Pulled::from_memo(kept->memo);
+        if (!verified.empty()) pulled->verified = verified;
+        const auto memo = pulled->to_memo();
+        if (kept->revision.commit == last && kept->revision.name == named.revision &&
+            kept->memo == memo)
+            return kept;
         const auto files = imported.files(kept->revision, stop);
         if (!files) {  // damaged: all of it comes again
             imported.forget();
             return std::nullopt;
         }
-        kept->revision =
-            imported.commit(named.revision, *files, kept->memo, kept->revision.archive);
+        kept->memo = memo;
+        kept->revision = imported.commit(named.revision, *files, memo, kept->revision.archive);
         return kept;
     };
     co_return co_await offload_stoppable(pool_, std::move(find));
@@ -84,7 +109,9 @@ asio::awaitable<git::Imported::Kept> OciFetch::pull(Named named) {
                                             "artifact with layers"};
     }
     git::Imported::Kept kept;
-    const Pulled pulled{.layer = repository_.layer,
+    const Pulled pulled{.url = repository_.url,
+                        .verified = keys_ ? keys_->fingerprint : std::string{},
+                        .layer = repository_.layer,
                         .annotations = std::move(found.manifest.annotations)};
     kept.memo = pulled.to_memo();
     auto layer = repository_.layer.select(found.manifest);

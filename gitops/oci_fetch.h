@@ -5,6 +5,7 @@
 #include "gitops/oci/client.h"
 #include "gitops/oci_content.h"
 #include "gitops/oci_repository.h"
+#include "gitops/oci_verification.h"
 #include "gitops/spool.h"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -21,7 +22,8 @@
 namespace kled::gitops {
 
 /// One look at an artifact. Its layer is pulled only when none of the revisions that are kept has
-/// the digest that is named now, taken in the same way.
+/// the digest that is named now, taken in the same way; and signatures are asked for only when none
+/// of them says that they were good.
 class OciFetch {
 public:
     struct Limits {
@@ -31,18 +33,19 @@ public:
 
     /// `scratch` is a folder for what was not looked at yet. What it was given outlives it.
     OciFetch(ThreadPool& pool, oci::Client& client, const OciRepository& repository,
-             RegistryAccess access, std::shared_ptr<git::Mirror> mirror,
-             std::filesystem::path scratch, OciMemory& memory)
+             RegistryAccess access, std::optional<ArtifactKeys> keys,
+             std::shared_ptr<git::Mirror> mirror, std::filesystem::path scratch, OciMemory& memory)
         : pool_{pool},
           client_{client},
           repository_{repository},
           access_{std::move(access)},
+          keys_{std::move(keys)},
           imported_{std::move(mirror)},
           scratch_{std::move(scratch)},
           memory_{memory} {}
 
-    /// Errors as those of oci::Client, of git::Untar and of the disk. When it throws, what `memory`
-    /// knows is still there.
+    /// Errors as those of oci::Client, of ArtifactKeys, of git::Untar and of the disk. When it
+    /// throws, what `memory` knows is still there.
     boost::asio::awaitable<git::Revision> run();
     /// Which step failed, in Flux's words for a condition.
     [[nodiscard]] std::string_view reason() const noexcept { return reason_; }
@@ -55,6 +58,8 @@ private:
 
     /// Which artifact it is now.
     boost::asio::awaitable<Named> resolve();
+    /// Error unless it is signed, if it has to be.
+    boost::asio::awaitable<void> verify(Named named);
     /// If it was pulled before: the revision of this name.
     boost::asio::awaitable<std::optional<git::Imported::Kept>> look(Named named);
     boost::asio::awaitable<git::Imported::Kept> pull(Named named);
@@ -65,6 +70,7 @@ private:
     oci::Client& client_;
     const OciRepository& repository_;
     RegistryAccess access_;
+    std::optional<ArtifactKeys> keys_;  ///< nullopt: no signature is asked for
     git::Imported imported_;
     std::filesystem::path scratch_;
     OciMemory& memory_;

@@ -61,6 +61,17 @@ OciRepository::LayerSelector layer_in(const Reader& selector) {
     return result;
 }
 
+/// Keys in a Secret; other ways to know a signature are not supported.
+void read_verify(const Reader& verify, OciRepository& result) {
+    result.verify = verify.object("secretRef").text("name");
+    if (const auto provider = verify.text("provider"); !provider.empty() && provider != "cosign")
+        result.unsupported.push_back({"spec.verify.provider: " + provider});
+    if (verify.field("matchOIDCIdentity") != nullptr)
+        result.unsupported.push_back({"spec.verify.matchOIDCIdentity"});
+    if (result.verify.empty() && result.unsupported.empty())
+        result.unsupported.push_back({"spec.verify without secretRef"});
+}
+
 }  // namespace
 
 OciRepository OciRepository::from_object(kube::Object object) {
@@ -82,7 +93,7 @@ OciRepository OciRepository::from_object(kube::Object object) {
     if (result.interval <= Duration{}) throw spec.bad("interval", "is required, and more than 0");
     result.timeout = spec.duration("timeout", Duration{60'000});
     result.suspend = spec.flag("suspend");
-    result.unsupported = spec.unsupported({"verify"});
+    if (spec.field("verify") != nullptr) read_verify(spec.object("verify"), result);
     if (const auto provider = spec.text("provider"); !provider.empty() && provider != "generic")
         result.unsupported.push_back({"spec.provider: " + provider});
     result.object = std::move(object);

@@ -54,6 +54,7 @@ struct OciRepository {
     std::string ignore;        ///< patterns of files that are no part of it
     RegistrySecrets secrets;
     bool insecure = false;  ///< http
+    std::string verify;  ///< Secret with the keys whose signatures count; empty: none is asked for
     Duration interval{};
     Duration timeout{60'000};
     bool suspend = false;

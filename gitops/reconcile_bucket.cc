@@ -1,7 +1,6 @@
 // A Bucket: listed, what changed of it fetched, and what was fetched last kept.
 #include "base/timeout.h"
 #include "gitops/bucket_fetch.h"
-#include "gitops/git/imported.h"
 #include "gitops/reconciler_impl.h"
 
 namespace kled::gitops {
@@ -10,93 +9,58 @@ namespace asio = boost::asio;
 
 asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_bucket(
     Key key, std::shared_ptr<Source> source) {
-    if (source->object.deleting()) {  // what is on disk goes when it has gone
-        co_await store.release(source->object);
-        co_return std::nullopt;
-    }
     const auto seen = seen_of(*source);
-    std::optional<Outcome> bad;
     Bucket bucket;
-    try {
-        bucket = Bucket::from_object(source->object);
-    } catch (const Error& error) {
-        bad = Outcome{.reason = "InvalidSpec", .message = error.what(), .stalled = true};
-    }
-    if (!bad && bucket.suspend) {  // what was fetched before goes on
-        co_await recall_bucket(key, source, bucket.url());
+    if (const auto wrong = read_spec(*source, bucket)) {
+        co_await conclude(*source, *wrong, seen);
         co_return std::nullopt;
     }
-    if (!bad && !bucket.unsupported.empty()) {
-        bad = Outcome{.reason = "UnsupportedField",
-                      .message = unsupported_text(bucket.unsupported),
-                      .stalled = true};
-    }
-    if (bad) {
-        co_await conclude(*source, *bad, seen);
-        co_return std::nullopt;
-    }
-    co_await recall_bucket(key, source, bucket.url());
-    auto& status = source->status;
+    if (!source->recalled) source->bucket = std::make_shared<BucketMemory>();
+    const auto memory = source->bucket;
+    auto remember = [memory](const auto& kept, const auto& files) {
+        return memory->take(kept, files) ? memory->revision : std::nullopt;
+    };
+    co_await recall_imported(key, source, std::move(remember));
+    if (bucket.suspend) co_return std::nullopt;  // what was fetched before goes on
     std::optional<s3::Access> access;
+    std::optional<Outcome> bad;
     try {
         access = co_await read_access(client, bucket);
     } catch (const Error& error) {
         if (error.kind() == ErrorKind::unavailable) throw;
-        bad = Outcome{.reason = "AuthenticationFailed", .message = error.what()};
+        bad = fetch_failed(*source, "AuthenticationFailed", error.what(), seen);
     }
     std::optional<git::Revision> fetched;
     if (!bad) {
+        const auto until = steady_now() + bucket.timeout;
+        BucketFetch fetch{loop, pool, bucket, std::move(*access), source->mirror, *memory};
         try {
-            BucketFetch fetch{loop,           pool,           bucket, std::move(*access),
-                              source->mirror, *source->bucket};
             auto run = fetch.run();
             auto what = bucket.url();
             fetched = co_await with_timeout(bucket.timeout, std::move(what), std::move(run));
         } catch (const Error& error) {
-            bad = Outcome{.reason = "BucketOperationFailed", .message = error.what()};
+            const auto listed = fetch.unfinished();
+            const bool endless = !listed.empty() && steady_now() >= until;
+            bad = fetch_failed(*source, "BucketOperationFailed",
+                               endless ? bucket.url() +
+                                             ": the list of its objects has no end yet after " +
+                                             format_duration(bucket.timeout) + " and " + listed
+                                       : error.what(),
+                               seen);
         }
     }
-    const bool told = fetched && status.artifact_revision == fetched->name;
     auto taking = take_up(key, source, fetched, std::move(bad), seen);
-    if (!co_await std::move(taking)) co_return after_failure(*source, bucket.interval);
+    const auto taken = co_await std::move(taking);
+    if (taken == Taken::nothing) co_return after_failure(*source, bucket.interval);
     const auto message = "stored artifact: revision '" + fetched->name + "'";
-    if (!told) {
+    if (taken == Taken::other) {
         events.record(source->object, false, "NewArtifact",
-                      "stored artifact with " + std::to_string(source->bucket->objects.size()) +
+                      "stored artifact with " + std::to_string(memory->objects.size()) +
                           " fetched files from '" + bucket.location.bucket + "' bucket",
                       fetched->name);
     }
     co_await conclude_stored(*source, message, seen);
     co_return after(bucket.interval);
-}
-
-asio::awaitable<void> Reconciler::Impl::recall_bucket(Key key, std::shared_ptr<Source> source,
-                                                      std::string url) {
-    if (!source->mirror || source->mirror->url() != url) {
-        source->mirror = std::make_shared<git::Mirror>(cache_of(key), url);
-        source->bucket = std::make_shared<BucketMemory>();
-    }
-    auto& memory = *source->bucket;
-    if (memory.recalled) co_return;
-    auto find = [imported = git::Imported{source->mirror},
-                 name = source->status.artifact_revision](const std::stop_token& stop) mutable {
-        BucketMemory found;
-        if (name.empty()) return found;
-        try {
-            const auto kept = imported.find(name);
-            const auto files = kept ? imported.files(kept->revision, stop) : std::nullopt;
-            if (files && found.take(*kept, *files)) return found;
-            if (kept) imported.forget();  // damaged: all of it comes again
-        } catch (const Error&) {
-            imported.forget();
-        }
-        return BucketMemory{};
-    };
-    memory = co_await offload_stoppable(pool, std::move(find));
-    memory.recalled = true;
-    if (source->revision || !memory.revision) co_return;
-    source->revision = memory.revision;
-    touch_dependents_of_source(key);
 }
 
 }  // namespace kled::gitops

@@ -17,9 +17,9 @@ constexpr Duration longest_pause = std::chrono::minutes{2};
 
 asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_external(
     Key key, std::shared_ptr<Source> source) {
-    if (source->object.deleting()) co_return std::nullopt;  // it is not held by us
     std::optional<ExternalArtifact> artifact;
     std::optional<git::Revision> fetched;
+    bool fresh = false;
     std::string trouble;
     try {
         artifact = ExternalArtifact::from_object(source->object);
@@ -28,15 +28,14 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_external(
     }
     if (!artifact && trouble.empty()) co_return std::nullopt;  // its status will say when
     if (trouble.empty()) {
-        if (!source->mirror) {
-            source->mirror = std::make_shared<git::Mirror>(cache_of(key),
-                                                           "artifact://" + key.ns + "/" + key.name);
-        }
+        make_imported(key, *source);
         ExternalFetch fetch{loop, pool, *artifact, source->mirror, options.cache};
         try {
-            auto run = fetch.run(source->revision);
+            const bool checked = std::exchange(source->recalled, true);
+            auto run = fetch.run(checked ? source->revision : std::nullopt);
             auto what = git::printable_url(artifact->url);
             fetched = co_await with_timeout(whole_fetch, std::move(what), std::move(run));
+            fresh = fetch.downloaded() || source->revision != fetched;
         } catch (const Error& error) {
             trouble = error.what();
         }
@@ -51,7 +50,6 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_external(
         co_return after_failure(*source, longest_pause);
     }
     source->backoff.reset();
-    const bool fresh = source->revision != fetched;
     source->revision = std::move(fetched);
     if (fresh || other) touch_dependents_of_source(key);
     co_return std::nullopt;

@@ -1,46 +1,45 @@
-// What a Bucket and an OCIRepository have in common once they were looked at.
+// What a Bucket, an OCIRepository and an ExternalArtifact have in common: what they brought is kept
+// as Git's objects, whatever it came from.
 #include "gitops/reconciler_impl.h"
 
 namespace kled::gitops {
 
 namespace asio = boost::asio;
 
-asio::awaitable<bool> Reconciler::Impl::take_up(Key key, std::shared_ptr<Source> source,
-                                                std::optional<git::Revision> fetched,
-                                                std::optional<Outcome> bad, Seen seen) {
-    auto& conditions = source->status.conditions;
-    if (bad) {
-        conditions.set("FetchFailed", "True", bad->reason, source->redacted(bad->message),
-                       seen.generation, wall_now());
-        co_await conclude(*source, *bad, seen);
-        co_return false;
-    }
-    conditions.remove("FetchFailed");
-    const bool fresh = source->revision != fetched;
-    source->revision = std::move(fetched);
-    if (fresh) touch_dependents_of_source(key);
-    try {
-        co_await archive(key, *source);
-    } catch (const Error& error) {
-        bad = Outcome{.reason = "ArchiveOperationFailed", .message = error.what()};
-    }
-    if (bad) {
-        co_await conclude(*source, *bad, seen);
-        co_return false;
-    }
-    source->backoff.reset();
-    co_return true;
+void Reconciler::Impl::make_imported(const Key& key, Source& source) const {
+    if (!source.mirror)
+        source.mirror =
+            std::make_shared<git::Mirror>(cache_of(key), "artifact://" + key.ns + "/" + key.name);
 }
 
-asio::awaitable<void> Reconciler::Impl::conclude_stored(Source& source, std::string message,
-                                                        Seen seen) {
-    auto& status = source.status;
-    status.conditions.ready("Succeeded", message, seen.generation, wall_now());
-    status.conditions.set("ArtifactInStorage", "True", "Succeeded", message, seen.generation,
-                          wall_now());
-    status.observed_generation = seen.generation;
-    status.handled_request = std::move(seen.request);
-    co_await save(source);
+asio::awaitable<void> Reconciler::Impl::recall_imported(Key key, std::shared_ptr<Source> source,
+                                                        Remember remember) {
+    make_imported(key, *source);
+    if (std::exchange(source->recalled, true)) co_return;
+    struct Found {
+        std::optional<git::Revision> revision;
+        bool damaged = false;
+    };
+    auto find = [imported = git::Imported{source->mirror}, remember = std::move(remember),
+                 name = source->status.artifact_revision](const std::stop_token& stop) mutable {
+        Found result;
+        if (name.empty()) return result;
+        try {
+            const auto kept = imported.find(name);
+            const auto files = kept ? imported.files(kept->revision, stop) : std::nullopt;
+            result.revision = files ? remember(*kept, *files) : std::nullopt;
+            if (result.revision) return result;
+        } catch (const Error&) {  // as below
+        }
+        imported.forget();  // damaged, or gone: all of it comes again
+        result.damaged = true;
+        return result;
+    };
+    auto found = co_await offload_stoppable(pool, std::move(find));
+    source->damaged = found.damaged;
+    if (source->revision || !found.revision) co_return;
+    source->revision = std::move(found.revision);
+    touch_dependents_of_source(key);
 }
 
 }  // namespace kled::gitops

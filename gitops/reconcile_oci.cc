@@ -1,7 +1,6 @@
 // An OCIRepository: which artifact it names now, its layer pulled when that is another, and what
 // was pulled last kept.
 #include "base/timeout.h"
-#include "gitops/git/imported.h"
 #include "gitops/oci_fetch.h"
 #include "gitops/reconciler_impl.h"
 
@@ -10,6 +9,8 @@ namespace kled::gitops {
 namespace asio = boost::asio;
 
 namespace {
+
+constexpr std::string_view verification_error = "VerificationError";
 
 /// Where the files come from, if who pushed them said so (as `flux push artifact` does).
 std::string origin_of(const std::map<std::string, std::string>& annotations) {
@@ -24,65 +25,78 @@ std::string origin_of(const std::map<std::string, std::string>& annotations) {
 
 asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_oci(
     Key key, std::shared_ptr<Source> source) {
-    if (source->object.deleting()) {  // what is on disk goes when it has gone
-        co_await store.release(source->object);
-        co_return std::nullopt;
-    }
     const auto seen = seen_of(*source);
-    std::optional<Outcome> bad;
     OciRepository repository;
-    try {
-        repository = OciRepository::from_object(source->object);
-    } catch (const Error& error) {
-        bad = Outcome{.reason = "InvalidSpec", .message = error.what(), .stalled = true};
-    }
-    if (!bad && repository.suspend) {  // what was pulled before goes on
-        co_await recall_oci(key, source, repository);
+    if (const auto wrong = read_spec(*source, repository)) {
+        co_await conclude(*source, *wrong, seen);
         co_return std::nullopt;
     }
-    if (!bad && !repository.unsupported.empty()) {
-        bad = Outcome{.reason = "UnsupportedField",
-                      .message = unsupported_text(repository.unsupported),
-                      .stalled = true};
-    }
-    if (bad) {
-        co_await conclude(*source, *bad, seen);
-        co_return std::nullopt;
-    }
-    co_await recall_oci(key, source, repository);
+    if (!source->recalled) source->oci = std::make_shared<OciMemory>();
+    const auto memory = source->oci;
+    auto remember = [memory, ignore = repository.ignore](const auto& kept, const auto&) {
+        return memory->take(kept, ignore) ? memory->revision : std::nullopt;
+    };
+    co_await recall_imported(key, source, std::move(remember));
+    if (repository.suspend) co_return std::nullopt;  // what was pulled before goes on
     auto& status = source->status;
     std::optional<RegistryAccess> access;
+    std::optional<ArtifactKeys> keys;
+    std::optional<Outcome> bad;
+    const auto not_verified = [&](const std::string& why) {
+        Outcome result{.reason = std::string{verification_error},
+                       .message = "failed to verify the signature using provider 'cosign': " + why};
+        const Verified bad_one{.reason = result.reason, .message = result.message};
+        note_verified(*source, bad_one, seen);
+        return result;
+    };
+    if (repository.verify.empty()) status.conditions.remove("SourceVerified");
+    try {
+        if (!repository.verify.empty())
+            keys = co_await ArtifactKeys::read(client, key.ns, repository.verify);
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::unavailable) throw;
+        bad = not_verified(error.what());
+    }
     try {
         access = co_await read_registry_access(client, repository.secrets, repository.repository);
         access->insecure = repository.insecure;
         access->timeout = repository.timeout;
     } catch (const Error& error) {
         if (error.kind() == ErrorKind::unavailable) throw;
-        bad = Outcome{.reason = "AuthenticationFailed", .message = error.what()};
+        if (!bad) bad = fetch_failed(*source, "AuthenticationFailed", error.what(), seen);
     }
     std::optional<git::Revision> fetched;
     if (!bad) {
-        OciFetch fetch{pool,           registries,    repository,  std::move(*access),
-                       source->mirror, options.cache, *source->oci};
+        OciFetch fetch{
+            pool,           registries,    repository, std::move(*access), std::move(keys),
+            source->mirror, options.cache, *memory};
         try {
             auto run = fetch.run();
             auto what = repository.url;
             fetched = co_await with_timeout(repository.timeout, std::move(what), std::move(run));
         } catch (const Error& error) {
             const bool denied = error.kind() == ErrorKind::denied;
-            bad = Outcome{.reason = denied ? "AuthenticationFailed" : std::string{fetch.reason()},
-                          .message = error.what()};
+            bad = fetch.reason() == verification_error
+                      ? not_verified(error.what())
+                      : fetch_failed(*source, denied ? "AuthenticationFailed" : fetch.reason(),
+                                     error.what(), seen);
         }
     }
-    const bool told = fetched && status.artifact_revision == fetched->name;
+    if (fetched && !repository.verify.empty()) {
+        const Verified good{.good = true,
+                            .reason = "Succeeded",
+                            .message = "verified signature of revision " + fetched->name};
+        note_verified(*source, good, seen);
+    }
     auto taking = take_up(key, source, fetched, std::move(bad), seen);
-    if (!co_await std::move(taking)) co_return after_failure(*source, repository.interval);
-    status.artifact_metadata = source->oci->pulled.annotations;
+    const auto taken = co_await std::move(taking);
+    if (taken == Taken::nothing) co_return after_failure(*source, repository.interval);
+    status.artifact_metadata = memory->pulled.annotations;
     status.observed_ignore = repository.ignore;
     status.observed_layer =
         repository.layer_given ? repository.layer.to_json() : kube::json::object{};
     const auto message = "stored artifact for digest '" + fetched->name + "'";
-    if (!told) {
+    if (taken == Taken::other) {
         events.record(source->object, false, "NewArtifact",
                       "stored artifact with revision '" + fetched->name + "' from '" +
                           repository.url + "'" + origin_of(status.artifact_metadata),
@@ -90,39 +104,6 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_oci(
     }
     co_await conclude_stored(*source, message, seen);
     co_return after(repository.interval);
-}
-
-asio::awaitable<void> Reconciler::Impl::recall_oci(Key key, std::shared_ptr<Source> source,
-                                                   const OciRepository& repository) {
-    if (!source->mirror || source->mirror->url() != repository.url) {
-        source->mirror = std::make_shared<git::Mirror>(cache_of(key), repository.url);
-        source->oci = std::make_shared<OciMemory>();
-    }
-    auto& memory = *source->oci;
-    if (memory.recalled) co_return;
-    auto find = [imported = git::Imported{source->mirror}, ignore = repository.ignore,
-                 name = source->status.artifact_revision](const std::stop_token& stop) mutable {
-        OciMemory found;
-        if (name.empty()) return found;
-        try {
-            const auto kept = imported.find(name);
-            auto pulled = kept ? Pulled::from_memo(kept->memo) : std::nullopt;
-            if (pulled && imported.files(kept->revision, stop)) {
-                found.revision = pulled->shape(kept->revision, ignore);
-                found.pulled = std::move(*pulled);
-                return found;
-            }
-            if (kept) imported.forget();  // damaged: all of it comes again
-        } catch (const Error&) {
-            imported.forget();
-        }
-        return OciMemory{};
-    };
-    memory = co_await offload_stoppable(pool, std::move(find));
-    memory.recalled = true;
-    if (source->revision || !memory.revision) co_return;
-    source->revision = memory.revision;
-    touch_dependents_of_source(key);
 }
 
 }  // namespace kled::gitops

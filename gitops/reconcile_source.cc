@@ -1,7 +1,8 @@
 // A source: fetched, and what was fetched last kept.
+#include "crypto/hash.h"
 #include "gitops/annotations.h"
 #include "gitops/credentials.h"
-#include "gitops/git/imported.h"
+#include "gitops/oci_verification.h"
 #include "gitops/reconciler_impl.h"
 #include "gitops/secret_data.h"
 
@@ -40,20 +41,72 @@ std::filesystem::path Reconciler::Impl::modules_of(const Key& key) const {
 
 asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
     Key key, std::shared_ptr<Source> source) {
-    if (source->object
-            .deleting()) {  // nothing here needs it; what is on disk goes when it has gone
-        co_await store.release(source->object);
+    if (source->object.deleting()) {  // what is on disk goes when it has gone
+        if (is_own_source_kind(key.kind)) co_await store.release(source->object);
         co_return std::nullopt;
     }
-    const auto seen = seen_of(*source);
-    std::optional<Outcome> bad;
-    GitRepository repository;
-    try {
-        repository = GitRepository::from_object(source->object);
-    } catch (const Error& error) {
-        bad = Outcome{.reason = "InvalidSpec", .message = error.what(), .stalled = true};
+    if (key.kind == bucket_kind) co_return co_await reconcile_bucket(key, source);
+    if (key.kind == oci_kind) co_return co_await reconcile_oci(key, source);
+    if (key.kind == external_kind) co_return co_await reconcile_external(key, source);
+    co_return co_await reconcile_repository(key, source);
+}
+
+Outcome Reconciler::Impl::fetch_failed(Source& source, std::string_view reason, std::string message,
+                                       const Seen& seen) {
+    source.status.conditions.set("FetchFailed", "True", reason, source.redacted(message),
+                                 seen.generation, wall_now());
+    return {.reason = std::string{reason}, .message = std::move(message)};
+}
+
+asio::awaitable<Reconciler::Impl::Taken> Reconciler::Impl::take_up(
+    Key key, std::shared_ptr<Source> source, std::optional<git::Revision> fetched,
+    std::optional<Outcome> bad, Seen seen) {
+    auto& status = source->status;
+    const auto before = std::pair{status.artifact_revision, status.artifact.digest};
+    if (!bad) {
+        status.conditions.remove("FetchFailed");
+        const bool fresh = source->revision != fetched || std::exchange(source->damaged, false);
+        source->revision = std::move(fetched);
+        if (fresh) touch_dependents_of_source(key);
+        try {
+            co_await archive(key, *source);
+            status.conditions.remove("StorageOperationFailed");
+        } catch (const Error& error) {
+            bad = Outcome{.reason = "ArchiveOperationFailed", .message = error.what()};
+            status.conditions.set("StorageOperationFailed", "True", bad->reason,
+                                  source->redacted(bad->message), seen.generation, wall_now());
+            source->recalled = false;  // perhaps it is the cache that is not whole
+        }
     }
-    if (!bad && repository.suspend) {  // what was fetched before goes on
+    if (bad) {
+        co_await conclude(*source, *bad, seen);
+        co_return Taken::nothing;
+    }
+    source->backoff.reset();
+    const bool same = before == std::pair{status.artifact_revision, status.artifact.digest};
+    co_return same ? Taken::same : Taken::other;
+}
+
+asio::awaitable<void> Reconciler::Impl::conclude_stored(Source& source, std::string message,
+                                                        Seen seen) {
+    auto& status = source.status;
+    status.conditions.ready("Succeeded", message, seen.generation, wall_now());
+    status.conditions.set("ArtifactInStorage", "True", "Succeeded", message, seen.generation,
+                          wall_now());
+    status.observed_generation = seen.generation;
+    status.handled_request = std::move(seen.request);
+    co_await save(source);
+}
+
+asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_repository(
+    Key key, std::shared_ptr<Source> source) {
+    const auto seen = seen_of(*source);
+    GitRepository repository;
+    if (const auto wrong = read_spec(*source, repository)) {
+        co_await conclude(*source, *wrong, seen);
+        co_return std::nullopt;
+    }
+    if (repository.suspend) {  // what was fetched before goes on
         auto included = includes_of(key, repository);
         if (auto* all = std::get_if<Included>(&included); all != nullptr && !source->revision) {
             auto assembly = assembly_of(key, *source, repository, std::move(all->parts));
@@ -64,15 +117,6 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
             }
             co_await recall(key, *source, std::move(assembly));
         }
-        co_return std::nullopt;
-    }
-    if (!bad && !repository.unsupported.empty()) {
-        bad = Outcome{.reason = "UnsupportedField",
-                      .message = unsupported_text(repository.unsupported),
-                      .stalled = true};
-    }
-    if (bad) {
-        co_await conclude(*source, *bad, seen);
         co_return std::nullopt;
     }
     auto included = includes_of(key, repository);
@@ -88,6 +132,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
         source->status.conditions.remove("SourceVerified");
         source->status.verification_mode.clear();
     }
+    std::optional<Outcome> bad;
     try {
         assembly.verification = co_await verification_of(repository);
     } catch (const Error& error) {
@@ -96,7 +141,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
     }
     if (bad) {  // whom to trust is not known: not even what was fetched before
         const Verified unknown{.reason = bad->reason, .message = bad->message};
-        note_verified(*source, unknown);
+        note_verified(*source, unknown, seen);
         co_await conclude(*source, *bad, seen);
         co_return after_failure(*source, repository.interval);
     }
@@ -108,7 +153,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
             return assembly.fetch(stop);
         };
         auto assembled = co_await offload_stoppable(pool, std::move(fetch));
-        note_verified(*source, assembled.verified);
+        note_verified(*source, assembled.verified, seen);
         if (assembled.failure.empty()) {
             fetched = std::move(assembled.revision);
             if (repository.verify) source->status.verification_mode = repository.verify->mode;
@@ -121,45 +166,36 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
                                           source->object.generation(), wall_now());
         }
     } catch (const Error& error) {
-        bad = Outcome{.reason = error.kind() == ErrorKind::denied ? "AuthenticationFailed"
-                                                                  : "GitOperationFailed",
-                      .message = error.what()};
+        const bool denied = error.kind() == ErrorKind::denied;
+        bad = fetch_failed(*source, denied ? "AuthenticationFailed" : "GitOperationFailed",
+                           error.what(), seen);
     }
     if (!bad || bad->reason != "CopyFailure")
         source->status.conditions.remove("IncludeUnavailable");
-    if (bad) {
+    const auto mirror_before = source->mirror;
+    if (!bad) {
+        source->mirror = assembly.mirror;
+    } else if (!source->revision) {
         // The last good revision goes on: it is in the mirror, also after a restart.
-        if (!source->revision) co_await recall(key, *source, std::move(assembly));
-        co_await conclude(*source, *bad, seen);
-        co_return after_failure(*source, repository.interval);
+        co_await recall(key, *source, std::move(assembly));
     }
-    const bool fresh = source->revision != fetched;
-    source->revision = fetched;
     auto& status = source->status;
-    if (fresh) touch_dependents_of_source(key);
+    const bool fresh = !bad && source->revision != fetched;
     const auto artifact_before = status.artifact_json();
-    try {
-        co_await archive(key, *source);
-    } catch (const Error& error) {
-        bad = Outcome{.reason = "ArchiveOperationFailed", .message = error.what()};
-    }
-    if (bad) {
-        co_await conclude(*source, *bad, seen);
-        co_return after_failure(*source, repository.interval);
-    }
-    source->backoff.reset();
+    auto taking = take_up(key, source, fetched, std::move(bad), seen);
+    const auto taken = co_await std::move(taking);
+    if (taken == Taken::nothing) co_return after_failure(*source, repository.interval);
     status.included = std::move(own.artifacts);
     if (fresh || status.artifact_json() != artifact_before) touch_includers(key);
     const auto message = "stored artifact for revision '" + fetched->name + "'";
     const bool recovered = !status.conditions.is_true("Ready");
-    if (fresh || recovered) {
-        events.record(source->object, false, fresh ? "NewArtifact" : "Succeeded", message,
-                      fetched->name);
+    if (taken == Taken::other || recovered) {
+        events.record(source->object, false,
+                      taken == Taken::other ? "NewArtifact" : "Succeeded", message, fetched->name);
     }
-    status.conditions.ready("Succeeded", message, seen.generation, wall_now());
-    status.observed_generation = seen.generation;
-    status.handled_request = seen.request;
-    co_await save(*source);
+    co_await conclude_stored(*source, message, seen);
+    if (source->mirror != mirror_before)
+        co_await discard_mirrors(key, mirror_before, source->mirror->url());
     co_return after(repository.interval);
 }
 
@@ -199,26 +235,52 @@ asio::awaitable<std::shared_ptr<const Verification>> Reconciler::Impl::verificat
     co_return result;
 }
 
-void Reconciler::Impl::note_verified(Source& source, const std::optional<Verified>& verified) {
+void Reconciler::Impl::note_verified(Source& source, const std::optional<Verified>& verified,
+                                     const Seen& seen) {
     if (!verified) return;
     source.status.conditions.set("SourceVerified", verified->good ? "True" : "False",
-                                 verified->reason, verified->message, source.object.generation(),
-                                 wall_now());
+                                 verified->reason, verified->message, seen.generation, wall_now());
+}
+
+std::shared_ptr<git::Mirror> Reconciler::Impl::mirror_of(const Key& key, Source& source,
+                                                         const std::string& url) const {
+    if (source.mirror && source.mirror->url() == url) {
+        source.next = nullptr;
+        return source.mirror;
+    }
+    if (!source.next || source.next->url() != url) {
+        source.next = std::make_shared<git::Mirror>(cache_of(key) / crypto::sha256_hex(url), url);
+        source.submodules = nullptr;
+    }
+    return source.next;
+}
+
+asio::awaitable<void> Reconciler::Impl::discard_mirrors(Key key,
+                                                        std::shared_ptr<git::Mirror> before,
+                                                        std::string url) {
+    auto remove = [path = cache_of(key), before = std::move(before),
+                   kept = crypto::sha256_hex(url)] {
+        if (before) git::Imported{before}.forget();  // once nobody reads from it
+        std::error_code ignored;
+        for (std::filesystem::directory_iterator entry{path, ignored}, end; entry != end;
+             entry.increment(ignored)) {
+            if (entry->path().filename() != kept)
+                std::filesystem::remove_all(entry->path(), ignored);
+        }
+    };
+    co_await offload(pool, std::move(remove));
 }
 
 Assembly Reconciler::Impl::assembly_of(const Key& key, Source& source,
                                        const GitRepository& repository,
                                        std::vector<git::Include> includes) const {
-    if (!source.mirror || source.mirror->url() != repository.url) {
-        source.mirror = std::make_shared<git::Mirror>(cache_of(key), repository.url);
-        source.submodules = nullptr;
-    }
+    auto mirror = mirror_of(key, source, repository.url);
     if (!repository.submodules) {
         source.submodules = nullptr;
     } else if (!source.submodules) {
         source.submodules = std::make_shared<git::Submodules>(modules_of(key));
     }
-    return {.mirror = source.mirror,
+    return {.mirror = std::move(mirror),
             .submodules = source.submodules,
             .reference = repository.reference,
             .access = {},
@@ -291,6 +353,7 @@ asio::awaitable<void> Reconciler::Impl::recall(const Key& key, Source& source, A
     if (at == std::string::npos) co_return;
     const auto commit = git::Oid::parse(std::string_view{name}.substr(at + 5));
     if (!commit) co_return;
+    const auto mirror = assembly.mirror;
     auto find = [assembly = std::move(assembly), commit = *commit,
                  branch = at == 0 ? "" : name.substr(0, at - 1)](
                     const std::stop_token& stop) -> std::optional<git::Revision> {
@@ -303,6 +366,7 @@ asio::awaitable<void> Reconciler::Impl::recall(const Key& key, Source& source, A
     };
     auto found = co_await offload_stoppable(pool, std::move(find));
     if (!found) co_return;
+    source.mirror = mirror;
     source.revision = std::move(found);
     touch_dependents_of_source(key);
     touch_includers(key);
@@ -326,13 +390,24 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::revision
             });
         };
         auto kept = co_await offload(pool, std::move(find));
-        if (kept && key.kind == oci_kind) {
+        auto pulled = kept && key.kind == oci_kind ? Pulled::from_memo(kept->memo) : std::nullopt;
+        if (pulled) {
             // As the source would have it now, but for the layer that was chosen then.
-            const auto* spec = source->object.spec();
-            const std::string ignore{spec == nullptr ? std::string_view{}
-                                                     : kube::find_string(*spec, {"ignore"})};
-            if (const auto pulled = Pulled::from_memo(kept->memo))
-                co_return pulled->shape(std::move(kept->revision), ignore);
+            try {
+                const auto repository = OciRepository::from_object(source->object);
+                if (!repository.verify.empty()) {
+                    const auto keys =
+                        co_await ArtifactKeys::read(client, key.ns, repository.verify);
+                    if (pulled->verified != keys.fingerprint) {
+                        co_return none("VerificationError",
+                                       "it was not verified by the keys of Secret " + keys.secret);
+                    }
+                }
+                co_return pulled->shape(std::move(kept->revision), repository.ignore);
+            } catch (const Error& error) {
+                bad = none("RevisionNotUsable", error.what());
+            }
+            co_return std::move(*bad);
         }
         if (kept) co_return std::move(kept->revision);
         co_return none("RevisionNotFound", "it is not among the last that were fetched");
@@ -344,6 +419,7 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::revision
         auto assembly =
             assembly_of(key, *source, repository, std::move(std::get<Included>(included).parts));
         assembly.memory = std::move(memory);
+        assembly.mirror = source->mirror;  // also where the URL is another now
         assembly.verification = co_await verification_of(repository);
         assembly.access = co_await access_of(repository);
         // A tag is the name of one commit; a branch was that of those before as well.

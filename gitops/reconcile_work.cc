@@ -242,6 +242,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         co_return std::nullopt;
     }
     work.whole_at.reset();
+    const auto mirror = source->mirror;  // where that is
     // What is kept of no plan is looked at as a whole.
     const bool full =
         now >= work.next_full || !work.complete || (!due.empty() && work.plan.objects.empty()) ||
@@ -267,9 +268,8 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         RemoteBases remotes;
         if (options.remote_bases) remotes.directory = bases_of(key);
         remotes.local_repositories = options.local_repositories;
-        auto build_if_needed = [mirror = source->mirror, revision, shared, builds = work.builds,
-                                only_changes, inputs = std::move(inputs),
-                                remotes = std::move(remotes)](
+        auto build_if_needed = [mirror, revision, shared, builds = work.builds, only_changes,
+                                inputs = std::move(inputs), remotes = std::move(remotes)](
                                    const std::stop_token& stop) mutable -> std::optional<Built> {
             remotes.stop = stop;
             if (only_changes)
@@ -281,8 +281,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         bad = Outcome{.reason = "BuildFailed", .message = error.what()};
         // The cache was damaged or thrown away: the source makes it anew.
         if (error.kind() == ErrorKind::unavailable) {
-            if (source->bucket) source->bucket->recalled = false;
-            if (source->oci) source->oci->recalled = false;
+            source->recalled = false;
             touch({.kind = deployment.source.kind,
                    .ns = deployment.source.ns,
                    .name = deployment.source.name});

@@ -76,15 +76,10 @@ asio::awaitable<void> Reconciler::Impl::reconcile(Key key) {
     std::string_view outcome = "success";
     try {
         if (is_source_kind(key.kind)) {
-            const auto found = sources.find(key);
-            if (found != sources.end() && key.kind == bucket_kind) {
-                again = co_await reconcile_bucket(key, found->second);
-            } else if (found != sources.end() && key.kind == oci_kind) {
-                again = co_await reconcile_oci(key, found->second);
-            } else if (found != sources.end() && key.kind == external_kind) {
-                again = co_await reconcile_external(key, found->second);
-            } else if (found != sources.end()) {
+            if (const auto found = sources.find(key); found != sources.end()) {
                 again = co_await reconcile_source(key, found->second);
+            } else {
+                co_await discard(key);
             }
         } else if (key.kind == pipeline_kind) {
             if (const auto found = pipelines.find(key); found != pipelines.end())
@@ -253,7 +248,7 @@ void Reconciler::removed(const Key& key) {
     const auto source = impl_->sources.find(key);
     if (source == impl_->sources.end()) return;
     impl_->sources.erase(source);
-    impl_->tasks.spawn(impl_->discard(key));
+    impl_->touch(key);  // what is on disk goes, once nothing more comes there
     impl_->touch_dependents_of_source(key);
     impl_->touch_includers(key);
 }

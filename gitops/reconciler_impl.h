@@ -11,6 +11,7 @@
 #include "gitops/destinations.h"
 #include "gitops/drift/suspects.h"
 #include "gitops/drift/watches.h"
+#include "gitops/git/imported.h"
 #include "gitops/git/mirror.h"
 #include "gitops/inputs.h"
 #include "gitops/oci/client.h"
@@ -24,6 +25,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -67,11 +69,17 @@ struct Source : Node {
         : Node{std::move(o)}, status{SourceStatus::from_object(object)}, stored{status} {}
 
     SourceStatus status;
-    SourceStatus stored;  ///< as last written
-    std::shared_ptr<git::Mirror> mirror;
+    SourceStatus stored;                  ///< as last written
+    std::shared_ptr<git::Mirror> mirror;  ///< where `revision` is
+    /// Of a GitRepository: that of its URL, while what there is was fetched from another one.
+    std::shared_ptr<git::Mirror> next;
     std::shared_ptr<git::Submodules> submodules;
     std::shared_ptr<BucketMemory> bucket;  ///< of a Bucket
     std::shared_ptr<OciMemory> oci;        ///< of an OCIRepository
+    /// Not of a GitRepository: what is kept was looked through, and nothing says since then that it
+    /// is not whole.
+    bool recalled = false;
+    bool damaged = false;  ///< it was not: what there is of `revision` was thrown away
     std::shared_ptr<AssemblyMemory> assembled = std::make_shared<AssemblyMemory>();
     /// What puts together more than the repository itself is one at a time.
     std::shared_ptr<std::mutex> assembling = std::make_shared<std::mutex>();
@@ -252,6 +260,31 @@ struct Reconciler::Impl {
     // reconcile_source.cc
     boost::asio::awaitable<std::optional<SteadyTime>> reconcile_source(
         Key key, std::shared_ptr<Source> source);
+    boost::asio::awaitable<std::optional<SteadyTime>> reconcile_repository(
+        Key key, std::shared_ptr<Source> source);
+    /// Reads its spec as a `Kind`. An Outcome: why nothing can be done with it.
+    template <typename Kind>
+    static std::optional<Outcome> read_spec(const Source& source, Kind& spec) {
+        try {
+            spec = Kind::from_object(source.object);
+        } catch (const Error& error) {
+            return Outcome{.reason = "InvalidSpec", .message = error.what(), .stalled = true};
+        }
+        if (spec.suspend || spec.unsupported.empty()) return std::nullopt;
+        return Outcome{.reason = "UnsupportedField",
+                       .message = unsupported_text(spec.unsupported),
+                       .stalled = true};
+    }
+    /// What stops a look at where its files come from, also in the conditions.
+    static Outcome fetch_failed(Source& source, std::string_view reason, std::string message,
+                                const Seen& seen);
+    enum class Taken { nothing, same, other };  ///< other: an artifact that was not there before
+    /// The end of a look: `fetched` is what there is now, else `bad` says why nothing was fetched.
+    /// `nothing`: the failure, or that of the archive, is told, and the last one stays.
+    boost::asio::awaitable<Taken> take_up(Key key, std::shared_ptr<Source> source,
+                                          std::optional<git::Revision> fetched,
+                                          std::optional<Outcome> bad, Seen seen);
+    boost::asio::awaitable<void> conclude_stored(Source& source, std::string message, Seen seen);
     /// What it has of others. An Outcome: one of them is not there or not ready, or they go round
     /// in a circle.
     struct Included {
@@ -268,8 +301,15 @@ struct Reconciler::Impl {
     boost::asio::awaitable<std::shared_ptr<const Verification>> verification_of(
         const GitRepository& repository);
     /// What is said of the revision that was looked at, in the conditions.
-    static void note_verified(Source& source, const std::optional<Verified>& verified);
-    /// How its files come together; makes the mirror when there is none of this URL.
+    static void note_verified(Source& source, const std::optional<Verified>& verified,
+                              const Seen& seen);
+    /// The mirror of `url`; made beside that of `source.revision` when that came from elsewhere.
+    [[nodiscard]] std::shared_ptr<git::Mirror> mirror_of(const Key& key, Source& source,
+                                                         const std::string& url) const;
+    /// All but that of `url` go; the one before waits for whoever reads from it.
+    boost::asio::awaitable<void> discard_mirrors(Key key, std::shared_ptr<git::Mirror> before,
+                                                 std::string url);
+    /// How its files come together.
     [[nodiscard]] Assembly assembly_of(const Key& key, Source& source,
                                        const GitRepository& repository,
                                        std::vector<git::Include> includes) const;
@@ -288,29 +328,24 @@ struct Reconciler::Impl {
     /// Now and then: archives of sources that went while nobody looked.
     boost::asio::awaitable<void> sweep();
 
-    // reconcile_imported.cc
-    /// The end of a look at what is not Git: `fetched` is what there is now, else `bad` says why
-    /// nothing was fetched. False: the failure, or that of the archive, is told, and the last one
-    /// stays.
-    boost::asio::awaitable<bool> take_up(Key key, std::shared_ptr<Source> source,
-                                         std::optional<git::Revision> fetched,
-                                         std::optional<Outcome> bad, Seen seen);
-    boost::asio::awaitable<void> conclude_stored(Source& source, std::string message, Seen seen);
+    // reconcile_imported.cc: what does not come by Git
+    /// The mirror; what is in it does not depend on where it came from.
+    void make_imported(const Key& key, Source& source) const;
+    /// Of a revision that was kept, with all its files: what is to be taken up; nullopt: nothing.
+    using Remember = std::function<std::optional<git::Revision>(const git::Imported::Kept& kept,
+                                                                const git::Imported::Files& files)>;
+    /// Once, and again when it is doubted: what the status says was fetched last, if that is still
+    /// there as a whole. Makes the mirror.
+    boost::asio::awaitable<void> recall_imported(Key key, std::shared_ptr<Source> source,
+                                                 Remember remember);
 
     // reconcile_bucket.cc
     boost::asio::awaitable<std::optional<SteadyTime>> reconcile_bucket(
         Key key, std::shared_ptr<Source> source);
-    /// What its status says was fetched last, if that still is here; makes the mirror when there is
-    /// none of this bucket.
-    boost::asio::awaitable<void> recall_bucket(Key key, std::shared_ptr<Source> source,
-                                               std::string url);
 
     // reconcile_oci.cc
     boost::asio::awaitable<std::optional<SteadyTime>> reconcile_oci(Key key,
                                                                     std::shared_ptr<Source> source);
-    /// The same for an artifact.
-    boost::asio::awaitable<void> recall_oci(Key key, std::shared_ptr<Source> source,
-                                            const OciRepository& repository);
 
     // reconcile_external.cc
     boost::asio::awaitable<std::optional<SteadyTime>> reconcile_external(

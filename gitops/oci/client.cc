@@ -76,6 +76,7 @@ public:
     asio::awaitable<std::vector<std::string>> tags();
     asio::awaitable<std::string> digest();
     asio::awaitable<Found> manifest();
+    asio::awaitable<Manifest> referrers();
     asio::awaitable<void> blob(Descriptor blob, const Sink& sink);
 
 private:
@@ -321,6 +322,15 @@ asio::awaitable<Client::Found> Client::Session::manifest() {
     co_return found;
 }
 
+asio::awaitable<Manifest> Client::Session::referrers() {
+    auto answer = co_await ask("GET", path("/referrers/" + reference_.digest),
+                               "application/vnd.oci.image.index.v1+json");
+    const std::string type{answer.response.headers.get("Content-Type")};
+    const auto body = co_await read_all(std::move(answer.response.body), client_.limits_.manifest,
+                                        "the list of referrers");
+    co_return Manifest::parse(body, type);
+}
+
 asio::awaitable<void> Client::Session::blob(Descriptor blob, const Sink& sink) {
     auto answer = co_await ask("GET", path("/blobs/" + blob.digest), std::string{});
     crypto::Sha256Stream hash;
@@ -372,6 +382,16 @@ asio::awaitable<Client::Found> Client::manifest(Reference reference, RegistryAcc
         const auto timeout = access.timeout;
         Session session{*this, reference, std::move(access)};
         co_return co_await with_timeout(timeout, "its manifest", session.manifest());
+    } catch (const Error& error) {
+        throw error.within(reference.name());
+    }
+}
+
+asio::awaitable<Manifest> Client::referrers(Reference reference, RegistryAccess access) {
+    try {
+        const auto timeout = access.timeout;
+        Session session{*this, reference, std::move(access)};
+        co_return co_await with_timeout(timeout, "its referrers", session.referrers());
     } catch (const Error& error) {
         throw error.within(reference.name());
     }

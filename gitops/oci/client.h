@@ -47,6 +47,10 @@ public:
     /// By its digest, else its tag, else "latest".
     boost::asio::awaitable<Found> manifest(Reference reference, RegistryAccess access);
 
+    /// What refers to the manifest of `reference.digest`. Error(not_found) also where the registry
+    /// keeps no such list.
+    boost::asio::awaitable<Manifest> referrers(Reference reference, RegistryAccess access);
+
     /// Gives the bytes of `blob` to `sink` as they come, and waits for it: no more than blob.size,
     /// which the caller has judged. Only when this returns have they the digest: until then nobody
     /// may use them.

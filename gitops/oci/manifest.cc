@@ -22,6 +22,16 @@ json::object object_of(std::string_view body) {
     return std::move(value.get_object());
 }
 
+std::map<std::string, std::string> annotations_of(const json::object& fields) {
+    std::map<std::string, std::string> result;
+    const auto* annotations = fields.if_contains("annotations");
+    if (annotations == nullptr || !annotations->is_object()) return result;
+    for (const auto& item : annotations->get_object()) {
+        if (item.value().is_string()) result.emplace(item.key(), item.value().get_string());
+    }
+    return result;
+}
+
 Descriptor descriptor_of(const json::value& value, const std::string& where) {
     const auto bad = [&](const std::string& what) {
         return Error{ErrorKind::invalid, "manifest: " + where + what};
@@ -36,6 +46,8 @@ Descriptor descriptor_of(const json::value& value, const std::string& where) {
     if (size == nullptr || !size->is_int64() || size->get_int64() < 0)
         throw bad(".size is no number of bytes");
     result.size = static_cast<std::uint64_t>(size->get_int64());
+    result.artifact_type = kube::find_string(fields, {"artifactType"});
+    result.annotations = annotations_of(fields);
     return result;
 }
 
@@ -61,13 +73,7 @@ Manifest Manifest::parse(std::string_view body, std::string_view content_type) {
         result.layers.push_back(
             descriptor_of(list->get_array()[i], std::string{name} + "[" + std::to_string(i) + "]"));
     }
-    const auto* annotations = kube::find(fields, {"annotations"});
-    if (annotations != nullptr && annotations->is_object()) {
-        for (const auto& item : annotations->get_object()) {
-            if (item.value().is_string())
-                result.annotations.emplace(item.key(), item.value().get_string());
-        }
-    }
+    result.annotations = annotations_of(fields);
     return result;
 }
 

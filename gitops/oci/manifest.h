@@ -19,8 +19,10 @@ inline constexpr std::string_view manifest_types =
 
 struct Descriptor {
     std::string media_type;
-    std::string digest;      ///< valid
-    std::uint64_t size = 0;  ///< bytes
+    std::string digest;           ///< valid
+    std::uint64_t size = 0;       ///< bytes
+    std::string artifact_type{};  ///< of a manifest in a list; empty: it is an image's
+    std::map<std::string, std::string> annotations{};
 
     bool operator==(const Descriptor&) const = default;
 };

@@ -26,6 +26,7 @@ struct OciArtifact {
     struct Layer {
         std::string bytes;
         std::string media_type = flux_content;
+        std::map<std::string, std::string> annotations{};
     };
     std::vector<Layer> layers;
     std::map<std::string, std::string> annotations{};
@@ -37,17 +38,40 @@ struct OciArtifact {
             std::string{flux_config} + R"(","digest":")" + digest_of("{}") +
             R"(","size":2},"layers":[)";
         for (const auto& layer : layers) {
-            text += (text.ends_with('[') ? "" : ",") + std::string{R"({"mediaType":")"} +
-                    layer.media_type + R"(","digest":")" + digest_of(layer.bytes) + R"(","size":)" +
-                    std::to_string(layer.bytes.size()) + "}";
+            text +=
+                (text.ends_with('[') ? "" : ",") + std::string{R"({"mediaType":")"} +
+                layer.media_type + R"(","digest":")" + digest_of(layer.bytes) + R"(","size":)" +
+                std::to_string(layer.bytes.size()) +
+                (layer.annotations.empty() ? "" : ",\"annotations\":" + json(layer.annotations)) +
+                "}";
         }
-        text += R"(],"annotations":{)";
-        for (const auto& [key, value] : annotations)
+        return text + R"(],"annotations":)" + json(annotations) + "}";
+    }
+    static std::string json(const std::map<std::string, std::string>& values) {
+        std::string text = "{";
+        for (const auto& [key, value] : values)
             text += (text.ends_with('{') ? "\"" : ",\"") + key + "\":\"" + value + "\"";
-        return text + "}}";
+        return text + "}";
     }
     [[nodiscard]] std::string digest() const { return digest_of(manifest()); }
 };
+
+/// Over http and without credentials, what it names being there. Error(unavailable) as below.
+inline boost::asio::awaitable<void> push_manifest(std::string host, std::string repository,
+                                                  std::string tag, std::string type,
+                                                  std::string manifest) {
+    const auto loop = co_await boost::asio::this_coro::executor;
+    net::HttpClient http{loop, net::parse_url("http://" + host), net::ClientOptions()};
+    net::Request put;
+    put.method = "PUT";
+    put.target = "/v2/" + repository + "/manifests/" + tag;
+    put.headers.set("Content-Type", type);
+    put.body = std::move(manifest);
+    const auto done = co_await http.send(std::move(put));
+    if (done.status != 201)
+        throw Error{ErrorKind::unavailable,
+                    "push: " + std::to_string(done.status) + " " + done.body};
+}
 
 /// Over http and without credentials. Error(unavailable) when the registry does not take it.
 inline boost::asio::awaitable<void> push(std::string host, std::string repository, std::string tag,
@@ -76,13 +100,9 @@ inline boost::asio::awaitable<void> push(std::string host, std::string repositor
         const auto uploaded = co_await http.send(std::move(upload));
         require(uploaded, 201);
     }
-    net::Request put;
-    put.method = "PUT";
-    put.target = "/v2/" + repository + "/manifests/" + tag;
-    put.headers.set("Content-Type", "application/vnd.oci.image.manifest.v1+json");
-    put.body = artifact.manifest();
-    const auto done = co_await http.send(std::move(put));
-    require(done, 201);
+    auto manifest = artifact.manifest();
+    co_await push_manifest(host, repository, tag, "application/vnd.oci.image.manifest.v1+json",
+                           std::move(manifest));
 }
 
 }  // namespace kled::testing
