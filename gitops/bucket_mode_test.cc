@@ -3,6 +3,7 @@
 #include "base/signal.h"
 #include "crypto/hash.h"
 #include "gitops/cluster_world.h"
+#include "gitops/git/libgit2.h"
 #include "net/http_server.h"
 
 #include <gmock/gmock.h>
@@ -205,13 +206,14 @@ protected:
             (at == nullptr ? *s3 : *at).endpoint() + "\n  bucketName: " + name +
             "\n  interval: 10m\n  insecure: true\n" + more);
     }
-    void apply_kustomization(const std::string& annotations = "{}") {
+    void apply_kustomization(const std::string& annotations = "{}", const std::string& more = "") {
         world.apply(
             "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: "
             "apps, namespace: default, annotations: " +
             annotations +
             "}\nspec:\n  interval: 10m\n  retryInterval: 1s\n  path: apps\n  prune: true\n"
-            "  sourceRef: {kind: Bucket, name: store}\n");
+            "  sourceRef: {kind: Bucket, name: store}\n" +
+            more);
     }
     std::optional<kube::Object> bucket() {
         return world.get("source.toolkit.fluxcd.io/v1", "Bucket", "default", "store");
@@ -235,6 +237,19 @@ protected:
     }
     bool ready() {
         return says("Ready", "Succeeded").starts_with("stored artifact: revision 'sha256:");
+    }
+    /// Takes an object's content from what is kept on disk; false: it is not there.
+    bool lose(const std::string& content) {
+        git_oid oid{};
+        git_odb_hash(&oid, content.data(), content.size(), GIT_OBJECT_BLOB);
+        const auto name = git::from_git(oid).hex();
+        const auto cache = world.directory.path() / "cache";
+        for (const auto& file : std::filesystem::recursive_directory_iterator{cache}) {
+            if (file.path().parent_path().filename() == name.substr(0, 2) &&
+                file.path().filename() == name.substr(2))
+                return std::filesystem::remove(file.path());
+        }
+        return false;
     }
     bool has(const std::string& name, const std::string& value) {
         return world.eventually([&] { return world.value(name) == value; });
@@ -290,6 +305,19 @@ TEST_F(BucketMode, WhatWasFetchedIsThereAfterARestartAlsoWithoutTheServer) {
     start();
     EXPECT_TRUE(ready());
     EXPECT_THAT(s3->read(), IsEmpty());
+}
+
+TEST_F(BucketMode, WhatIsLostOfTheCacheWhileItRunsIsFetchedAgain) {
+    start();
+    apply_bucket();
+    apply_kustomization();
+    EXPECT_TRUE(has("a", "1"));
+    EXPECT_TRUE(ready());
+    (void)s3->read();
+    ASSERT_TRUE(lose(world.config("a", "1")));
+    apply_kustomization("{}", "  namePrefix: x-\n");
+    EXPECT_TRUE(has("x-a", "1"));
+    EXPECT_THAT(s3->read(), ElementsAre("apps/a.yaml", "apps/b.yaml", "apps/web.yaml"));
 }
 
 TEST_F(BucketMode, PatternsAndAPrefixLeaveObjectsOut) {

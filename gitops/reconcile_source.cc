@@ -190,8 +190,8 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_repositor
     const auto message = "stored artifact for revision '" + fetched->name + "'";
     const bool recovered = !status.conditions.is_true("Ready");
     if (taken == Taken::other || recovered) {
-        events.record(source->object, false,
-                      taken == Taken::other ? "NewArtifact" : "Succeeded", message, fetched->name);
+        events.record(source->object, false, taken == Taken::other ? "NewArtifact" : "Succeeded",
+                      message, fetched->name);
     }
     co_await conclude_stored(*source, message, seen);
     if (source->mirror != mirror_before)

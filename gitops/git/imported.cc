@@ -235,6 +235,7 @@ std::optional<Imported::Kept> Imported::find(const std::string& name) const {
 
 std::optional<Imported::Kept> Imported::find_if(const Wanted& wanted) const {
     const std::shared_lock reading{mirror_->impl_->packs};
+    if (mirror_->impl_->damaged) return std::nullopt;
     const auto repository = mirror_->impl_->open();
     if (!repository) return std::nullopt;
     auto kept = kept_in(repository.get());
@@ -321,6 +322,7 @@ void Imported::forget() {
     const std::unique_lock alone{mirror_->impl_->packs};
     std::error_code ignored;
     fs::remove_all(mirror_->impl_->directory, ignored);
+    mirror_->impl_->damaged = false;
 }
 
 }  // namespace kled::gitops::git
