@@ -283,7 +283,8 @@ struct Rebuild::Impl {
                 why += (why.empty() ? "" : "; ") + remark;
             if (!why.empty())
                 message.insert(std::min(message.find('\n'), message.size()), " (" + why + ")");
-            throw Error{error.kind(), message};
+            // Whoever builds takes what it cannot read for a fault of the files.
+            throw Error{tree_files.damaged() ? ErrorKind::unavailable : error.kind(), message};
         }
     }
 

@@ -108,6 +108,7 @@ struct Tree::Impl {
 
     Opened opened;
     std::vector<Mirror::Impl*> caches;
+    bool damaged = false;
     git_oid root{};
     std::size_t limit = 0;
     IgnoreRules rules;
@@ -125,6 +126,7 @@ struct Tree::Impl {
         } catch (const Error& error) {
             if (error.kind() == ErrorKind::exhausted) throw;  // memory
             for (auto* cache : caches) cache->damaged = true;
+            damaged = true;
             throw Error{ErrorKind::unavailable,
                         std::string{error.what()} + ": the cache of the repository is damaged"};
         }
@@ -441,6 +443,8 @@ std::optional<std::vector<std::string>> Tree::changes_since(const Oid& earlier) 
 }
 
 bool Tree::plain() const { return impl_->plain; }
+
+bool Tree::damaged() const noexcept { return impl_->damaged; }
 
 void Tree::visit(const std::function<void(const Item&)>& each) const {
     impl_->visit({.what = Seen::What::directory, .path = "", .oid = impl_->root}, each);

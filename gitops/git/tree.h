@@ -61,6 +61,8 @@ public:
     /// So far, what a path shows hangs on nothing but the entries on its way and the revision: no
     /// link was followed, and no `.sourceignore` says anything.
     [[nodiscard]] bool plain() const;
+    /// Whether something could not be read, which is then the cache's fault.
+    [[nodiscard]] bool damaged() const noexcept;
 
     struct Item {
         Kind kind = Kind::file;
