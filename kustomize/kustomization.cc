@@ -106,7 +106,7 @@ private:
                           .include_templates = item.flag("includeTemplates"),
                           .include_claims = item.flag("includeVolumeClaimTemplates"),
                           .fields = {}};
-            item.each("fields", [&](Fields& spec) { labels.fields.add(read_field_spec(spec)); });
+            item.each("fields", [&](Fields& spec) { labels.fields.append(read_field_spec(spec)); });
             k.labels.push_back(std::move(labels));
         });
     }
