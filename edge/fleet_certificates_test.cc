@@ -1,7 +1,7 @@
 /// Certificates that end, and devices that leave.
 #include "base/file.h"
 #include "crypto/x509.h"
-#include "edge/fleet_testing.h"
+#include "tests/support/fleet_of_one.h"
 
 namespace kled::edge {
 namespace {

@@ -4,8 +4,8 @@
 #include "crypto/hash.h"
 #include "crypto/x509.h"
 #include "edge/bundle.h"
-#include "edge/fleet_testing.h"
 #include "edge/names.h"
+#include "tests/support/fleet_of_one.h"
 
 namespace kled::edge {
 namespace {

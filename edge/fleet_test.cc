@@ -1,8 +1,8 @@
 /// Hub, broker and agents as they run: a real mosquitto with TLS and access rules, real processes;
 /// what goes wrong on the way.
 #include "crypto/hash.h"
-#include "edge/fleet_testing.h"
 #include "edge/runtime/cgroup.h"
+#include "tests/support/fleet_of_one.h"
 
 #include <sys/mount.h>
 
