@@ -89,8 +89,13 @@ asio::awaitable<void> ArtifactKeys::verify(oci::Client& client, oci::Reference r
     if (const auto image = co_await find_manifest(client, wanted, access)) {
         for (const auto& signature : oci::CosignSignature::all_in(image->manifest)) {
             ++seen;
-            const auto bytes = co_await read_blob(client, repository, access, signature.payload);
-            if (signature.is_good(bytes, digest, keys)) co_return;
+            try {
+                const auto bytes =
+                    co_await read_blob(client, repository, access, signature.payload);
+                if (signature.is_good(bytes, digest, keys)) co_return;
+            } catch (const Error& error) {  // somebody else's need not be whole
+                if (error.kind() == ErrorKind::unavailable) throw;
+            }
         }
     }
     wanted.tag.clear();
@@ -98,12 +103,17 @@ asio::awaitable<void> ArtifactKeys::verify(oci::Client& client, oci::Reference r
     for (const auto& bundle : oci::SigstoreBundle::all_in(all)) {
         ++seen;
         wanted.digest = bundle.digest;
-        const auto manifest = co_await find_manifest(client, wanted, access);
-        if (!manifest || manifest->manifest.index || manifest->manifest.layers.empty()) continue;
-        auto layer = manifest->manifest.layers.front();
-        if (layer.size > oci::SigstoreBundle::size_limit) continue;
-        const auto bytes = co_await read_blob(client, repository, access, std::move(layer));
-        if (oci::SigstoreBundle::is_good(bytes, digest, keys)) co_return;
+        try {
+            const auto manifest = co_await find_manifest(client, wanted, access);
+            if (!manifest || manifest->manifest.index || manifest->manifest.layers.empty())
+                continue;
+            auto layer = manifest->manifest.layers.front();
+            if (layer.size > oci::SigstoreBundle::size_limit) continue;
+            const auto bytes = co_await read_blob(client, repository, access, std::move(layer));
+            if (oci::SigstoreBundle::is_good(bytes, digest, keys)) co_return;
+        } catch (const Error& error) {
+            if (error.kind() == ErrorKind::unavailable) throw;
+        }
     }
     throw Error{ErrorKind::denied, "no matching signatures were found for '" + repository.name() +
                                        "@" + digest + "': " +

@@ -436,6 +436,13 @@ TEST_F(PipelineMode, WhoNamesThePipelineNoMoreFollowsItsSourceAgain) {
     EXPECT_TRUE(world.applied("staging", first));
     EXPECT_TRUE(world.reconciled("ks/staging"));
     EXPECT_EQ(world.kustomization("staging")->annotation(pin_annotation), first);
+    // Also where a Pipeline had pinned another one before.
+    world.annotate_object("ks/staging", {{std::string{pin_annotation}, second},
+                                         {std::string{promoted_annotation}, first}});
+    EXPECT_TRUE(world.applied("staging", second));
+    EXPECT_TRUE(world.eventually(
+        [&] { return world.kustomization("staging")->annotation(promoted_annotation).empty(); }));
+    EXPECT_EQ(world.kustomization("staging")->annotation(pin_annotation), second);
 }
 
 TEST_F(PipelineMode, WhatCannotBePinnedIsSaid) {

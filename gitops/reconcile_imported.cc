@@ -20,17 +20,24 @@ asio::awaitable<void> Reconciler::Impl::recall_imported(Key key, std::shared_ptr
         std::optional<git::Revision> revision;
         bool damaged = false;
     };
+    // What another process fetched is not here, and what is here is whole for all that.
     auto find = [imported = git::Imported{source->mirror}, remember = std::move(remember),
-                 name = source->status.artifact_revision](const std::stop_token& stop) mutable {
+                 ours = source->revision.has_value(),
+                 name =
+                     source->revision ? source->revision->name : source->status.artifact_revision](
+                    const std::stop_token& stop) mutable {
         Found result;
         if (name.empty()) return result;
         try {
             const auto kept = imported.find(name);
+            ours = ours || kept.has_value();
             const auto files = kept ? imported.files(kept->revision, stop) : std::nullopt;
             result.revision = files ? remember(*kept, *files) : std::nullopt;
             if (result.revision) return result;
-        } catch (const Error&) {  // as below
+        } catch (const Error&) {
+            ours = true;
         }
+        if (!ours) return result;
         imported.forget();  // damaged, or gone: all of it comes again
         result.damaged = true;
         return result;

@@ -115,7 +115,8 @@ asio::awaitable<bool> Reconciler::Impl::begin_job(const Pipeline& pipeline, Pipe
         trouble = shown + ": " + error.what();
     }
     auto& known = node.troubles[begin.name];
-    const bool news = known != trouble;
+    // Not each time that a server words it otherwise.
+    const bool news = known.empty() != trouble.empty();
     known = std::move(trouble);
     if (known.empty()) node.troubles.erase(begin.name);
     co_return news;

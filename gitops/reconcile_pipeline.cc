@@ -18,8 +18,9 @@ constexpr Duration job_pause{5'000};
 constexpr Duration trouble_pause{30'000};
 
 /// Reasons for which a Kustomization is not ready that something else will end.
-constexpr std::array<std::string_view, 4> waits{"DependencyNotReady", "ArtifactFailed",
-                                                "OutsideDeployWindow", "WaitingForPromotion"};
+constexpr std::array<std::string_view, 5> waits{"DependencyNotReady", "ArtifactFailed",
+                                                "HealthCheckCanceled", "OutsideDeployWindow",
+                                                "WaitingForPromotion"};
 
 /// Of one of many targets: short, so that all of them have a place in a status.
 std::string first_line(const std::string& text) {
@@ -279,7 +280,8 @@ asio::awaitable<bool> Reconciler::Impl::pin_target(PipelineNode& node, Key targe
         trouble = error.what();
     }
     auto& known = node.refused_pins[target];
-    const bool news = known != trouble;
+    // Not each time that a server words it otherwise.
+    const bool news = known.empty() != trouble.empty();
     known = trouble;
     if (!trouble.empty()) co_return news;
     node.refused_pins.erase(target);
@@ -292,15 +294,16 @@ asio::awaitable<bool> Reconciler::Impl::pin_target(PipelineNode& node, Key targe
 }
 
 asio::awaitable<void> Reconciler::Impl::let_go(Work& work, Deployment& deployment) {
-    if (!deployment.pipeline.empty() || deployment.pin.empty() ||
-        deployment.pin != commit_in(work.object.annotation(promoted_annotation)))
-        co_return;
+    const std::string promoted{work.object.annotation(promoted_annotation)};
+    if (!deployment.pipeline.empty() || promoted.empty()) co_return;
+    // Another pin is somebody's hand, and stays.
+    const bool pinned = !deployment.pin.empty() && deployment.pin == commit_in(promoted);
     const kube::Object object{work.object.fields()};
-    const std::map<std::string, std::string> annotations{{std::string{pin_annotation}, ""},
-                                                         {std::string{promoted_annotation}, ""}};
+    std::map<std::string, std::string> annotations{{std::string{promoted_annotation}, ""}};
+    if (pinned) annotations.emplace(pin_annotation, "");
     co_await store.annotate(object, annotations);
     for (const auto& [name, value] : annotations) work.object.set_annotation(name, value);
-    deployment.pin.clear();
+    if (pinned) deployment.pin.clear();
 }
 
 }  // namespace kled::gitops

@@ -121,7 +121,8 @@ void Reconciler::Impl::touch_dependents_of_source(const Key& source) {
 
 void Reconciler::Impl::touch_dependents_of_work(const Key& done) {
     for (const auto& [key, work] : works) {
-        if (key.kind != done.kind) continue;
+        // One that waits for health has its dependencies, and would begin its wait anew.
+        if (key.kind != done.kind || waiting.contains(key)) continue;
         const auto all = dependencies_of(work->object);
         if (std::ranges::find(all, done) != all.end()) touch(key);
     }

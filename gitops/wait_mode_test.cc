@@ -124,6 +124,20 @@ TEST_F(WaitMode, SomethingNewEndsTheWaitAndIsNoFailure) {
     EXPECT_TRUE(told);
 }
 
+TEST_F(WaitMode, ADependencyThatIsLookedAtAgainDoesNotBeginTheWaitAnew) {
+    world.repository.commit({{"base/ns.yaml", world.web()}, {"apps/d.yaml", deployment("d", "")}});
+    world.start_cluster();
+    world.apply_repository();
+    world.apply_kustomization("base");
+    world.apply_kustomization("apps", "{}",
+                              "  wait: true\n  timeout: 2s\n  dependsOn: [{name: base}]\n");
+    EXPECT_EQ(world.says("apps", "Healthy", "Progressing"), "waiting for health");
+    EXPECT_TRUE(world.eventually([&] {
+        world.reconciled("ks/base");
+        return world.conditions("apps").find("Healthy")->reason == "HealthCheckFailed";
+    }));
+}
+
 TEST_F(WaitMode, WhatIsNeverHealthyFailsInTime) {
     world.repository.commit({{"apps/ns.yaml", world.web()}, {"apps/d.yaml", deployment("d", "")}});
     world.start_cluster();

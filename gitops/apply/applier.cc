@@ -426,6 +426,8 @@ asio::awaitable<Change> Applier::apply_checked(const Batch& batch, const Planned
         live = co_await client_.get(object.gvk(), id.ns, id.name);
     }
     if (live && says_hands_off(*live)) co_return kept(id, as_it_says);
+    if (live && says(object, ssa_switch, "IfNotPresent"))
+        co_return kept(id, "it is there already (IfNotPresent)");
     // What Git changed and kled knows is not compared.
     if (known != nullptr && !batch.order.compare && ignored.empty()) live.reset();
     // What depends on the very version that was read is read again when somebody was faster.
@@ -461,8 +463,6 @@ asio::awaitable<Change> Applier::apply_on(const Batch& batch, const Planned& pla
     bool adopted = known != nullptr && known->adopted;
     std::optional<kube::Object> as_found;  // with the records of those who changed it
     if (live) {
-        if (says(object, ssa_switch, "IfNotPresent"))
-            co_return kept(id, "it is there already (IfNotPresent)");
         if (live->deleting()) co_return failed(id, "it is being deleted; waiting for it to go");
         adopted = !has_owner(*live) || live->annotation(adopted_annotation) == "true";
         // Before anything else: whatever happens then, it is known not to be pruned.

@@ -316,6 +316,19 @@ TEST_F(ApplierTest, LeavesAloneWhatSaysSoInTheCluster) {
                 ElementsAre("kept", "kept"));
 }
 
+TEST_F(ApplierTest, WritesNothingOverWhatOnlyHasToBeThere) {
+    const auto once = [](const std::string& value) {
+        return "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations: "
+               "{kustomize.toolkit.fluxcd.io/ssa: IfNotPresent}\ndata: {k: '" +
+               value + "'}\n";
+    };
+    EXPECT_THAT(actions(apply(once("1"))), ElementsAre("created"));
+    compare = false;
+    EXPECT_THAT(actions(apply(once("2"))), ElementsAre("kept"));
+    const auto now = world.get("v1", "ConfigMap", "default", "a");
+    EXPECT_EQ(kube::find_string(now->fields(), {"data", "k"}), "1");
+}
+
 TEST_F(ApplierTest, RecreatesWhereTheObjectInTheClusterSaysSo) {
     apply(config("fixed", "1"));
     EXPECT_THAT(actions(apply(config("fixed", "2"))), ElementsAre("failed"));

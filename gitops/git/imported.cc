@@ -242,7 +242,10 @@ std::optional<Imported::Kept> Imported::find_if(const Wanted& wanted) const {
     for (auto one = kept.rbegin(); one != kept.rend(); ++one) {
         git_commit* raw = nullptr;
         const auto oid = to_git(one->commit);
-        if (git_commit_lookup(&raw, repository.get(), &oid) < 0) continue;  // damaged
+        if (git_commit_lookup(&raw, repository.get(), &oid) < 0) {
+            mirror_->impl_->damaged = true;
+            return std::nullopt;
+        }
         const CommitPtr commit{raw};
         const std::string_view message{git_commit_message_raw(raw)};
         const auto end = message.find("\n\n");

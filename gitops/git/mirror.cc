@@ -426,7 +426,13 @@ Revision Mirror::fetch(const Reference& reference, const Access& access, std::st
         if (!oid)
             throw Error{ErrorKind::invalid,
                         "spec.ref.commit: '" + reference.commit + "' is not 40 hex digits"};
-        auto here = impl_->damaged ? std::nullopt : find(*oid, shown_name(reference));
+        std::optional<Revision> here;
+        try {
+            if (!impl_->damaged) here = find(*oid, shown_name(reference));
+        } catch (const Error& error) {
+            if (error.kind() == ErrorKind::invalid) throw;
+            impl_->damaged = true;  // it has it, and cannot read it
+        }
         if (here) return *here;
     }
     // Of a range the server says the name, which is then checked by libgit2.

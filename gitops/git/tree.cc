@@ -396,6 +396,11 @@ Tree::Tree(Mirror& mirror, const Revision& revision, std::size_t file_limit_byte
     impl_->root = to_git(revision.tree);
     impl_->limit = file_limit_bytes;
     if (!impl_->opened.odb || git_odb_exists(impl_->opened.odb.get(), &impl_->root) == 0) {
+        // The source finds the commit, and would never fetch what belongs to it.
+        const auto commit = to_git(revision.commit);
+        if (impl_->opened.odb && !revision.whole && revision.parts.empty() &&
+            git_odb_exists(impl_->opened.odb.get(), &commit) != 0)
+            mirror.impl_->damaged = true;
         throw Error{ErrorKind::unavailable,
                     revision.name + " is not in the cache of " + printable_url(mirror.url())};
     }
