@@ -204,6 +204,16 @@ asio::awaitable<std::optional<kube::Object>> read_again(kube::Client& client,
     co_return kept_object(*state);
 }
 
+namespace {
+
+/// Whether something else will end it.
+bool waits(std::string_view reason) {
+    return reason == "DependencyNotReady" || reason == "WaitingForPromotion" ||
+           reason == "OutsideDeployWindow";
+}
+
+}  // namespace
+
 Summary summarise(const kube::Object& object) {
     const auto conditions = Conditions::from_status(object.status());
     const bool source = is_source_kind(object.kind());
@@ -228,7 +238,7 @@ Summary summarise(const kube::Object& object) {
     } else if (conditions.is_true("Stalled")) {
         result.state = "Stalled";
     } else if (result.ready == "False") {
-        result.state = "Failed";
+        result.state = ready != nullptr && waits(ready->reason) ? "Waiting" : "Failed";
     } else if (conditions.is_true("Reconciling") || result.ready == "Unknown") {
         result.state = "Reconciling";
     } else {
