@@ -1,5 +1,6 @@
 #include "kustomize/build.h"
 
+#include "base/error.h"
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/flag_values.h"
@@ -10,6 +11,7 @@
 #include "kustomize/builder.h"
 
 #include <CLI/CLI.hpp>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,6 +19,7 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <fstream>
 #include <iomanip>
 #include <iostream>
 #include <memory>
@@ -138,11 +141,29 @@ std::string joined(const std::vector<std::string>& texts, Output output) {
     return R"({"apiVersion":"v1","kind":"List","items":[)" + all + "]}\n";
 }
 
+/// A file keeps its mode, a link leads where it leads, and what is no file is written to.
+void write_output(const std::filesystem::path& path, const std::string& text) {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    const auto there = fs::status(path, error);
+    if (fs::exists(there) && !fs::is_regular_file(there)) {
+        std::ofstream out{path, std::ios::binary};
+        if (!out.write(text.data(), static_cast<std::streamsize>(text.size())).flush())
+            throw Error{ErrorKind::unavailable, path.string() + ": cannot be written to"};
+        return;
+    }
+    const auto mask = ::umask(0);
+    ::umask(mask);
+    const unsigned mode =
+        fs::exists(there) ? static_cast<unsigned>(there.permissions()) & 0777U : 0666U & ~mask;
+    write_file_atomic(fs::weakly_canonical(path), text, mode);
+}
+
 void print(const std::string& text, const Build& flags) {
     if (flags.output_file.empty()) {
         std::cout << text << std::flush;
     } else {
-        write_file_atomic(flags.output_file, text);
+        write_output(flags.output_file, text);
     }
 }
 

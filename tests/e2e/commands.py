@@ -118,6 +118,15 @@ class Commands:
         if self.run("build", folder / "top", folder / "other") != \
                 self.run("build", folder / "top") + "---\n" + self.run("build", folder / "other"):
             raise Failure("two directories are not what each of them is")
+        text = self.run("build", folder / "other")
+        target, link = folder / "real.yaml", folder / "link.yaml"
+        target.touch(mode=0o600)
+        link.symlink_to(target)
+        self.run("build", folder / "other", "--output", link)
+        if not link.is_symlink() or target.stat().st_mode & 0o777 != 0o600 or target.read_text() != text:
+            raise Failure("--output of a link to a private file did not write to that")
+        if self.run("build", folder / "other", "--output", "/dev/stdout") != text:
+            raise Failure("--output /dev/stdout did not print")
         names = [item["metadata"]["name"] for item in json.loads(self.run("build", folder / "other", folder / "top", "-o", "json"))["items"]]
         if names != ["other", "top"]:
             raise Failure(f"two directories in the order they were named: {names}")
