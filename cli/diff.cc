@@ -14,6 +14,7 @@
 
 #include <iostream>
 #include <memory>
+#include <set>
 #include <string>
 
 namespace kled::cli {
@@ -78,6 +79,19 @@ kube::json::object as_json(const gitops::Change& change) {
     return result;
 }
 
+/// Whether what the server missed comes with the same folder: it cannot try that yet.
+bool comes_along(const gitops::Applier::Preview& preview, const gitops::Plan& plan,
+                 const kube::Object& object, const std::set<std::string>& new_namespaces) {
+    using Missing = gitops::Applier::Preview::Missing;
+    switch (preview.missing) {
+        case Missing::nothing: return false;
+        case Missing::place: return new_namespaces.contains(preview.change.id.ns);
+        case Missing::kind: break;
+    }
+    const auto scope = plan.scopes.find(object.gvk());
+    return scope != plan.scopes.end() && scope->second.has_value();
+}
+
 asio::awaitable<void> diff(const Globals& globals, const Flags& flags) {
     const kustomize::DiskFiles files;
     kustomize::BuildOptions options;
@@ -95,9 +109,16 @@ asio::awaitable<void> diff(const Globals& globals, const Flags& flags) {
     bool differs = false;
     bool refused = false;
     kube::json::array list;
+    std::set<std::string> new_namespaces;
     for (const auto& one : plan.objects) {
         const auto object = one->object(nobody);
         auto preview = co_await applier.preview(object);
+        auto& change = preview.change;
+        if (comes_along(preview, plan, object, new_namespaces))
+            change = {.id = change.id, .action = Action::created, .message = {}};
+        if (change.action == Action::created && change.id.group.empty() &&
+            change.id.kind == "Namespace")
+            new_namespaces.insert(change.id.name);
         if (preview.change.action == Action::unchanged) continue;
         differs = true;
         refused = refused || preview.change.action == Action::failed;

@@ -696,6 +696,11 @@ asio::awaitable<Applier::Preview> Applier::preview(const kube::Object& object) {
     } catch (const kube::StatusError& error) {
         result.change = failed(id, error.what());
         if (is_immutable_error(error)) result.change.action = Change::Action::recreated;
+        if (error.code() == 404) result.missing = Preview::Missing::place;
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::not_found) throw;
+        result.change = failed(id, error.what());
+        result.missing = Preview::Missing::kind;
     }
     co_return result;
 }

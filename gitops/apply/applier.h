@@ -133,6 +133,8 @@ public:
         Change change;
         kube::Object before;
         kube::Object after;
+        /// Why it is refused: the server does not know its kind, or not the place it belongs to.
+        enum class Missing { nothing, kind, place } missing = Missing::nothing;
     };
     boost::asio::awaitable<Preview> preview(const kube::Object& object);
 
