@@ -39,11 +39,15 @@ std::string wanted(const kube::Object& object, const Flags& flags) {
     if (flags.undo) return {};
     // A whole commit need not be one that was there before.
     if (!gitops::commit_in(flags.to).empty()) return flags.to;
-    const auto history = gitops::History::from_status(object.status());
-    const auto applied = object.status() == nullptr
-                             ? std::string_view{}
-                             : kube::find_string(*object.status(), {"lastAppliedRevision"});
-    return history.revision_before(applied, flags.to);
+    const auto said = [&object](std::string_view field) {
+        return kube::find_string(object.fields(), {"status", field});
+    };
+    const auto applied = said("lastAppliedRevision");
+    // What failed has replaced some of it, perhaps: back to what was whole.
+    const bool failed = said("lastAttemptedRevision") != applied;
+    if (flags.to.empty() && failed && !gitops::commit_in(applied).empty())
+        return std::string{applied};
+    return gitops::History::from_status(object.status()).revision_before(applied, flags.to);
 }
 
 asio::awaitable<void> rollback(const Globals& globals, const Flags& flags) {

@@ -13,6 +13,15 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr std::string_view succeeded = "ReconciliationSucceeded";
+
+json::object metadata_of(const std::string& revision, const std::string& origin) {
+    json::object metadata;
+    metadata["revision"] = revision;
+    if (!origin.empty()) metadata["originRevision"] = origin;
+    return metadata;
+}
+
 std::int64_t count_in(const json::object& snapshot) {
     const auto* value = snapshot.if_contains("totalReconciliations");
     return value != nullptr && value->is_int64() ? value->get_int64() : 0;
@@ -42,8 +51,7 @@ std::string History::revision_before(std::string_view now, std::string_view comm
         const std::string revision{revision_of(snapshot)};
         const auto its = commit_in(revision);
         if (its.empty() || its == current || std::ranges::find(found, revision) != found.end() ||
-            kube::find_string(snapshot.get_object(), {"lastReconciledStatus"}) !=
-                "ReconciliationSucceeded") {
+            kube::find_string(snapshot.get_object(), {"lastReconciledStatus"}) != succeeded) {
             continue;
         }
         known += (known.empty() ? "" : ", ") + revision;
@@ -66,7 +74,14 @@ bool History::succeeded_last(std::string_view digest) const {
     if (snapshots_.empty() || digest.empty()) return false;
     const auto& newest = snapshots_.front().get_object();
     return kube::find_string(newest, {"digest"}) == digest &&
-           kube::find_string(newest, {"lastReconciledStatus"}) == "ReconciliationSucceeded";
+           kube::find_string(newest, {"lastReconciledStatus"}) == succeeded;
+}
+
+void History::follow(const std::string& revision, const std::string& origin) {
+    if (snapshots_.empty()) return;
+    auto& newest = snapshots_.front().get_object();
+    if (kube::find_string(newest, {"lastReconciledStatus"}) != succeeded) return;
+    newest["metadata"] = metadata_of(revision, origin);
 }
 
 void History::add(const Attempt& attempt, WallTime now) {
@@ -90,10 +105,7 @@ void History::add(const Attempt& attempt, WallTime now) {
     snapshot["lastReconciledDuration"] = format_duration(attempt.took);
     snapshot["lastReconciledStatus"] = attempt.result;
     snapshot["totalReconciliations"] = count + 1;
-    json::object metadata;
-    metadata["revision"] = attempt.revision;
-    if (!attempt.origin.empty()) metadata["originRevision"] = attempt.origin;
-    snapshot["metadata"] = std::move(metadata);
+    snapshot["metadata"] = metadata_of(attempt.revision, attempt.origin);
     snapshots_.insert(snapshots_.begin(), std::move(snapshot));
     if (snapshots_.size() > limit) snapshots_.resize(limit);
 }

@@ -35,6 +35,9 @@ public:
     /// Newest first; the same objects with the same result are one snapshot that counts.
     void add(const Attempt& attempt, WallTime now);
 
+    /// The newest, which succeeded, is what `revision` brings as well.
+    void follow(const std::string& revision, const std::string& origin);
+
     bool operator==(const History&) const = default;
 
 private:

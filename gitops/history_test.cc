@@ -48,6 +48,20 @@ TEST(History, RemembersFive) {
     EXPECT_EQ(History::from_status(&status), history);
 }
 
+TEST(History, FollowsRevisionsThatChangeNothing) {
+    History history;
+    history.follow("main@sha1:2", "");
+    EXPECT_TRUE(history.to_json().empty());
+    history.add(attempt("a", "ReconciliationSucceeded"), start);
+    history.follow("main@sha1:2", "v1@sha1:3");
+    EXPECT_EQ(*kube::find(history.to_json().at(0), {"metadata", "revision"}), "main@sha1:2");
+    EXPECT_EQ(*kube::find(history.to_json().at(0), {"metadata", "originRevision"}), "v1@sha1:3");
+    EXPECT_EQ(*kube::find(history.to_json().at(0), {"totalReconciliations"}), 1);
+    history.add(attempt("b", "HealthCheckFailed"), start);
+    history.follow("main@sha1:4", "");
+    EXPECT_EQ(*kube::find(history.to_json().at(0), {"metadata", "revision"}), "main@sha1:1");
+}
+
 TEST(History, KnowsWhatWasAppliedBefore) {
     const auto commit = [](char digit) { return std::string(40, digit); };
     const auto revision = [&](char digit) { return "main@sha1:" + commit(digit); };

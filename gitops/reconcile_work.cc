@@ -313,6 +313,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         work.complete = true;
         if (!due.empty()) bad = co_await mend(key, work, deployment, work.plan, std::move(due));
         if (bad) co_return bad;
+        work.status.history.follow(revision.name, work.origin);
     }
     if (full) work.next_full = after(deployment.interval);
     work.status.last_applied_origin = work.origin;

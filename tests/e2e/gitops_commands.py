@@ -27,6 +27,29 @@ metadata: {name: apps, namespace: default, annotations: {gitops.kled.io/prune: c
 spec: {interval: 10m, prune: true, path: ./apps,
   sourceRef: {kind: GitRepository, name: flux-system, namespace: flux-system}}
 """
+FRESH = """apiVersion: v1
+kind: Namespace
+metadata: {name: fresh}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {kind: Widget, plural: widgets}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+---
+apiVersion: example.com/v1
+kind: Widget
+metadata: {name: w, namespace: fresh}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a, namespace: fresh}
+data: {k: v}
+"""
 NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n"
 
 
@@ -135,11 +158,46 @@ class Commands:
         self.run("resume", "apps")
         self.holds("a", "5")
 
+    # ---- back from what failed, and past commits that change nothing here
+
+    def back_from_failure(self):
+        repository = self.world.repository
+        self.push(a="6")
+        self.holds("a", "6")
+        repository.write("README.md", "notes")
+        last = repository.push_commit("notes")
+        wait_for("a commit that changes nothing to be there", lambda: last[:8] in self.run("get"))
+        self.run("rollback", "apps", says="pinned to it")
+        self.holds("a", "5")
+        self.run("rollback", "apps", "--undo", says=last)
+        self.holds("a", "6")
+        repository.write("apps/c.yaml", config("c", "1").replace("'1'", "1"))  # the API takes no number there
+        repository.push_commit("wrong")
+        wait_for("it to fail", lambda: "Failed" in self.run("get"))
+        self.run("rollback", "apps", says=[last, "pinned to it"])
+        self.holds("a", "6")
+
+    # ---- what a folder would change that brings its own namespace and kind
+
+    def differences(self):
+        folder = pathlib.Path(self.world.folder) / "fresh"
+        folder.mkdir()
+        (folder / "all.yaml").write_text(FRESH)
+        (folder / "kustomization.yaml").write_text("resources: [all.yaml]\n")
+        line = [str(self.world.bin / "kled"), "--state", str(self.world.state), "diff", "-o", "name", str(folder)]
+        result = subprocess.run(line, env=self.world.environment(), capture_output=True, text=True, timeout=60)
+        made = sorted(line.split()[-1] for line in result.stdout.splitlines() if line.startswith("create "))
+        if result.returncode != 1 or made != ["fresh", "fresh/a", "fresh/w", "widgets.example.com"]:
+            raise Failure(f"kled diff: exit status {result.returncode}: {result.stdout}{result.stderr}")
+        self.checked += 1
+
     def all(self):
         commits = self.begin()
+        self.differences()
         self.rollback(*commits)
         self.approve()
         self.look()
+        self.back_from_failure()
 
 
 def main():
