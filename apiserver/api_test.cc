@@ -545,6 +545,7 @@ TEST(Api, TellsWhatItServes) {
     EXPECT_EQ(aggregated.text({"kind"}), "APIGroupDiscoveryList");
     EXPECT_EQ(server.get("/apis/nope/v1").status, 404U);
     EXPECT_EQ(server.get("/openapi/v3/apis/apps/v1").text({"openapi"}), "3.0.0");
+    EXPECT_EQ(server.get("/openapi/v2").text({"swagger"}), "2.0");
 }
 
 /// As client-go's metadata client asks a stock API server.

@@ -16,6 +16,8 @@ namespace {
 
 using Kind = kube::TypeSchema::Kind;
 
+constexpr std::string_view described_version = "v1.34.4";
+
 json::object of_type(std::string_view type, std::string_view format = {}) {
     json::object schema;
     schema["type"] = type;
@@ -222,7 +224,7 @@ std::string OpenApi::document(std::string_view group_name, std::string_view vers
     document["openapi"] = "3.0.0";
     json::object info;
     info["title"] = "Kubernetes";
-    info["version"] = "v1.34.4";
+    info["version"] = described_version;
     document["info"] = std::move(info);
     document["paths"] = std::move(paths);
     json::object schemas;
@@ -230,6 +232,32 @@ std::string OpenApi::document(std::string_view group_name, std::string_view vers
     document["components"] = std::move(schemas);
     return kube::to_json(document);
 }
+
+namespace {
+
+/// kubectl asks the older document for a kind that it did not find in the newer ones, and says
+/// nothing of that kind when there is none. So it is there, and describes nothing.
+Answer nothing_in_v2(const net::Request& request) {
+    const std::string title{"Kubernetes"};
+    if (request.headers.get("Accept").find("protobuf") == std::string_view::npos) {
+        json::object document{{"swagger", "2.0"},
+                              {"info", {{"title", title}, {"version", described_version}}},
+                              {"paths", json::object{}}};
+        return json_answer(200, kube::to_json(document));
+    }
+    // Short fields of text and messages (gnostic, openapiv2.proto): number and type, length, bytes.
+    const auto field = [](char number, std::string_view bytes) {
+        std::string text{static_cast<char>(number << 3 | 2), static_cast<char>(bytes.size())};
+        return text += bytes;
+    };
+    Answer answer;
+    answer.headers.set("Content-Type",
+                       "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+    answer.body = field(1, "2.0") + field(2, field(1, title) + field(2, described_version));
+    return answer;
+}
+
+}  // namespace
 
 const std::string& OpenApi::hash(std::string_view group, std::string_view version) {
     auto& hash = hashes_[path_of(group, version)];
@@ -259,6 +287,7 @@ Answer OpenApi::answer(const net::Target& target, const net::Request& request) {
         revision_ = registry_.revision();
     }
     std::string_view path = target.path;
+    if (path == "/openapi/v2") return nothing_in_v2(request);
     if (path == "/openapi/v3" || path == "/openapi/v3/") return json_answer(200, index());
     for (const auto& group : registry_.groups()) {
         for (const auto& version : group.versions) {
