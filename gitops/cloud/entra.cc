@@ -74,9 +74,8 @@ std::string entra_refusal(std::string_view body) {
         const auto answer = kube::parse_json(body, 32);
         const auto* fields = answer.if_object();
         if (fields == nullptr) return {};
-        const auto code = one_line(kube::find_string(*fields, {"error"}));
-        const auto message = one_line(kube::find_string(*fields, {"error_description"}));
-        return code.empty() || message.empty() ? code + message : code + ": " + message;
+        return refusal(kube::find_string(*fields, {"error"}),
+                       kube::find_string(*fields, {"error_description"}));
     } catch (const Error&) {  // a proxy's page, or nothing
         return {};
     }

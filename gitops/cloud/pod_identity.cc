@@ -4,7 +4,6 @@
 #include "gitops/cloud/token_endpoint.h"
 #include "kube/object.h"
 
-#include <algorithm>
 #include <array>
 
 namespace kled::gitops::cloud {
@@ -14,20 +13,11 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::array<std::string_view, 3> agents{"169.254.170.23", "fd00:ec2::23", "169.254.170.2"};
-constexpr const char* variable = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 
 }  // namespace
 
 net::Url agent_endpoint(std::string_view url) {
-    net::Url endpoint;
-    try {
-        endpoint = net::parse_url(url);
-    } catch (const Error&) {
-        throw Error{ErrorKind::invalid, std::string{variable} + " is no URL"};
-    }
-    const bool agent = endpoint.scheme == "http" &&
-                       std::ranges::find(agents, std::string_view{endpoint.host}) != agents.end();
-    return agent ? endpoint : token_endpoint(url, variable);
+    return token_endpoint(url, "AWS_CONTAINER_CREDENTIALS_FULL_URI", agents);
 }
 
 net::Request agent_request(const net::Url& endpoint, const Secret& token) {
@@ -73,9 +63,8 @@ std::string agent_refusal(std::string_view body) {
         const auto answer = kube::parse_json(body, 32);
         const auto* const fields = answer.if_object();
         if (fields == nullptr) return {};
-        const auto code = one_line(kube::find_string(*fields, {"code"}));
-        const auto message = one_line(kube::find_string(*fields, {"message"}));
-        return code.empty() || message.empty() ? code + message : code + ": " + message;
+        return refusal(kube::find_string(*fields, {"code"}),
+                       kube::find_string(*fields, {"message"}));
     } catch (const Error&) {  // EKS says it as text
         return one_line(body);
     }

@@ -46,15 +46,22 @@ bool is_header_value(std::string_view text) {
            std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
 }
 
-net::Url token_endpoint(std::string_view url, const std::string& name) {
+std::string refusal(std::string_view code, std::string_view message) {
+    const bool both = !code.empty() && !message.empty();
+    return one_line(code) + (both ? ": " : "") + one_line(message);
+}
+
+net::Url token_endpoint(std::string_view url, const std::string& name,
+                        std::span<const std::string_view> near) {
     net::Url endpoint;
     try {
         endpoint = net::parse_url(url);
     } catch (const Error&) {
         throw Error{ErrorKind::invalid, name + " is no URL"};
     }
-    if (endpoint.scheme != "https" &&
-        !(endpoint.scheme == "http" && is_this_machine(endpoint.host)))
+    const bool is_near = is_this_machine(endpoint.host) ||
+                         std::ranges::find(near, std::string_view{endpoint.host}) != near.end();
+    if (endpoint.scheme != "https" && !(endpoint.scheme == "http" && is_near))
         throw Error{ErrorKind::invalid, name + " must begin with https://"};
     while (endpoint.target.ends_with('/')) endpoint.target.pop_back();
     return endpoint;

@@ -7,6 +7,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,8 +25,13 @@ namespace kled::gitops::cloud {
 /// Whether it may stand in a header as it is: a word of ASCII of at most 64 KiB.
 [[nodiscard]] bool is_header_value(std::string_view text);
 
-/// Where a token may be sent: https, or http on this machine. Error(invalid) begins with `name`.
-[[nodiscard]] net::Url token_endpoint(std::string_view url, const std::string& name);
+/// "code: message", or the one that is there, each as `one_line`.
+[[nodiscard]] std::string refusal(std::string_view code, std::string_view message);
+
+/// Where a token may be sent: https, or http on this machine and to hosts that are `near`.
+/// Error(invalid) begins with `name`.
+[[nodiscard]] net::Url token_endpoint(std::string_view url, const std::string& name,
+                                      std::span<const std::string_view> near = {});
 
 struct Reach {
     std::string proxy;

@@ -106,13 +106,13 @@ std::string sts_refusal(std::string_view body) {
         XmlReader reader{body};
         for (auto what = reader.next(); what != XmlReader::What::end; what = reader.next()) {
             if (what != XmlReader::What::close || reader.depth() != 2) continue;
-            if (reader.name() == "Code") code = one_line(reader.text());
-            if (reader.name() == "Message") message = one_line(reader.text());
+            if (reader.name() == "Code") code = reader.text();
+            if (reader.name() == "Message") message = reader.text();
         }
     } catch (const Error&) {  // a proxy's page, or nothing
         return {};
     }
-    return code.empty() || message.empty() ? code + message : code + ": " + message;
+    return refusal(code, message);
 }
 
 }  // namespace kled::gitops::cloud
