@@ -354,61 +354,88 @@ private:
     bool opened_ = false;
 };
 
+/// Watches without a reconciler, and what they told.
+class Watching {
+public:
+    explicit Watching(testing::World& world) : world_{world} {}
+
+    void note(const std::string& what) {
+        const std::scoped_lock lock{mutex_};
+        seen_.push_back(what);
+    }
+    bool saw(const std::string& what) {
+        return world_.eventually([&] {
+            const std::scoped_lock lock{mutex_};
+            return std::ranges::find(seen_, what) != seen_.end();
+        });
+    }
+    void follow(const Key& owner, std::shared_ptr<kube::Transport> way,
+                const kube::GroupVersionKind& kind, DriftWatches::Listener listener) {
+        const auto begin = [&]() -> asio::awaitable<void> {
+            std::vector<std::shared_ptr<kube::Transport>> ways;
+            ways.push_back(std::move(way));
+            tasks_.emplace(co_await asio::this_coro::executor);
+            watches_.emplace(world_.executor(), *tasks_, std::move(listener));
+            watches_->follow(owner, std::make_shared<Destination>(std::move(ways)), {kind});
+        };
+        world_.sync(begin());
+    }
+    /// On the loop.
+    void with_watches(const std::function<void(DriftWatches&)>& work) {
+        const auto run = [&]() -> asio::awaitable<void> {
+            work(*watches_);
+            co_return;
+        };
+        world_.sync(run());
+    }
+    void end() {
+        const auto stop = [this]() -> asio::awaitable<void> {
+            watches_.reset();
+            tasks_->cancel();
+            co_await even_if_cancelled;
+            co_await tasks_->join();
+            tasks_.reset();
+        };
+        world_.sync(stop());
+    }
+
+private:
+    testing::World& world_;
+    std::mutex mutex_;
+    std::vector<std::string> seen_;
+    std::optional<TaskGroup> tasks_;
+    std::optional<DriftWatches> watches_;
+};
+
 TEST_F(DriftMode, IsSeenWhereTheServerHasForgottenWhatCameMeanwhile) {
     begin("{}");
     world.stop_reconciler();
     const Key owner{.kind = "Kustomization", .ns = "default", .name = "apps"};
     const kube::GroupVersionKind kind{.group = "", .version = "v1", .kind = "ConfigMap"};
-    std::mutex mutex;
-    std::vector<std::string> seen;
-    const auto note = [&](const std::string& what) {
-        const std::scoped_lock lock{mutex};
-        seen.push_back(what);
-    };
-    const auto saw = [&](const std::string& what) {
-        return world.eventually([&] {
-            const std::scoped_lock lock{mutex};
-            return std::ranges::find(seen, what) != seen.end();
-        });
-    };
+    Watching watching{world};
     DriftWatches::Listener listener;
     listener.saw = [](const Key&, const kube::ObjectId&, const Sighting&) {};
     listener.listed = [&](const Key&, const kube::GroupVersionKind&, const std::string&,
                           const std::set<std::string>& there) {
         std::string names;
         for (const auto& name : there) names += name + " ";
-        note(names);
+        watching.note(names);
     };
     listener.namespaces = [](const Key&, const kube::GroupVersionKind&) {
         return std::set<std::string>{};
     };
     Signal expired{world.executor()};
-    std::optional<TaskGroup> tasks;
-    std::optional<DriftWatches> watches;
-    const auto follow = [&]() -> asio::awaitable<void> {
-        std::vector<std::shared_ptr<kube::Transport>> ways;
-        ways.push_back(std::make_shared<Expiring>(world.client().transport(), expired));
-        tasks.emplace(co_await asio::this_coro::executor);
-        watches.emplace(world.executor(), *tasks, std::move(listener));
-        watches->follow(owner, std::make_shared<Destination>(std::move(ways)), {kind});
-    };
-    world.sync(follow());
-    EXPECT_TRUE(saw("web/c0 web/c1 "));
+    watching.follow(owner, std::make_shared<Expiring>(world.client().transport(), expired), kind,
+                    std::move(listener));
+    EXPECT_TRUE(watching.saw("web/c0 web/c1 "));
     world.remove("v1", "ConfigMap", "web", "c1");
     const auto expire = [&]() -> asio::awaitable<void> {
         expired.notify();
         co_return;
     };
     world.sync(expire());
-    EXPECT_TRUE(saw("web/c0 ")) << "it is listed again, and what is not in it went";
-    const auto end = [&]() -> asio::awaitable<void> {
-        watches.reset();
-        tasks->cancel();
-        co_await even_if_cancelled;
-        co_await tasks->join();
-        tasks.reset();
-    };
-    world.sync(end());
+    EXPECT_TRUE(watching.saw("web/c0 ")) << "it is listed again, and what is not in it went";
+    watching.end();
 }
 
 /// As a service account with rights in namespaces only.
@@ -439,57 +466,32 @@ TEST_F(DriftMode, IsSeenInTheNamespacesOfAnAccountThatMayNotListAll) {
     world.stop_reconciler();
     const Key owner{.kind = "Kustomization", .ns = "default", .name = "apps"};
     const kube::GroupVersionKind kind{.group = "", .version = "v1", .kind = "ConfigMap"};
-    auto way = std::make_shared<OfNamespaces>(world.client().transport());
-    const auto destination = std::make_shared<Destination>(
-        std::vector<std::shared_ptr<kube::Transport>>{std::move(way)});
-    std::mutex mutex;
-    std::vector<std::string> seen;
-    const auto note = [&](const std::string& what) {
-        const std::scoped_lock lock{mutex};
-        seen.push_back(what);
-    };
+    Watching watching{world};
     DriftWatches::Listener listener;
     listener.saw = [&](const Key& whose, const kube::ObjectId& id, const Sighting& sighting) {
-        note(whose.name + " " + id.ns + "/" + id.name +
-             (sighting.resource_version.empty() ? " went" : ""));
+        watching.note(whose.name + " " + id.ns + "/" + id.name +
+                      (sighting.resource_version.empty() ? " went" : ""));
     };
     listener.listed = [&](const Key& whose, const kube::GroupVersionKind&, const std::string& ns,
                           const std::set<std::string>& there) {
-        note(whose.name + " listed " + ns + " " + std::to_string(there.size()));
+        watching.note(whose.name + " listed " + ns + " " + std::to_string(there.size()));
     };
     listener.namespaces = [](const Key&, const kube::GroupVersionKind&) {
         return std::set<std::string>{"other", "web"};
     };
-    std::optional<TaskGroup> tasks;
-    std::optional<DriftWatches> watches;
-    const auto follow = [&]() -> asio::awaitable<void> {
-        tasks.emplace(co_await asio::this_coro::executor);
-        watches.emplace(world.executor(), *tasks, std::move(listener));
-        watches->follow(owner, destination, {kind});
-    };
-    world.sync(follow());
-    const auto saw = [&](const std::string& what) {
-        return world.eventually([&] {
-            const std::scoped_lock lock{mutex};
-            return std::ranges::find(seen, what) != seen.end();
-        });
-    };
-    EXPECT_TRUE(saw("apps listed web 2"));
-    EXPECT_TRUE(saw("apps listed other 0"));
+    watching.follow(owner, std::make_shared<OfNamespaces>(world.client().transport()), kind,
+                    std::move(listener));
+    EXPECT_TRUE(watching.saw("apps listed web 2"));
+    EXPECT_TRUE(watching.saw("apps listed other 0"));
     world.remove("v1", "ConfigMap", "web", "c1");
-    EXPECT_TRUE(saw("apps web/c1 went"));
+    EXPECT_TRUE(watching.saw("apps web/c1 went"));
     std::size_t left = 2;
-    const auto end = [&]() -> asio::awaitable<void> {
-        EXPECT_EQ(watches->size(), 2U);
-        watches->forget(owner);
-        left = watches->size();
-        watches.reset();
-        tasks->cancel();
-        co_await even_if_cancelled;
-        co_await tasks->join();
-        tasks.reset();
-    };
-    world.sync(end());
+    watching.with_watches([&](DriftWatches& watches) {
+        EXPECT_EQ(watches.size(), 2U);
+        watches.forget(owner);
+        left = watches.size();
+    });
+    watching.end();
     EXPECT_EQ(left, 0U);
 }
 
