@@ -3,8 +3,9 @@
 #include "cli/command.h"
 #include "cli/connect.h"
 #include "cli/output.h"
-#include "gitops/apply/applier.h"
 #include "gitops/apply/compare.h"
+#include "gitops/apply/plan.h"
+#include "gitops/apply/preview.h"
 #include "kube/yaml.h"
 #include "kustomize/build.h"
 
@@ -58,7 +59,7 @@ std::string word(Action action) {
     }
 }
 
-void print_preview(const Flags& flags, gitops::Applier::Preview& preview) {
+void print_preview(const Flags& flags, gitops::Preview& preview) {
     const auto& change = preview.change;
     std::cout << word(change.action) << ' ' << change.id.to_string();
     if (!change.message.empty()) std::cout << ": " << change.message;
@@ -80,9 +81,9 @@ kube::json::object as_json(const gitops::Change& change) {
 }
 
 /// Whether what the server missed comes with the same folder: it cannot try that yet.
-bool comes_along(const gitops::Applier::Preview& preview, const gitops::Plan& plan,
+bool comes_along(const gitops::Preview& preview, const gitops::Plan& plan,
                  const kube::Object& object, const std::set<std::string>& new_namespaces) {
-    using Missing = gitops::Applier::Preview::Missing;
+    using Missing = gitops::Preview::Missing;
     switch (preview.missing) {
         case Missing::nothing: return false;
         case Missing::place: return new_namespaces.contains(preview.change.id.ns);
@@ -99,12 +100,10 @@ asio::awaitable<void> diff(const Globals& globals, const Flags& flags) {
     options.generate_missing = true;
     auto built = kustomize::build(files, kustomize::DiskFiles::path_of(flags.directory), options);
     auto client = connect(co_await asio::this_coro::executor, globals);
-    const gitops::Applier::Options defaults;
-    gitops::Applier applier{client, defaults};
     const gitops::Key nobody;
     const auto manifests = gitops::manifests_of(std::move(built.objects));
     const gitops::Plan nothing;
-    const auto plan = co_await applier.plan(manifests, nothing);
+    const auto plan = co_await gitops::make_plan(client, manifests, nothing);
     const bool structured = flags.output == Output::json || flags.output == Output::yaml;
     bool differs = false;
     bool refused = false;
@@ -112,7 +111,7 @@ asio::awaitable<void> diff(const Globals& globals, const Flags& flags) {
     std::set<std::string> new_namespaces;
     for (const auto& one : plan.objects) {
         const auto object = one->object(nobody);
-        auto preview = co_await applier.preview(object);
+        auto preview = co_await gitops::preview(client, object);
         auto& change = preview.change;
         if (comes_along(preview, plan, object, new_namespaces))
             change = {.id = change.id, .action = Action::created, .message = {}};

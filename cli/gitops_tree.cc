@@ -5,7 +5,7 @@
 #include "cli/command.h"
 #include "cli/connect.h"
 #include "cli/output.h"
-#include "gitops/apply/applier.h"
+#include "gitops/apply/ownership.h"
 #include "gitops/destinations.h"
 #include "gitops/health.h"
 #include "gitops/objects.h"
@@ -52,8 +52,7 @@ asio::awaitable<Live> live_objects(kube::Client& client, const gitops::Key& owne
     std::set<std::pair<std::string, std::string>> kinds;
     for (const auto& [id, version] : inventory.entries()) kinds.emplace(id.group, id.kind);
     kube::ListOptions options;
-    options.label_selector = std::string{gitops::owner_name_label} + "=" + owner.name + "," +
-                             gitops::owner_namespace_label + "=" + owner.ns;
+    options.label_selector = gitops::selector_of(owner);
     for (const auto& [group, kind] : kinds) {
         kube::GroupVersionKind gvk{.group = group, .version = {}, .kind = kind};
         const auto mapping = co_await client.map(gvk);

@@ -1,6 +1,7 @@
 // Objects into the cluster: inventory, apply, prune, health.
 #include "base/metrics.h"
 #include "base/timeout.h"
+#include "gitops/apply/prune.h"
 #include "gitops/health_wait.h"
 #include "gitops/prune_approval.h"
 #include "gitops/reconciler_impl.h"
@@ -38,7 +39,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::bring(const Key& key, 
     auto& applier = work.destination->applier;
     try {
         co_await store.declare(key, built.objects);
-        plan = co_await applier.plan(built.objects, work.plan);
+        plan = co_await make_plan(work.destination->client, built.objects, work.plan);
     } catch (const Error& error) {
         if (error.kind() == ErrorKind::unavailable) throw;
         bad = Outcome{.reason = "BuildFailed", .message = error.what()};
@@ -175,11 +176,11 @@ asio::awaitable<std::vector<Change>> Reconciler::Impl::prune(const Key& key, Wor
 asio::awaitable<std::vector<Change>> Reconciler::Impl::take_away(const Key& key, Work& work,
                                                                  const Deployment& deployment,
                                                                  Inventory::EntryList gone) {
-    auto& applier = work.destination->applier;
+    auto& there = work.destination->client;
     const std::map<kube::ObjectId, std::string> versions{gone.begin(), gone.end()};
-    auto changes = co_await applier.prune(
-        key, std::move(gone), work.memory,
-        deployment.confirm_prune ? Applier::Confirm::all : Applier::Confirm::marked);
+    auto changes =
+        co_await gitops::prune(there, key, std::move(gone), work.memory,
+                               deployment.confirm_prune ? Confirm::all : Confirm::marked);
     const PendingPrune pending{changes};
     if (!pending.empty() && pending.digest() == deployment.prune_approved) {
         Inventory::EntryList approved;
@@ -189,7 +190,7 @@ asio::awaitable<std::vector<Change>> Reconciler::Impl::take_away(const Key& key,
         }
         std::erase_if(changes, [](const Change& c) { return c.action == Change::Action::waiting; });
         auto more =
-            co_await applier.prune(key, std::move(approved), work.memory, Applier::Confirm::given);
+            co_await gitops::prune(there, key, std::move(approved), work.memory, Confirm::given);
         std::ranges::move(more, std::back_inserter(changes));
     }
     note_pending(work, changes);

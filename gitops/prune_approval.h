@@ -2,7 +2,7 @@
 /// that list is approved. Pure.
 #pragma once
 
-#include "gitops/apply/applier.h"
+#include "gitops/apply/change.h"
 #include "gitops/condition.h"
 
 #include <string>

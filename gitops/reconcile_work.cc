@@ -1,6 +1,7 @@
 // A deployment object: may it go, what its revision builds to, where that goes, and its end.
 #include "base/log.h"
 #include "gitops/annotations.h"
+#include "gitops/apply/prune.h"
 #include "gitops/dependencies.h"
 #include "gitops/reconciler_impl.h"
 
@@ -496,7 +497,6 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::take_out(const Key& ke
         co_return std::nullopt;
     }
     co_await find_destination(work, deployment);
-    auto& applier = work.destination->applier;
     const auto changes = co_await take_away(key, work, deployment, std::move(all));
     tell(work, changes);
     if (const auto failures = failures_of(changes); !failures.empty())
@@ -509,7 +509,8 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::take_out(const Key& ke
                           .retry = false};
     }
     if (!deployment.wait_for_termination) co_return std::nullopt;
-    const auto left = co_await still_there(applier, work.status.inventory, deployment.timeout);
+    const auto left =
+        co_await still_there(work.destination->client, work.status.inventory, deployment.timeout);
     if (left.empty()) co_return std::nullopt;
     // As Flux: it has waited for as long as it was told to.
     events.record(work.object, true, "PruneFailed",
@@ -517,7 +518,7 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::take_out(const Key& ke
     co_return std::nullopt;
 }
 
-asio::awaitable<std::vector<std::string>> Reconciler::Impl::still_there(Applier& applier,
+asio::awaitable<std::vector<std::string>> Reconciler::Impl::still_there(kube::Client& there,
                                                                         const Inventory& inventory,
                                                                         Duration timeout) {
     auto left = inventory.minus({});
@@ -526,7 +527,7 @@ asio::awaitable<std::vector<std::string>> Reconciler::Impl::still_there(Applier&
     for (Duration pause{50};; pause = std::min(pause * 2, Duration{2'000})) {
         std::vector<std::pair<kube::ObjectId, std::string>> next;
         for (auto& entry : left) {
-            if (co_await applier.is_going(entry.first)) next.push_back(std::move(entry));
+            if (co_await is_going(there, entry.first)) next.push_back(std::move(entry));
         }
         left = std::move(next);
         if (left.empty() || steady_now() + pause > deadline) break;

@@ -4,7 +4,6 @@
 
 #include "base/offload.h"
 #include "gitops/api.h"
-#include "gitops/apply/applier.h"
 #include "gitops/artifacts.h"
 #include "gitops/events.h"
 #include "gitops/object_store.h"

@@ -393,7 +393,7 @@ struct Reconciler::Impl {
     boost::asio::awaitable<std::optional<Outcome>> take_out(const Key& key, Work& work,
                                                             const Deployment& deployment);
     /// What of it is being deleted and has not gone within `timeout`.
-    boost::asio::awaitable<std::vector<std::string>> still_there(Applier& applier,
+    boost::asio::awaitable<std::vector<std::string>> still_there(kube::Client& there,
                                                                  const Inventory& inventory,
                                                                  Duration timeout);
 

@@ -1,0 +1,142 @@
+// Fields that Git makes and others change (spec.ignore), in an embedded API.
+#include "gitops/apply/apply_world.h"
+#include "gitops/fields.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace kled::gitops {
+namespace {
+
+using ::testing::ElementsAre;
+
+/// A Deployment of which others say how many replicas it has.
+class IgnoringTest : public testing::ApplyWorld {
+protected:
+    IgnoringTest() {
+        const auto spec = kube::parse_yaml(
+            "ignore: [{paths: [/spec/replicas], target: {kind: Deployment, name: web}}]");
+        ignore = IgnoreRules::read(Reader{&spec.get_object()});
+    }
+    static std::string deployment(int replicas, const std::string& image,
+                                  const std::string& name = "web") {
+        return "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " + name +
+               "}\nspec:\n  replicas: " + std::to_string(replicas) +
+               "\n  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: "
+               "b}}\n    spec: {containers: [{name: c, image: '" +
+               image + "'}]}\n";
+    }
+    /// As an autoscaler does it: through the scale subresource.
+    void scale(int replicas) {
+        const auto patch = kube::parse_yaml("spec: {replicas: " + std::to_string(replicas) + "}");
+        const kube::GroupVersionKind gvk{.group = "apps", .version = "v1", .kind = "Deployment"};
+        world.sync(
+            world.client().patch(gvk, "default", "web", kube::PatchType::merge, patch, "scale"));
+    }
+    kube::Object live(const std::string& name = "web") {
+        return *world.get("apps/v1", "Deployment", "default", name);
+    }
+    static std::int64_t replicas(const kube::Object& object) {
+        return kube::find(object.fields(), {"spec", "replicas"})->as_int64();
+    }
+    static bool holds_replicas(const kube::Object& object) {
+        for (const auto& item :
+             kube::find(object.fields(), {"metadata", "managedFields"})->as_array())
+            if (kube::find_string(item.get_object(), {"manager"}) == "kustomize-controller" &&
+                kube::find(item.get_object(), {"fieldsV1", "f:spec", "f:replicas"}) != nullptr)
+                return true;
+        return false;
+    }
+};
+
+TEST_F(IgnoringTest, KeepsWhatAnAutoscalerSetThroughChangesOfOtherFields) {
+    EXPECT_THAT(actions(apply(deployment(2, "x:1"))), ElementsAre("created"));
+    EXPECT_EQ(replicas(live()), 2) << "Git makes it";
+    EXPECT_TRUE(holds_replicas(live()));
+    scale(5);
+    EXPECT_FALSE(holds_replicas(live())) << "given up with the other's first write";
+    EXPECT_THAT(actions(apply(deployment(2, "x:1"))), ElementsAre("unchanged"));
+    EXPECT_THAT(actions(apply(deployment(3, "x:2"))), ElementsAre("configured"));
+    EXPECT_EQ(replicas(live()), 5);
+    EXPECT_EQ(
+        kube::find(live().fields(), {"spec", "template", "spec", "containers"})->at(0).at("image"),
+        "x:2");
+    EXPECT_FALSE(holds_replicas(live()));
+    memory.clear();
+    const auto before = live();
+    EXPECT_THAT(actions(apply(deployment(3, "x:2"))), ElementsAre("unchanged"));
+    EXPECT_EQ(live().resource_version(), before.resource_version());
+}
+
+TEST_F(IgnoringTest, HoldsWhatNobodyElseDoesWithoutChangingIt) {
+    apply(deployment(2, "x:1"));
+    EXPECT_THAT(actions(apply(deployment(7, "x:2"))), ElementsAre("configured"));
+    EXPECT_EQ(replicas(live()), 2);
+    EXPECT_TRUE(holds_replicas(live())) << "else it would be deleted, and the default is 1";
+    EXPECT_THAT(actions(apply(deployment(8, "x:2"))), ElementsAre("unchanged"));
+}
+
+TEST_F(IgnoringTest, GivesUpWhatAnotherHoldsToo) {
+    apply(deployment(2, "x:1"));
+    auto object = kube::Object::from(kube::parse_yaml(
+        "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: default}, spec: "
+        "{replicas: 2}}"));
+    const kube::ApplyOptions other{.field_manager = "scaler"};
+    world.sync(world.client().apply(object, other));
+    EXPECT_TRUE(holds_replicas(live()));
+    EXPECT_THAT(actions(apply(deployment(2, "x:1"))), ElementsAre("configured"));
+    EXPECT_FALSE(holds_replicas(live()));
+    EXPECT_EQ(replicas(live()), 2);
+}
+
+TEST_F(IgnoringTest, IsOnlyForItsTarget) {
+    apply(deployment(2, "x:1") + "---\n" + deployment(2, "x:1", "other"));
+    EXPECT_THAT(actions(apply(deployment(4, "x:1") + "---\n" + deployment(4, "x:1", "other"))),
+                ElementsAre("configured", "unchanged"));
+    EXPECT_EQ(replicas(live()), 2);
+    EXPECT_EQ(replicas(live("other")), 4);
+}
+
+/// An autoscaler that comes for the first time between what is read and what is written.
+class FasterScaler : public testing::Passing {
+public:
+    explicit FasterScaler(kube::Client& client) : Passing{client.transport()}, client_{client} {}
+    boost::asio::awaitable<net::Response> send(net::Request request) override {
+        const bool writes = request.method == "PATCH" &&
+                            request.target.find("/deployments/web") != std::string::npos &&
+                            request.target.find("dryRun") == std::string::npos;
+        if (writes && !std::exchange(scaled_, true)) {
+            const auto patch = kube::parse_yaml("spec: {replicas: 9}");
+            const kube::GroupVersionKind gvk{
+                .group = "apps", .version = "v1", .kind = "Deployment"};
+            co_await client_.patch(gvk, "default", "web", kube::PatchType::merge, patch, "scale");
+        }
+        co_return co_await Passing::send(std::move(request));
+    }
+
+private:
+    kube::Client& client_;
+    bool scaled_ = false;
+};
+
+TEST_F(IgnoringTest, ReadsAgainWhenSomebodyWasFaster) {
+    apply(deployment(2, "x:1"));
+    kube::Client raced{std::make_shared<FasterScaler>(world.client())};
+    Applier late{raced, {}};
+    const auto manifests = manifests_of(kube::load_manifest(deployment(2, "x:2")));
+    const auto next = world.sync(make_plan(raced, manifests, plan));
+    Applier::Order order;
+    order.owner = owner;
+    order.ignore = &ignore;
+    EXPECT_THAT(actions(world.sync(late.apply(order, next, memory))), ElementsAre("configured"));
+    EXPECT_EQ(replicas(live()), 9);
+    EXPECT_FALSE(holds_replicas(live()));
+}
+
+}  // namespace
+}  // namespace kled::gitops

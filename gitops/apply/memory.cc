@@ -1,0 +1,22 @@
+#include "gitops/apply/memory.h"
+
+#include "gitops/drift/record.h"
+
+namespace kled::gitops {
+
+Remembered Remembered::of(const kube::Object& live, std::uint64_t digest, std::string_view manager,
+                          bool adopted) {
+    return {.digest = digest,
+            .resource_version = std::string{live.resource_version()},
+            .record = record_of(live, manager),
+            .adopted = adopted,
+            .expires = gitops::expires(live)};
+}
+
+bool expires(const kube::Object& object) {
+    const auto* spec = object.spec();
+    return object.kind() == "Job" && object.gvk().group == "batch" && spec != nullptr &&
+           kube::find(*spec, {"ttlSecondsAfterFinished"}) != nullptr;
+}
+
+}  // namespace kled::gitops
