@@ -181,6 +181,8 @@ asio::awaitable<Change> Applier::apply_object(const Task& task) {
     const auto& id = task.id();
     if (says_hands_off(task.object)) co_return kept(id, as_it_says);
     const bool only_once = says(task.object, ssa_switch, "IfNotPresent");
+    if (!task.compares() && !only_once && co_await apply_unread(task))
+        co_return changed(id, Change::Action::configured);
     std::optional<kube::Object> live;
     if (const auto* listed = task.batch.live.find(id)) {
         live = *listed;
@@ -204,6 +206,23 @@ asio::awaitable<Change> Applier::apply_object(const Task& task) {
     }
     if (!live) co_return co_await make(task);
     co_return co_await apply_on(task, std::move(*live));
+}
+
+/// Onto the version that kled left there, of which it knows all that matters: one request. False:
+/// it has to be looked at.
+asio::awaitable<bool> Applier::apply_unread(const Task& task) {
+    const auto& known = *task.known;
+    if (known.hands_off || known.resource_version.empty()) co_return false;
+    kube::Object wanted{task.object.fields()};
+    wanted.metadata()["resourceVersion"] = known.resource_version;
+    try {
+        co_await write(task, wanted, known.adopted);
+    } catch (const kube::StatusError& error) {
+        if (error.code() == 429 || error.code() == 503) throw;  // it is asked enough already
+        // Somebody wrote or deleted it since, or it is refused: then it is once more.
+        co_return false;
+    }
+    co_return true;
 }
 
 /// What is not there.

@@ -56,6 +56,7 @@ private:
     boost::asio::awaitable<void> work(Batch& batch);
     boost::asio::awaitable<Change> apply_one(const Batch& batch, const Planned& planned);
     boost::asio::awaitable<Change> apply_object(const Task& task);
+    boost::asio::awaitable<bool> apply_unread(const Task& task);
     boost::asio::awaitable<Change> make(const Task& task);
     boost::asio::awaitable<Change> apply_on(const Task& task, kube::Object live);
     boost::asio::awaitable<bool> was_changed_by_others(const Task& task, const kube::Object& live);

@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 
 /// Passes everything on, but refuses to change the ConfigMap `fixed` as a stock API server refuses
 /// what is immutable.
@@ -134,6 +136,75 @@ TEST_F(ApplierTest, RecreatesWhereTheObjectInTheClusterSaysSo) {
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fixed, namespace: default, annotations: "
         "{kustomize.toolkit.fluxcd.io/force: Enabled}}\n");
     EXPECT_THAT(actions(apply(config("fixed", "2"))), ElementsAre("recreated"));
+}
+
+/// Notes what is asked about objects of the namespace `default`.
+class Noting : public testing::Passing {
+public:
+    Noting(kube::Transport& way, std::vector<std::string>& asked) : Passing{way}, asked_{asked} {}
+    boost::asio::awaitable<net::Response> send(net::Request request) override {
+        constexpr std::string_view there = "/namespaces/default/configmaps/";
+        const auto path = request.target.substr(0, request.target.find('?'));
+        if (const auto at = path.find(there); at != std::string::npos)
+            asked_.push_back(request.method + " " + path.substr(at + there.size()));
+        return Passing::send(std::move(request));
+    }
+
+private:
+    std::vector<std::string>& asked_;
+};
+
+/// What Git changed and nobody compares.
+class ChangedTest : public testing::ApplyWorld {
+protected:
+    ChangedTest() : ApplyWorld{[this](auto& way) { return std::make_shared<Noting>(way, asked); }} {
+        apply(config("a", "1") + "---\n" + config("b", "1"));
+        compare = false;
+        asked.clear();
+    }
+    std::string value(const std::string& name) {
+        const auto object = world.get("v1", "ConfigMap", "default", name);
+        return std::string{kube::find_string(object->fields(), {"data", "k"})};
+    }
+    std::vector<std::string> asked;
+};
+
+TEST_F(ChangedTest, CostsOneRequest) {
+    EXPECT_THAT(actions(apply(config("a", "2") + "---\n" + config("b", "1"))),
+                ElementsAre("configured"));
+    EXPECT_THAT(asked, ElementsAre("PATCH a"));
+    EXPECT_THAT(actions(apply(config("a", "3") + "---\n" + config("b", "3"))),
+                ElementsAre("configured", "configured"));
+    EXPECT_THAT(asked, UnorderedElementsAre("PATCH a", "PATCH a", "PATCH b"));
+    EXPECT_EQ(value("a"), "3");
+    EXPECT_EQ(value("b"), "3");
+}
+
+TEST_F(ChangedTest, IsReadWhereOthersWroteSince) {
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata: {more: "
+        "x}\n");
+    EXPECT_THAT(actions(apply(config("a", "2"))), ElementsAre("configured"));
+    EXPECT_THAT(asked, ElementsAre("PATCH a", "GET a", "PATCH a"));
+    EXPECT_EQ(value("a"), "2");
+}
+
+TEST_F(ChangedTest, IsMadeAgainWhereItWasDeletedSince) {
+    world.remove("v1", "ConfigMap", "default", "a");
+    EXPECT_THAT(actions(apply(config("a", "2"))), ElementsAre("configured"));
+    EXPECT_EQ(value("a"), "2");
+}
+
+TEST_F(ChangedTest, IsReadWhereAWatchSawThatItSaysHandsOff) {
+    const auto said = world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default, annotations: "
+        "{kustomize.toolkit.fluxcd.io/reconcile: disabled}}\n");
+    auto& known = memory.at(said.id());
+    known.resource_version = said.resource_version();
+    known.hands_off = true;
+    EXPECT_THAT(actions(apply(config("a", "2"))), ElementsAre("kept"));
+    EXPECT_THAT(asked, ElementsAre("GET a"));
+    EXPECT_EQ(value("a"), "1");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "gitops/apply/memory.h"
 
+#include "gitops/annotations.h"
 #include "gitops/drift/record.h"
 
 namespace kled::gitops {
@@ -10,7 +11,8 @@ Remembered Remembered::of(const kube::Object& live, std::uint64_t digest, std::s
             .resource_version = std::string{live.resource_version()},
             .record = record_of(live, manager),
             .adopted = adopted,
-            .expires = gitops::expires(live)};
+            .expires = gitops::expires(live),
+            .hands_off = says_hands_off(live)};
 }
 
 bool expires(const kube::Object& object) {

@@ -15,8 +15,9 @@ struct Remembered {
     std::string resource_version;
     std::uint64_t record = 0;  ///< record_of what the server has
     bool adopted = false;
-    bool left = false;     ///< others changed it, and it was left so
-    bool expires = false;  ///< it goes by itself
+    bool left = false;       ///< others changed it, and it was left so
+    bool expires = false;    ///< it goes by itself
+    bool hands_off = false;  ///< what the server has says so: says_hands_off
 
     /// Of `live`, which is as Git has it under this digest.
     static Remembered of(const kube::Object& live, std::uint64_t digest, std::string_view manager,

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/clock.h"
-#include "gitops/apply/applier.h"
+#include "gitops/apply/memory.h"
 #include "kube/object.h"
 
 #include <map>
@@ -16,14 +16,15 @@ namespace kled::gitops {
 struct Sighting {
     std::string resource_version;  ///< empty: it went
     std::uint64_t record = 0;      ///< record_of
+    bool hands_off = false;        ///< says_hands_off
     static Sighting of(const kube::Object& metadata, std::string_view manager);
 };
 
 class Suspects {
 public:
     void saw(const kube::ObjectId& id, Sighting sighting);
-    /// Suspects no more what is as `memory` has it, or not in it. Where only the status changed,
-    /// `memory` learns the new version. Whether anything is left.
+    /// Suspects no more what is as `memory` has it, or not in it. Where others changed only what
+    /// is theirs (a status), `memory` learns the new version. Whether anything is left.
     bool settle(Memory& memory);
     /// The same of one object.
     bool settle(const kube::ObjectId& id, Memory& memory);

@@ -47,7 +47,12 @@ TEST(Suspects, OfWhichOthersChangedOnlyWhatIsTheirsAreNone) {
     suspects.saw(config, seen("12", 7));
     EXPECT_TRUE(suspects.due(memory, start).empty());
     EXPECT_EQ(memory.at(config).resource_version, "12") << "known for the next look at all";
-    suspects.saw(config, seen("13", 8));
+    auto told = seen("13", 7);
+    told.hands_off = true;
+    suspects.saw(config, told);
+    EXPECT_TRUE(suspects.due(memory, start).empty());
+    EXPECT_TRUE(memory.at(config).hands_off) << "so that it is not written over";
+    suspects.saw(config, seen("14", 8));
     EXPECT_EQ(suspects.due(memory, start).size(), 1U);
 }
 
