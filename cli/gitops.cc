@@ -4,8 +4,9 @@
 #include "cli/command.h"
 #include "cli/connect.h"
 #include "cli/gitops_approve.h"
-#include "cli/gitops_handled.h"
+#include "cli/gitops_flags.h"
 #include "cli/gitops_promote.h"
+#include "cli/gitops_request.h"
 #include "cli/gitops_rollback.h"
 #include "cli/gitops_tree.h"
 #include "cli/output.h"
@@ -20,6 +21,7 @@
 
 #include <chrono>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -114,25 +116,14 @@ asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
     print(flags.output, table, objects, single);
 }
 
-asio::awaitable<void> list_names(const Globals& globals, std::vector<std::string>& names) {
-    auto client = connect(co_await asio::this_coro::executor, globals);
-    const std::string everywhere;
-    const auto found = co_await gitops::find_objects(client, everywhere);
-    for (const auto& one : found) names.emplace_back(one.object.name());
-}
-
 // ---- reconcile, suspend, resume
 // ---------------------------------------------------------------------
 
 asio::awaitable<void> reconcile_one(kube::Client& client, const gitops::FoundObject& found,
                                     Duration timeout) {
-    const auto key = gitops::key_of(found.object).to_string();
     refuse_suspended(found);
-    const auto token = to_rfc3339_micro(std::chrono::system_clock::now());
-    co_await gitops::request_reconcile(client, found, token);
-    const auto summary = co_await handled(client, found, token, timeout);
-    std::cout << key << ": " << summary.message << '\n';
-    if (summary.ready != "True") throw Exit{1};
+    const std::map<std::string, std::string> nothing_else;
+    if (!co_await ask(client, found, nothing_else, timeout)) throw Exit{1};
 }
 
 /// Of an object with a `sourceRef`.
@@ -302,16 +293,12 @@ void add_gitops(CLI::App& app, Globals& globals) {
     auto* group = app.add_subcommand("gitops", "Deployments from Git");
     group->require_subcommand(1);
     const auto flags = std::make_shared<Flags>();
-    const auto names = [&globals] {
-        std::vector<std::string> found;
-        run([&] { return list_names(globals, found); });
-        return found;
-    };
+    const auto any = [](const kube::Object&) { return true; };
     const auto named = [&](CLI::App* verb, bool required) {
         auto* name = verb->add_option("name", flags->name, "NAME or KIND/NAME");
         if (required) name->required();
-        complete_with(*verb, names);
-        verb->add_option("-n,--namespace", flags->ns, "Only of this namespace");
+        complete_with_objects(*verb, globals, any);
+        add_namespace_flag(*verb, flags->ns);
     };
 
     auto* get_verb = group->add_subcommand(
@@ -322,8 +309,8 @@ void add_gitops(CLI::App& app, Globals& globals) {
     get_verb->add_option(
         "name", flags->name,
         "NAME or KIND/NAME, or a kind: sources, kustomizations, edgedeployments, pipelines");
-    complete_with(*get_verb, names);
-    get_verb->add_option("-n,--namespace", flags->ns, "Only of this namespace");
+    complete_with_objects(*get_verb, globals, any);
+    add_namespace_flag(*get_verb, flags->ns);
     add_output_flag(*get_verb, flags->output);
     get_verb->callback([&globals, flags] { run([&] { return get(globals, *flags); }); });
 
@@ -338,8 +325,7 @@ void add_gitops(CLI::App& app, Globals& globals) {
     reconcile_verb->add_flag("--with-source", flags->with_source, "Its source first");
     reconcile_verb->add_flag("--override-window", flags->override_window,
                              "What its source has now, although no deploy window is open");
-    reconcile_verb->add_option("--timeout", flags->timeout, "How long to wait")
-        ->capture_default_str();
+    add_timeout_flag(*reconcile_verb, flags->timeout);
     reconcile_verb->callback(
         [&globals, flags] { run([&] { return reconcile(globals, *flags); }); });
 

@@ -5,8 +5,8 @@
 #include "cli/command.h"
 #include "cli/confirm.h"
 #include "cli/connect.h"
-#include "cli/gitops_handled.h"
-#include "cli/gitops_names.h"
+#include "cli/gitops_flags.h"
+#include "cli/gitops_request.h"
 #include "gitops/annotations.h"
 #include "gitops/objects.h"
 #include "gitops/prune_approval.h"
@@ -19,7 +19,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace kled::cli {
 
@@ -28,17 +27,14 @@ namespace asio = boost::asio;
 namespace {
 
 struct Flags {
-    std::string name;
-    std::string ns;
+    ObjectFlags object;
     bool yes = false;
-    std::string timeout = "2m";
 };
 
 asio::awaitable<void> approve(const Globals& globals, const Flags& flags) {
     auto client = connect(co_await asio::this_coro::executor, globals);
-    const auto all = co_await gitops::find_objects(client, flags.ns);
-    const bool bare = flags.name.find('/') == std::string::npos;
-    const auto& found = gitops::select(all, bare ? "kustomization/" + flags.name : flags.name);
+    const std::string kind = "kustomization";
+    const auto found = co_await find_one(client, flags.object, kind);
     const auto key = gitops::key_of(found.object).to_string();
     const auto conditions = gitops::Conditions::from_status(found.object.status());
     const auto digest = gitops::pending_digest(conditions);
@@ -50,19 +46,18 @@ asio::awaitable<void> approve(const Globals& globals, const Flags& flags) {
     const auto& message = conditions.find(gitops::prune_approval_condition)->message;
     std::cout << key << ": " << message.substr(digest.size() + 1) << '\n';
     if (!flags.yes && !confirmed("Prune them?")) throw Exit{1};
-    const auto token = to_rfc3339_micro(std::chrono::system_clock::now());
-    const std::map<std::string, std::string> annotations{
-        {std::string{gitops::prune_approved_annotation}, digest},
-        {std::string{gitops::requested_at}, token}};
-    co_await gitops::annotate(client, found, annotations);
+    std::map<std::string, std::string> annotations{
+        {std::string{gitops::prune_approved_annotation}, digest}};
     // One that is being deleted goes with what it brought.
     if (found.object.deleting()) {
+        annotations.emplace(gitops::requested_at,
+                            to_rfc3339_micro(std::chrono::system_clock::now()));
+        co_await gitops::annotate(client, found, annotations);
         std::cout << key << ": approved\n";
         co_return;
     }
-    const auto summary = co_await handled(client, found, token, parse_duration(flags.timeout));
-    std::cout << key << ": " << summary.message << '\n';
-    if (summary.ready != "True") throw Exit{1};
+    if (!co_await ask(client, found, annotations, parse_duration(flags.object.timeout)))
+        throw Exit{1};
 }
 
 }  // namespace
@@ -73,13 +68,12 @@ void add_gitops_approve(CLI::App& group, Globals& globals) {
         "approve",
         "Show what a Kustomization waits to prune, and say that exactly this may go\n\n"
         "Examples:\n  kled gitops approve apps\n  kled gitops approve ks/apps --yes");
-    verb->add_option("name", flags->name, "NAME of a Kustomization, or KIND/NAME")->required();
-    verb->add_option("-n,--namespace", flags->ns, "Only of this namespace");
-    verb->add_flag("-y,--yes", flags->yes, "Without being asked");
-    verb->add_option("--timeout", flags->timeout, "How long to wait")->capture_default_str();
-    complete_with_objects(*verb, globals, [](const kube::Object& object) {
+    const auto waits = [](const kube::Object& object) {
         return !gitops::pending_digest(gitops::Conditions::from_status(object.status())).empty();
-    });
+    };
+    add_object_flags(*verb, globals, flags->object, "NAME of a Kustomization, or KIND/NAME", waits);
+    add_yes_flag(*verb, flags->yes);
+    add_timeout_flag(*verb, flags->object.timeout);
     verb->callback([&globals, flags] { run([&] { return approve(globals, *flags); }); });
 }
 

@@ -6,8 +6,8 @@
 #include "cli/command.h"
 #include "cli/confirm.h"
 #include "cli/connect.h"
-#include "cli/gitops_handled.h"
-#include "cli/gitops_names.h"
+#include "cli/gitops_flags.h"
+#include "cli/gitops_request.h"
 #include "gitops/annotations.h"
 #include "gitops/objects.h"
 #include "gitops/pipeline/jobs.h"
@@ -17,7 +17,6 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <map>
@@ -32,13 +31,11 @@ namespace asio = boost::asio;
 namespace {
 
 struct Flags {
-    std::string name;
-    std::string ns;
+    ObjectFlags object;
     std::string stage;
     std::string revision;
     bool retry = false;
     bool yes = false;
-    std::string timeout = "2m";
 };
 
 /// Who says so: the API server knows who did, this is for people.
@@ -101,16 +98,6 @@ const gitops::StageState* failed_stage(const gitops::PipelineStatus& status,
     return result;
 }
 
-/// Sets what it asks for, and shows what the Pipeline says then.
-asio::awaitable<void> ask(kube::Client& client, const gitops::FoundObject& found,
-                          std::map<std::string, std::string> annotations, Duration timeout) {
-    const auto token = to_rfc3339_micro(std::chrono::system_clock::now());
-    annotations.emplace(gitops::requested_at, token);
-    co_await gitops::annotate(client, found, annotations);
-    const auto summary = co_await handled(client, found, token, timeout);
-    std::cout << gitops::key_of(found.object).to_string() << ": " << summary.message << '\n';
-}
-
 asio::awaitable<void> retry(kube::Client& client, const gitops::FoundObject& found,
                             const Flags& flags) {
     const auto key = gitops::key_of(found.object).to_string();
@@ -134,14 +121,13 @@ asio::awaitable<void> retry(kube::Client& client, const gitops::FoundObject& fou
     std::map<std::string, std::string> annotations{
         {std::string{gitops::retry_annotation} + stage->name,
          gitops::commit_in(stage->revision) + " " + std::to_string(attempt)}};
-    co_await ask(client, found, std::move(annotations), parse_duration(flags.timeout));
+    co_await ask(client, found, std::move(annotations), parse_duration(flags.object.timeout));
 }
 
 asio::awaitable<void> promote(const Globals& globals, const Flags& flags) {
     auto client = connect(co_await asio::this_coro::executor, globals);
-    const auto all = co_await gitops::find_objects(client, flags.ns);
-    const bool bare = flags.name.find('/') == std::string::npos;
-    const auto& found = gitops::select(all, bare ? "pipeline/" + flags.name : flags.name);
+    const std::string kind = "pipeline";
+    const auto found = co_await find_one(client, flags.object, kind);
     if (found.object.kind() != gitops::pipeline_kind) {
         throw Error{ErrorKind::invalid,
                     gitops::key_of(found.object).to_string() + " is no Pipeline"};
@@ -177,7 +163,7 @@ asio::awaitable<void> promote(const Globals& globals, const Flags& flags) {
     if (!flags.yes && !confirmed("Let it in?")) throw Exit{1};
     std::map<std::string, std::string> annotations{
         {std::string{gitops::approved_annotation} + name, commit + " " + own_name()}};
-    co_await ask(client, found, std::move(annotations), parse_duration(flags.timeout));
+    co_await ask(client, found, std::move(annotations), parse_duration(flags.object.timeout));
 }
 
 std::string short_revision(const std::string& revision) {
@@ -218,18 +204,18 @@ void add_gitops_promote(CLI::App& group, Globals& globals) {
         "  kled gitops promote shop --stage production --yes\n"
         "  kled gitops promote shop --retry           run the Jobs of a stage that failed once "
         "more");
-    verb->add_option("name", flags->name, "NAME of a Pipeline, or KIND/NAME")->required();
-    verb->add_option("-n,--namespace", flags->ns, "Only of this namespace");
+    const auto is_pipeline = [](const kube::Object& object) {
+        return object.kind() == gitops::pipeline_kind;
+    };
+    add_object_flags(*verb, globals, flags->object, "NAME of a Pipeline, or KIND/NAME",
+                     is_pipeline);
     verb->add_option("--stage", flags->stage, "Into which (the one where something waits)");
     auto* revision =
         verb->add_option("--revision", flags->revision, "Which commit (the one that waits)");
     verb->add_flag("--retry", flags->retry, "Run the Jobs that failed there once more")
         ->excludes(revision);
-    verb->add_flag("-y,--yes", flags->yes, "Without being asked");
-    verb->add_option("--timeout", flags->timeout, "How long to wait")->capture_default_str();
-    complete_with_objects(*verb, globals, [](const kube::Object& object) {
-        return object.kind() == gitops::pipeline_kind;
-    });
+    add_yes_flag(*verb, flags->yes);
+    add_timeout_flag(*verb, flags->object.timeout);
     verb->callback([&globals, flags] { run([&] { return promote(globals, *flags); }); });
 }
 

@@ -4,8 +4,8 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/connect.h"
-#include "cli/gitops_handled.h"
-#include "cli/gitops_names.h"
+#include "cli/gitops_flags.h"
+#include "cli/gitops_request.h"
 #include "gitops/annotations.h"
 #include "gitops/history.h"
 #include "gitops/objects.h"
@@ -13,12 +13,9 @@
 #include <CLI/CLI.hpp>
 #include <boost/asio/this_coro.hpp>
 
-#include <chrono>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace kled::cli {
 
@@ -27,11 +24,9 @@ namespace asio = boost::asio;
 namespace {
 
 struct Flags {
-    std::string name;
-    std::string ns;
+    ObjectFlags object;
     std::string to;
     bool undo = false;
-    std::string timeout = "2m";
 };
 
 /// What to pin it to: empty means nothing, that is, the source's newest.
@@ -52,20 +47,13 @@ std::string wanted(const kube::Object& object, const Flags& flags) {
 
 asio::awaitable<void> rollback(const Globals& globals, const Flags& flags) {
     auto client = connect(co_await asio::this_coro::executor, globals);
-    const auto all = co_await gitops::find_objects(client, flags.ns);
-    const auto& found = gitops::select(all, flags.name);
-    const auto key = gitops::key_of(found.object);
+    const auto found = co_await find_one(client, flags.object);
     require_deployment(found);
     refuse_suspended(found);
-    const auto revision = wanted(found.object, flags);
-    const auto token = to_rfc3339_micro(std::chrono::system_clock::now());
     const std::map<std::string, std::string> annotations{
-        {std::string{gitops::pin_annotation}, revision},
-        {std::string{gitops::requested_at}, token}};
-    co_await gitops::annotate(client, found, annotations);
-    const auto summary = co_await handled(client, found, token, parse_duration(flags.timeout));
-    std::cout << key.to_string() << ": " << summary.message << '\n';
-    if (summary.ready != "True") throw Exit{1};
+        {std::string{gitops::pin_annotation}, wanted(found.object, flags)}};
+    if (!co_await ask(client, found, annotations, parse_duration(flags.object.timeout)))
+        throw Exit{1};
 }
 
 }  // namespace
@@ -79,17 +67,16 @@ void add_gitops_rollback(CLI::App& group, Globals& globals) {
         "  kled gitops rollback apps                  the one before\n"
         "  kled gitops rollback ks/apps --to 3f2a9c1\n"
         "  kled gitops rollback apps --undo           follow the source again");
-    verb->add_option("name", flags->name, "NAME of a Kustomization or EdgeDeployment, or KIND/NAME")
-        ->required();
-    verb->add_option("-n,--namespace", flags->ns, "Only of this namespace");
+    const auto deploys = [](const kube::Object& object) {
+        return object.kind() == "Kustomization" || object.kind() == "EdgeDeployment";
+    };
+    add_object_flags(*verb, globals, flags->object,
+                     "NAME of a Kustomization or EdgeDeployment, or KIND/NAME", deploys);
     auto* to =
         verb->add_option("--to", flags->to, "A commit, or the beginning of one in status.history");
     verb->add_flag("--undo", flags->undo, "Back to the newest revision of the source")
         ->excludes(to);
-    verb->add_option("--timeout", flags->timeout, "How long to wait")->capture_default_str();
-    complete_with_objects(*verb, globals, [](const kube::Object& object) {
-        return object.kind() == "Kustomization" || object.kind() == "EdgeDeployment";
-    });
+    add_timeout_flag(*verb, flags->object.timeout);
     verb->callback([&globals, flags] { run([&] { return rollback(globals, *flags); }); });
 }
 

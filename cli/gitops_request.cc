@@ -1,4 +1,4 @@
-#include "cli/gitops_handled.h"
+#include "cli/gitops_request.h"
 
 #include "base/error.h"
 
@@ -8,11 +8,20 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iostream>
+#include <utility>
 
 namespace kled::cli {
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
+
+asio::awaitable<gitops::FoundObject> find_one(kube::Client& client, const ObjectFlags& flags,
+                                              const std::string& kind) {
+    const auto all = co_await gitops::find_objects(client, flags.ns);
+    const bool bare = !kind.empty() && flags.name.find('/') == std::string::npos;
+    co_return gitops::select(all, bare ? kind + "/" + flags.name : flags.name);
+}
 
 void require_deployment(const gitops::FoundObject& found) {
     const auto key = gitops::key_of(found.object);
@@ -48,6 +57,16 @@ asio::awaitable<gitops::Summary> handled(kube::Client& client, const gitops::Fou
         timer.expires_after(pause);
         co_await timer.async_wait(asio::use_awaitable);
     }
+}
+
+asio::awaitable<bool> ask(kube::Client& client, const gitops::FoundObject& found,
+                          std::map<std::string, std::string> annotations, Duration timeout) {
+    const auto token = to_rfc3339_micro(std::chrono::system_clock::now());
+    annotations.insert_or_assign(std::string{gitops::requested_at}, token);
+    co_await gitops::annotate(client, found, annotations);
+    const auto summary = co_await handled(client, found, token, timeout);
+    std::cout << gitops::key_of(found.object).to_string() << ": " << summary.message << '\n';
+    co_return summary.ready == "True";
 }
 
 }  // namespace kled::cli

@@ -1,14 +1,21 @@
-/// Waiting for what kledd makes of a request.
+/// Asking kledd for something by annotations of an object, and waiting for what it makes of it.
 #pragma once
 
 #include "base/clock.h"
+#include "cli/gitops_flags.h"
 #include "gitops/objects.h"
 
 #include <boost/asio/awaitable.hpp>
 
+#include <map>
 #include <string>
 
 namespace kled::cli {
+
+/// The object that is meant; a name alone is one of `kind` (empty: of any). Errors as of
+/// gitops::select.
+boost::asio::awaitable<gitops::FoundObject> find_one(kube::Client& client, const ObjectFlags& flags,
+                                                     const std::string& kind = {});
 
 /// Error(invalid) unless it is a Kustomization or an EdgeDeployment, which deploy revisions.
 void require_deployment(const gitops::FoundObject& found);
@@ -21,5 +28,10 @@ void refuse_suspended(const gitops::FoundObject& found);
 boost::asio::awaitable<gitops::Summary> handled(kube::Client& client,
                                                 const gitops::FoundObject& found, std::string token,
                                                 Duration timeout);
+
+/// Sets `annotations` and asks for a look at it; prints what the object says when that is `handled`
+/// (its errors). Whether it is Ready then.
+boost::asio::awaitable<bool> ask(kube::Client& client, const gitops::FoundObject& found,
+                                 std::map<std::string, std::string> annotations, Duration timeout);
 
 }  // namespace kled::cli

@@ -1,8 +1,9 @@
-#include "cli/gitops_names.h"
+#include "cli/gitops_flags.h"
 
 #include "cli/connect.h"
 #include "gitops/objects.h"
 
+#include <CLI/CLI.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/this_coro.hpp>
 
@@ -35,6 +36,25 @@ void complete_with_objects(CLI::App& verb, const Globals& globals, Wanted wanted
         run([&] { return list_names(globals, wanted, names); });
         return names;
     });
+}
+
+void add_object_flags(CLI::App& verb, const Globals& globals, ObjectFlags& flags,
+                      const std::string& what, Wanted wanted) {
+    verb.add_option("name", flags.name, what)->required();
+    complete_with_objects(verb, globals, std::move(wanted));
+    add_namespace_flag(verb, flags.ns);
+}
+
+void add_namespace_flag(CLI::App& verb, std::string& ns) {
+    verb.add_option("-n,--namespace", ns, "Only of this namespace");
+}
+
+void add_yes_flag(CLI::App& verb, bool& yes) {
+    verb.add_flag("-y,--yes", yes, "Without being asked");
+}
+
+void add_timeout_flag(CLI::App& verb, std::string& timeout) {
+    verb.add_option("--timeout", timeout, "How long to wait")->capture_default_str();
 }
 
 }  // namespace kled::cli
