@@ -4,8 +4,8 @@
 #include "base/error.h"
 #include "crypto/hash.h"
 #include "crypto/rsa.h"
+#include "gitops/client_options.h"
 #include "kube/object.h"
-#include "net/http_client.h"
 
 #include <algorithm>
 #include <cctype>
@@ -191,15 +191,7 @@ asio::awaitable<void> GitHubApps::sign_in(const GitHubApp& app, git::Access& acc
 
 asio::awaitable<InstallationToken> GitHubApps::ask(const GitHubApp& app,
                                                    const git::Access& access) {
-    net::ClientOptions options;
-    options.tls.ca_pem = access.ca_pem;
-    options.tls.certificate_pem = access.certificate_pem;
-    options.tls.key_pem = access.key_pem;
-    options.timeout = access.timeout;
-    options.connect_timeout = std::min(options.connect_timeout, access.timeout);
-    options.body_limit = answer_limit;
-    options.proxy = access.proxy;
-    net::HttpClient client{loop_, app.api, std::move(options)};
+    net::HttpClient client{loop_, app.api, client_options(access, access.timeout, answer_limit)};
     const auto refused = [&](const net::Response& response) {
         const bool transient = response.status == 429 || response.status >= 500;
         const auto why = reason_in(response.body);

@@ -4,11 +4,11 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "crypto/hash.h"
+#include "gitops/client_options.h"
 #include "gitops/notify/commit_status.h"
 #include "gitops/secret_data.h"
 #include "kube/served.h"
 #include "kube/yaml.h"
-#include "net/http_client.h"
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -268,15 +268,8 @@ asio::awaitable<ProviderAccess> Notifier::read_access(const Provider& provider) 
 asio::awaitable<net::Response> Notifier::exchange(const Provider& provider,
                                                   const ProviderAccess& access,
                                                   const Message& message) {
-    net::ClientOptions options;
-    options.tls.ca_pem = access.ca_pem;
-    options.tls.certificate_pem = access.certificate_pem;
-    options.tls.key_pem = access.key_pem;
-    options.timeout = provider.timeout;
-    options.connect_timeout = std::min(options.connect_timeout, provider.timeout);
-    options.body_limit = answer_limit;
-    options.proxy = access.proxy;
-    net::HttpClient client{loop_, message.url, std::move(options)};
+    net::HttpClient client{loop_, message.url,
+                           client_options(access, provider.timeout, answer_limit)};
     Backoff backoff{options_.retry, std::random_device{}()};
     asio::steady_timer timer{loop_};
     for (unsigned attempt = 1;; ++attempt) {
