@@ -32,16 +32,21 @@ struct WindowsMode : ::testing::Test {
         return world.repository.commit(
             {{"apps/ns.yaml", world.web()}, {"apps/a.yaml", world.config("a", value)}});
     }
+    /// Value "1" is applied; its commit.
+    std::string begin() {
+        auto first = commit("1");
+        world.start_cluster();
+        world.apply_repository();
+        world.apply_kustomization("apps");
+        EXPECT_TRUE(world.applied("apps", first));
+        return first;
+    }
     std::string ready_message() { return world.conditions("apps").find("Ready")->message; }
     testing::ClusterWorld world;
 };
 
 TEST_F(WindowsMode, ANewRevisionWaitsAndTheOldOneIsKept) {
-    const auto first = commit("1");
-    world.start_cluster();
-    world.apply_repository();
-    world.apply_kustomization("apps");
-    ASSERT_TRUE(world.applied("apps", first));
+    const auto first = begin();
 
     world.annotate_object("ks/apps", {{windows, never}});
     const auto second = commit("2");
@@ -70,12 +75,7 @@ TEST_F(WindowsMode, ANewRevisionWaitsAndTheOldOneIsKept) {
 }
 
 TEST_F(WindowsMode, WhatWaitsComesWhenTheWindowOpens) {
-    const auto first = commit("1");
-    world.start_cluster();
-    world.apply_repository();
-    ASSERT_TRUE(world.fetched(first));
-    world.apply_kustomization("apps");
-    ASSERT_TRUE(world.applied("apps", first));
+    begin();
     const auto second = commit("2");
     world.annotate_object("ks/apps", {{windows, denied_for(std::chrono::seconds{5})}});
     ASSERT_TRUE(world.fetched(second));
@@ -84,11 +84,7 @@ TEST_F(WindowsMode, WhatWaitsComesWhenTheWindowOpens) {
 }
 
 TEST_F(WindowsMode, WhatIsNoLongerFetchedStaysAsItIsUntilAWindowOpens) {
-    const auto first = commit("1");
-    world.start_cluster();
-    world.apply_repository();
-    world.apply_kustomization("apps");
-    ASSERT_TRUE(world.applied("apps", first));
+    const auto first = begin();
     world.annotate_object("ks/apps", {{windows, never}});
     // History was rewritten, and the cache is another machine's.
     world.stop_reconciler();
