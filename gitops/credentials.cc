@@ -1,6 +1,7 @@
 #include "gitops/credentials.h"
 
 #include "base/error.h"
+#include "gitops/cloud/git_login.h"
 #include "gitops/secret_data.h"
 
 #include <optional>
@@ -39,7 +40,8 @@ asio::awaitable<git::Access> read_access(kube::Client& client, GitLogins& logins
     if (!repository.proxy_secret_name.empty())
         access.proxy = co_await read_proxy(client, ns, repository.proxy_secret_name);
     if (app) co_await logins.github.sign_in(*app, access);
-    if (!repository.cloud.empty()) co_await logins.clouds.sign_in(client, repository, access);
+    if (!repository.cloud.empty())
+        co_await cloud::sign_in(logins.clouds, client, repository, access);
     co_return access;
 }
 

@@ -22,7 +22,7 @@ struct GitLogins {
 /// ca.crt, tls.crt, tls.key and their older names; of a GitHub App, whose token is then there) and
 /// `spec.proxySecretRef` (address, username, password). Error(not_found) when a Secret is not
 /// there, Error(invalid) when it cannot be used; for an App also GitHubApps::sign_in's, for the
-/// identity of a cloud cloud::Identities::sign_in's.
+/// identity of a cloud cloud::sign_in's.
 boost::asio::awaitable<git::Access> read_access(kube::Client& client, GitLogins& logins,
                                                 const GitRepository& repository);
 

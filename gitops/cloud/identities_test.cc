@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/run.h"
 #include "base/task_group.h"
+#include "gitops/cloud/git_login.h"
 #include "gitops/issuing_api.h"
 #include "kube/yaml.h"
 #include "net/http_server.h"
@@ -116,7 +117,7 @@ struct Cloud {
     asio::awaitable<std::string> shown(const GitRepository& repository) {
         git::Access access;
         try {
-            co_await identities.sign_in(client, repository, access);
+            co_await sign_in(identities, client, repository, access);
         } catch (const Error& error) {
             co_return std::string{to_string(error.kind())} + ": " + error.what();
         }
@@ -247,7 +248,7 @@ asio::awaitable<void> account_role(Cloud& c) {
     std::string refused;
     Identities others{co_await asio::this_coro::executor};
     try {
-        co_await others.sign_in(c.embedded, c.amazon, access);
+        co_await sign_in(others, c.embedded, c.amazon, access);
     } catch (const Error& error) {
         refused = error.what();
     }
