@@ -621,8 +621,8 @@ TEST_F(OciMode, ABundleOfCosign3IsASignatureToo) {
 
 TEST_F(OciMode, WhatIsNotSupportedStopsIt) {
     world.start_cluster();
-    apply_source("  provider: aws\n");
-    EXPECT_THAT(says("Stalled", "UnsupportedField"), StartsWith("spec.provider: aws is not"));
+    apply_source("  provider: other\n");
+    EXPECT_THAT(says("Stalled", "UnsupportedField"), StartsWith("spec.provider: other is not"));
     apply_source("  verify: {provider: cosign}\n");
     EXPECT_THAT(says("Stalled", "UnsupportedField"), StartsWith("spec.verify without secretRef"));
     apply_source("  verify: {provider: notation, secretRef: {name: x}}\n");

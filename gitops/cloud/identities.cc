@@ -36,7 +36,7 @@ std::string environment(const std::string& name) {
 
 Identities::Assertion Identities::token_of(const std::string& file_variable) const {
     try {
-        const auto file = variables_(file_variable);
+        const auto file = variable(file_variable);
         return std::make_shared<const Secret>(trimmed(read_file(file, file_limit)));
     } catch (const Error& error) {
         throw error.within(file_variable);
@@ -64,10 +64,17 @@ asio::awaitable<Identities::Assertion> Identities::assertion(kube::Client& clien
     }
 }
 
+void Identities::resolve(Applicant& who) const {
+    if (!who.service_account.empty() || options_.default_account.empty()) return;
+    who.service_account = options_.default_account;
+    who.field = "--gitops-default-service-account";
+}
+
 asio::awaitable<net::Response> Identities::send(net::Url endpoint, net::Request request,
                                                 Reach reach) const {
     // What is asked over http is on this machine: no proxy leads there, or may read it.
     if (endpoint.scheme == "http") reach.proxy.clear();
+    if (options_.detour) endpoint = options_.detour(endpoint);
     co_return co_await ask(loop_, std::move(endpoint), std::move(request), std::move(reach));
 }
 

@@ -1,5 +1,5 @@
-/// Identities of clouds: what this program, or a service account, is to Amazon and Azure. No Secret
-/// holds a password.
+/// Identities of clouds: what this program, or a service account, is to Amazon, Azure and Google.
+/// No Secret holds a password.
 #pragma once
 
 #include "base/secret.h"
@@ -25,7 +25,7 @@ namespace kled::gitops::cloud {
 /// Who asks for an identity, and over which way the cloud is reached.
 struct Applicant {
     std::string ns{};
-    std::string service_account{};                  ///< empty: this program
+    std::string service_account{};  ///< empty: the default one, or this program where there is none
     std::string field = "spec.serviceAccountName";  ///< that names the account: for messages
     Reach reach{};
 };
@@ -36,8 +36,17 @@ struct Applicant {
 class Identities {
 public:
     using Environment = std::function<std::string(const std::string& name)>;
-    explicit Identities(boost::asio::any_io_executor loop, Environment variables = environment)
-        : loop_{std::move(loop)}, variables_{std::move(variables)} {}
+    /// Where requests for an endpoint go in its place.
+    using Detour = std::function<net::Url(const net::Url& endpoint)>;
+    struct Options {
+        /// The service account, of the namespace of who asks, of those that name none; empty: they
+        /// have this program's identity.
+        std::string default_account{};
+        Environment variables = environment;
+        Detour detour{};  ///< of tests
+    };
+    Identities(boost::asio::any_io_executor loop, Options options)
+        : loop_{std::move(loop)}, options_{std::move(options)} {}
 
     /// Of the process: AWS_ACCESS_KEY_ID and its like, or AWS_ROLE_ARN with
     /// AWS_WEB_IDENTITY_TOKEN_FILE, or AWS_CONTAINER_CREDENTIALS_FULL_URI with
@@ -49,6 +58,13 @@ public:
     /// account: the application of its annotations.
     boost::asio::awaitable<BearerToken> azure(kube::Client& client, Applicant who,
                                               std::string scope);
+    /// Of an account alone: what the provider of its annotation gives for it, or what the service
+    /// account of Google's gets that it may act as.
+    boost::asio::awaitable<BearerToken> google(kube::Client& client, Applicant who);
+
+    /// Asks a service of a cloud; an answer with whatever status, of at most 1 MiB.
+    boost::asio::awaitable<net::Response> send(net::Url endpoint, net::Request request,
+                                               Reach reach) const;
 
 private:
     using Assertion = std::shared_ptr<const Secret>;
@@ -66,13 +82,16 @@ private:
     /// A token of the account, or what stands in the file that the variable names.
     boost::asio::awaitable<Assertion> assertion(kube::Client& client, Applicant who,
                                                 std::string audience, std::string file_variable);
-    boost::asio::awaitable<net::Response> send(net::Url endpoint, net::Request request,
-                                               Reach reach) const;
+    /// Gives `who` the default account where it names none.
+    void resolve(Applicant& who) const;
+    [[nodiscard]] std::string variable(const std::string& name) const {
+        return options_.variables(name);
+    }
 
     boost::asio::any_io_executor loop_;
-    Environment variables_;
+    Options options_;
     Kept<AwsCredentials> amazon_;
-    Kept<BearerToken> azure_;
+    Kept<BearerToken> bearers_;
 };
 
 }  // namespace kled::gitops::cloud

@@ -12,7 +12,7 @@ namespace kled::gitops::cloud {
 namespace asio = boost::asio;
 
 asio::awaitable<AwsCredentials> Identities::of_pod(Applicant who) {
-    const auto endpoint = agent_endpoint(variables_("AWS_CONTAINER_CREDENTIALS_FULL_URI"));
+    const auto endpoint = agent_endpoint(variable("AWS_CONTAINER_CREDENTIALS_FULL_URI"));
     const auto key =
         joined({"pod", endpoint.scheme, endpoint.host, endpoint.port, endpoint.target});
     if (const auto* known = amazon_.find(key, WallTime::clock::now())) co_return *known;
@@ -36,10 +36,10 @@ asio::awaitable<Identities::Role> Identities::role_of(kube::Client& client, Appl
     Role role;
     role.region = std::move(region);
     if (who.service_account.empty()) {
-        role.arn = variables_("AWS_ROLE_ARN");
+        role.arn = variable("AWS_ROLE_ARN");
         if (!is_role_arn(role.arn)) throw Error{ErrorKind::invalid, "AWS_ROLE_ARN is no role"};
-        role.session = session_name(variables_("AWS_ROLE_SESSION_NAME"));
-        if (auto own = variables_("AWS_REGION"); !own.empty()) role.region = std::move(own);
+        role.session = session_name(variable("AWS_ROLE_SESSION_NAME"));
+        if (auto own = variable("AWS_REGION"); !own.empty()) role.region = std::move(own);
     } else {
         constexpr std::string_view annotation = "eks.amazonaws.com/role-arn";
         const auto account = co_await account_of(client, who);
@@ -51,7 +51,7 @@ asio::awaitable<Identities::Role> Identities::role_of(kube::Client& client, Appl
 }
 
 asio::awaitable<AwsCredentials> Identities::assume(kube::Client& client, Applicant who, Role role) {
-    const auto given = variables_("AWS_ENDPOINT_URL_STS");
+    const auto given = variable("AWS_ENDPOINT_URL_STS");
     const auto endpoint = token_endpoint(given.empty() ? sts_endpoint(role.region) : given,
                                          given.empty() ? "AWS_REGION" : "AWS_ENDPOINT_URL_STS");
     const auto key = joined(
@@ -72,20 +72,19 @@ asio::awaitable<AwsCredentials> Identities::assume(kube::Client& client, Applica
 
 asio::awaitable<AwsCredentials> Identities::amazon(kube::Client& client, Applicant who,
                                                    std::string region) {
+    resolve(who);
     if (who.service_account.empty()) {
-        if (auto key = variables_("AWS_ACCESS_KEY_ID"),
-            secret = variables_("AWS_SECRET_ACCESS_KEY");
+        if (auto key = variable("AWS_ACCESS_KEY_ID"), secret = variable("AWS_SECRET_ACCESS_KEY");
             !key.empty() && !secret.empty()) {
             AwsCredentials own;
             own.keys.access_key = std::move(key);
             own.keys.secret_key = std::make_shared<const Secret>(std::move(secret));
-            if (auto token = variables_("AWS_SESSION_TOKEN"); !token.empty())
+            if (auto token = variable("AWS_SESSION_TOKEN"); !token.empty())
                 own.session_token = std::make_shared<const Secret>(std::move(token));
             co_return own;
         }
-        if (variables_("AWS_ROLE_ARN").empty() ||
-            variables_("AWS_WEB_IDENTITY_TOKEN_FILE").empty()) {
-            if (!variables_("AWS_CONTAINER_CREDENTIALS_FULL_URI").empty())
+        if (variable("AWS_ROLE_ARN").empty() || variable("AWS_WEB_IDENTITY_TOKEN_FILE").empty()) {
+            if (!variable("AWS_CONTAINER_CREDENTIALS_FULL_URI").empty())
                 co_return co_await of_pod(std::move(who));
             throw Error{ErrorKind::invalid,
                         "spec.provider aws: kledd has no identity there: set AWS_ACCESS_KEY_ID and "

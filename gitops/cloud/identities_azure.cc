@@ -12,13 +12,14 @@ namespace asio = boost::asio;
 
 asio::awaitable<BearerToken> Identities::azure(kube::Client& client, Applicant who,
                                                std::string scope) {
+    resolve(who);
     std::string tenant;
     std::string application;
     if (who.service_account.empty()) {
-        tenant = variables_("AZURE_TENANT_ID");
-        application = variables_("AZURE_CLIENT_ID");
+        tenant = variable("AZURE_TENANT_ID");
+        application = variable("AZURE_CLIENT_ID");
         if (tenant.empty() || application.empty() ||
-            variables_("AZURE_FEDERATED_TOKEN_FILE").empty()) {
+            variable("AZURE_FEDERATED_TOKEN_FILE").empty()) {
             throw Error{ErrorKind::invalid,
                         "spec.provider azure: kledd has no identity there: set AZURE_TENANT_ID, "
                         "AZURE_CLIENT_ID and AZURE_FEDERATED_TOKEN_FILE, or name a "
@@ -34,12 +35,12 @@ asio::awaitable<BearerToken> Identities::azure(kube::Client& client, Applicant w
         if (!is_entra_id(tenant)) throw bad_annotation(who, tenant_key, "names none");
         if (!is_entra_id(application)) throw bad_annotation(who, client_key, "names none");
     }
-    const auto given = variables_("AZURE_AUTHORITY_HOST");
+    const auto given = variable("AZURE_AUTHORITY_HOST");
     const auto endpoint = token_endpoint(given.empty() ? std::string{entra_authority} : given,
                                          "AZURE_AUTHORITY_HOST");
-    const auto key = joined(
-        {tenant, application, scope, key_of(who), endpoint.host, endpoint.port, endpoint.target});
-    if (const auto* known = azure_.find(key, WallTime::clock::now())) co_return *known;
+    const auto key = joined({"azure", tenant, application, scope, key_of(who), endpoint.host,
+                             endpoint.port, endpoint.target});
+    if (const auto* known = bearers_.find(key, WallTime::clock::now())) co_return *known;
     const auto reach = who.reach;
     const auto proof = co_await assertion(client, std::move(who), "api://AzureADTokenExchange",
                                           "AZURE_FEDERATED_TOKEN_FILE");
@@ -52,7 +53,7 @@ asio::awaitable<BearerToken> Identities::azure(kube::Client& client, Applicant w
     }
     auto token = read_bearer(answer.body, asked_at, "Entra");
     wipe(answer.body);
-    azure_.put(key, token);
+    bearers_.put(key, token);
     co_return token;
 }
 
