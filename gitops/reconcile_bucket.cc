@@ -25,7 +25,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_bucket(
     std::optional<s3::Access> access;
     std::optional<Outcome> bad;
     try {
-        access = co_await read_access(client, bucket);
+        access = co_await read_access(client, logins.clouds, bucket);
     } catch (const Error& error) {
         if (error.kind() == ErrorKind::unavailable) throw;
         bad = fetch_failed(*source, "AuthenticationFailed", error.what(), seen);

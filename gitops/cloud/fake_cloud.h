@@ -40,6 +40,7 @@ using gitops::testing::until_ready;
 struct Exchange {
     asio::awaitable<void> serve(net::Request request, const net::Peer&, net::ResponseWriter& out) {
         asked.push_back(request.target + " " + request.body);
+        last = request;
         net::Response response;
         response.status = status;
         const auto number = std::to_string(asked.size());
@@ -96,6 +97,7 @@ struct Exchange {
         return std::nullopt;
     }
     std::vector<std::string> asked;
+    net::Request last;
     unsigned status = 200;
     std::chrono::seconds life = 1h;
 };
