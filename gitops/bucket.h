@@ -39,8 +39,7 @@ struct Bucket {
 /// Reads `spec.secretRef` (Flux's keys: accesskey, secretkey), `spec.certSecretRef` (ca.crt,
 /// tls.crt, tls.key) and `spec.proxySecretRef` (address, username, password). Error(not_found) when
 /// a Secret is not there, Error(invalid) when it cannot be used; also those of cloud::Identities.
-boost::asio::awaitable<s3::Access> read_access(kube::Client& client,
-                                               cloud::Identities& identities,
+boost::asio::awaitable<s3::Access> read_access(kube::Client& client, cloud::Identities& identities,
                                                const Bucket& bucket);
 
 }  // namespace kled::gitops

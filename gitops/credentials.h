@@ -19,6 +19,8 @@ namespace kled::gitops {
 struct Logins {
     /// `default_account`: as of cloud::Identities::Options.
     Logins(const boost::asio::any_io_executor& loop, std::string default_account);
+    Logins(const Logins&) = delete;
+    Logins& operator=(const Logins&) = delete;
     GitHubApps github;
     cloud::Identities clouds;
     cloud::RegistryLogins registries{clouds};

@@ -62,7 +62,9 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_oci(
                                                repository.repository, repository.timeout);
         access->insecure = repository.insecure;
     } catch (const Error& error) {
-        if (error.kind() == ErrorKind::unavailable) throw;
+        // A cloud may be away too, which is to be said.
+        const bool ours = repository.secrets.cloud.empty();
+        if (error.kind() == ErrorKind::unavailable && ours) throw;
         if (!bad) bad = fetch_failed(*source, "AuthenticationFailed", error.what(), seen);
     }
     std::optional<git::Revision> fetched;

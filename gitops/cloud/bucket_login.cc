@@ -49,8 +49,7 @@ void check_bucket(const s3::Location& location) {
     });
     if (host.ends_with(":443")) host.resize(host.size() - 4);
     if (location.insecure || !is_s3(host)) {
-        throw Error{ErrorKind::invalid,
-                    "is no S3 of Amazon over https: s3.REGION.amazonaws.com"};
+        throw Error{ErrorKind::invalid, "is no S3 of Amazon over https: s3.REGION.amazonaws.com"};
     }
 }
 

@@ -14,9 +14,9 @@ namespace kled::gitops::cloud {
 namespace {
 
 namespace asio = boost::asio;
+using testing::Cloud;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-using testing::Cloud;
 using testing::with_cloud;
 
 bool is_amazon(const std::string& endpoint, bool insecure = false) {

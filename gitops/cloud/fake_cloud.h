@@ -47,7 +47,7 @@ struct Exchange {
         const bool amazon = request.body.starts_with("Action=");
         const bool agent = request.method == "GET";
         if (agent) asked.back() += std::string{request.headers.get("Authorization")};
-        if (auto other = of_registries(request, number); other && status == 200) {
+        if (auto other = of_services(request, number); other && status == 200) {
             response.body = std::move(*other);
         } else if (status != 200) {
             response.body =
@@ -73,9 +73,10 @@ struct Exchange {
         }
         co_await out.respond(std::move(response));
     }
-    /// The login of a registry, or the tokens of Google; nullopt: something else is asked for.
-    std::optional<std::string> of_registries(const net::Request& request,
-                                             const std::string& number) const {
+    /// The login of a registry, an account's token of Google, or where a cluster is; nullopt:
+    /// something else is asked for.
+    std::optional<std::string> of_services(const net::Request& request,
+                                           const std::string& number) const {
         const std::string_view target = request.target;
         const auto end = WallTime::clock::now() + life;
         const auto seconds = std::to_string(std::chrono::system_clock::to_time_t(end));
@@ -93,6 +94,23 @@ struct Exchange {
         if (target.ends_with(":generateAccessToken")) {
             return R"({"accessToken":"account-)" + number + R"(","expireTime":")" +
                    to_rfc3339(end) + R"("})";
+        }
+        const auto ca = to_base64("-----BEGIN CERTIFICATE-----\n");
+        if (target.starts_with("/clusters/")) {
+            return R"({"cluster":{"endpoint":"https://eks.example","certificateAuthority":{"data":")" +
+                   ca + R"("}}})";
+        }
+        if (target.starts_with("/v1/projects/")) {
+            return R"({"endpoint":"gke.example","masterAuth":{"clusterCaCertificate":")" + ca +
+                   R"("}})";
+        }
+        if (target.find("/listClusterUserCredential") != std::string_view::npos) {
+            return R"({"kubeconfigs":[{"value":")" +
+                   to_base64(
+                       "clusters: [{cluster: {server: 'https://aks.example', "
+                       "certificate-authority-data: " +
+                       ca + "}}]") +
+                   R"("}]})";
         }
         return std::nullopt;
     }

@@ -65,6 +65,9 @@ public:
     /// Asks a service of a cloud; an answer with whatever status, of at most 1 MiB.
     boost::asio::awaitable<net::Response> send(net::Url endpoint, net::Request request,
                                                Reach reach) const;
+    [[nodiscard]] std::string variable(const std::string& name) const {
+        return options_.variables(name);
+    }
 
 private:
     using Assertion = std::shared_ptr<const Secret>;
@@ -84,10 +87,6 @@ private:
                                                 std::string audience, std::string file_variable);
     /// Gives `who` the default account where it names none.
     void resolve(Applicant& who) const;
-    [[nodiscard]] std::string variable(const std::string& name) const {
-        return options_.variables(name);
-    }
-
     boost::asio::any_io_executor loop_;
     Options options_;
     Kept<AwsCredentials> amazon_;
