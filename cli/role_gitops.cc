@@ -114,6 +114,7 @@ public:
             images.cache = daemon.state / "gitops" / "git";
             images.local_repositories = flags.local_repositories;
             images.no_cross_namespace_refs = flags.no_cross_namespace_refs;
+            images.default_service_account = flags.default_service_account;
             images.label_selector = flags.label_selector;
             if (!flags.no_image_scan) images.registry = gitops::make_oci_registry(loop);
             images_.emplace(loop, daemon.pool, client_, events_, std::move(images));

@@ -1,12 +1,36 @@
 #include "gitops/bucket.h"
 
 #include "base/error.h"
+#include "gitops/cloud/bucket_login.h"
 #include "gitops/fields.h"
 #include "gitops/secret_data.h"
+#include "kube/names.h"
+
+#include <utility>
 
 namespace kled::gitops {
 
 namespace asio = boost::asio;
+
+namespace {
+
+/// Error(invalid) where it would be shown to somebody else than the cloud.
+void read_identity(const Reader& spec, Bucket& bucket) {
+    bucket.service_account = spec.text("serviceAccountName");
+    if (!bucket.service_account.empty() &&
+        !kube::check_dns1123_subdomain(bucket.service_account).empty())
+        throw spec.bad("serviceAccountName", "not a name");
+    // With a proxy of his own, whoever made it could read what is meant for the cloud.
+    if (!bucket.cert_secret_name.empty())
+        throw spec.bad("certSecretRef", "is not taken with spec.provider: " + bucket.cloud);
+    try {
+        cloud::check_bucket(bucket.location);
+    } catch (const Error& error) {
+        throw spec.bad("endpoint", error.what());
+    }
+}
+
+}  // namespace
 
 Bucket Bucket::from_object(kube::Object object) {
     Bucket result;
@@ -24,10 +48,10 @@ Bucket Bucket::from_object(kube::Object object) {
     if (result.interval <= Duration{}) throw spec.bad("interval", "is required, and more than 0");
     result.timeout = spec.duration("timeout", Duration{60'000});
     result.suspend = spec.flag("suspend");
-    result.unsupported = spec.unsupported({"sts", "serviceAccountName"});
+    result.unsupported = spec.unsupported({"sts"});
     const auto provider = spec.text("provider");
     if (provider == "aws" && result.secret_name.empty()) {
-        result.unsupported.push_back({"spec.provider: aws without spec.secretRef"});
+        result.cloud = provider;
     } else if (!provider.empty() && provider != "generic" && provider != "aws") {
         result.unsupported.push_back({"spec.provider: " + provider});
     }
@@ -35,6 +59,11 @@ Bucket Bucket::from_object(kube::Object object) {
         (void)s3::Address::of(result.location);
     } catch (const Error& error) {
         throw error.within("spec");
+    }
+    if (result.cloud.empty()) {
+        append(result.unsupported, spec.unsupported({"serviceAccountName"}));
+    } else {
+        read_identity(spec, result);
     }
     result.object = std::move(object);
     return result;
@@ -44,7 +73,8 @@ std::string Bucket::url() const {
     return (location.insecure ? "http://" : "https://") + location.endpoint + "/" + location.bucket;
 }
 
-asio::awaitable<s3::Access> read_access(kube::Client& client, const Bucket& bucket) {
+asio::awaitable<s3::Access> read_access(kube::Client& client, cloud::Identities& identities,
+                                        const Bucket& bucket) {
     s3::Access access;
     access.timeout = bucket.timeout;
     const std::string ns{bucket.object.ns()};
@@ -80,6 +110,12 @@ asio::awaitable<s3::Access> read_access(kube::Client& client, const Bucket& buck
     }
     if (!bucket.proxy_secret_name.empty())
         access.proxy = co_await read_proxy(client, ns, bucket.proxy_secret_name);
+    if (!bucket.cloud.empty()) {
+        cloud::Applicant who;
+        who.ns = ns;
+        who.service_account = bucket.service_account;
+        co_await cloud::sign_in(identities, client, std::move(who), bucket.location, access);
+    }
     co_return access;
 }
 

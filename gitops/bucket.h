@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gitops/api.h"
+#include "gitops/cloud/identities.h"
 #include "gitops/s3/client.h"
 #include "kube/client.h"
 
@@ -18,6 +19,10 @@ struct Bucket {
     std::string prefix;  ///< of the keys; they keep it
     std::string ignore;  ///< patterns of keys that are no part of it
     std::string secret_name;
+    /// "aws": it is read with the identity of `service_account` there; empty: with what the Secret
+    /// has, or as anybody.
+    std::string cloud;
+    std::string service_account;
     std::string cert_secret_name;
     std::string proxy_secret_name;
     Duration interval{};
@@ -33,7 +38,8 @@ struct Bucket {
 
 /// Reads `spec.secretRef` (Flux's keys: accesskey, secretkey), `spec.certSecretRef` (ca.crt,
 /// tls.crt, tls.key) and `spec.proxySecretRef` (address, username, password). Error(not_found) when
-/// a Secret is not there, Error(invalid) when it cannot be used.
-boost::asio::awaitable<s3::Access> read_access(kube::Client& client, const Bucket& bucket);
+/// a Secret is not there, Error(invalid) when it cannot be used; also those of cloud::Identities.
+boost::asio::awaitable<s3::Access> read_access(kube::Client& client, cloud::Identities& identities,
+                                               const Bucket& bucket);
 
 }  // namespace kled::gitops

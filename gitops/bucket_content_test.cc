@@ -132,7 +132,18 @@ TEST(Bucket, IsReadStrictly) {
     EXPECT_EQ(bucket(""), "https://minio:9000/fleet");
     EXPECT_EQ(bucket(", insecure: true, provider: generic"), "http://minio:9000/fleet");
     EXPECT_EQ(bucket(", provider: aws, secretRef: {name: s}"), "https://minio:9000/fleet");
-    EXPECT_EQ(bucket(", provider: aws"), "spec.provider: aws without spec.secretRef");
+    EXPECT_EQ(bucket(", provider: aws"),
+              "spec.endpoint: is no S3 of Amazon over https: s3.REGION.amazonaws.com");
+    const std::string amazon = "s3.eu-west-1.amazonaws.com";
+    EXPECT_EQ(bucket(", provider: aws, serviceAccountName: a", amazon),
+              "https://" + amazon + "/fleet");
+    EXPECT_EQ(bucket(", provider: aws, insecure: true", amazon),
+              "spec.endpoint: is no S3 of Amazon over https: s3.REGION.amazonaws.com");
+    EXPECT_EQ(bucket(", provider: aws, certSecretRef: {name: a}", amazon),
+              "spec.certSecretRef: is not taken with spec.provider: aws");
+    EXPECT_EQ(bucket(", provider: aws, serviceAccountName: a/b", amazon),
+              "spec.serviceAccountName: not a name");
+    EXPECT_EQ(bucket(", serviceAccountName: a"), "spec.serviceAccountName");
     EXPECT_EQ(bucket(", provider: gcp"), "spec.provider: gcp");
     EXPECT_EQ(bucket(", provider: azure"), "spec.provider: azure");
     EXPECT_EQ(bucket(", sts: {provider: ldap}"), "spec.sts");

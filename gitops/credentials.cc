@@ -1,15 +1,31 @@
 #include "gitops/credentials.h"
 
 #include "base/error.h"
+#include "gitops/cloud/git_login.h"
 #include "gitops/secret_data.h"
 
 #include <optional>
+#include <string>
+#include <utility>
 
 namespace kled::gitops {
 
 namespace asio = boost::asio;
 
-asio::awaitable<git::Access> read_access(kube::Client& client, GitLogins& logins,
+namespace {
+
+cloud::Identities::Options with_default(std::string account) {
+    cloud::Identities::Options options;
+    options.default_account = std::move(account);
+    return options;
+}
+
+}  // namespace
+
+Logins::Logins(const asio::any_io_executor& loop, std::string default_account)
+    : github{loop}, clouds{loop, with_default(std::move(default_account))} {}
+
+asio::awaitable<git::Access> read_access(kube::Client& client, Logins& logins,
                                          const GitRepository& repository) {
     git::Access access;
     access.timeout = repository.timeout;
@@ -39,7 +55,14 @@ asio::awaitable<git::Access> read_access(kube::Client& client, GitLogins& logins
     if (!repository.proxy_secret_name.empty())
         access.proxy = co_await read_proxy(client, ns, repository.proxy_secret_name);
     if (app) co_await logins.github.sign_in(*app, access);
-    if (!repository.cloud.empty()) co_await logins.clouds.sign_in(client, repository, access);
+    if (!repository.cloud.empty() && !access.ca_pem.empty()) {
+        // With a proxy of his own, whoever made it could read what is meant for the cloud.
+        throw Error{ErrorKind::invalid,
+                    "Secret " + ns + "/" + repository.secret_name +
+                        ": ca.crt is not taken with spec.provider: " + repository.cloud};
+    }
+    if (!repository.cloud.empty())
+        co_await cloud::sign_in(logins.clouds, client, repository, access);
     co_return access;
 }
 

@@ -24,6 +24,17 @@ std::shared_ptr<kube::Transport> way_of(kube::Client& client) {
     return {std::shared_ptr<void>{}, &client.transport()};
 }
 
+/// So that what is wrong with the account is said before anything is built for it.
+asio::awaitable<std::shared_ptr<kube::Transport>> signed_in(
+    std::shared_ptr<kube::AccountBearer> bearer) {
+    try {
+        co_await bearer->sign_in();
+    } catch (const Error& error) {
+        throw error.within(map_field);
+    }
+    co_return bearer;
+}
+
 }  // namespace
 
 asio::awaitable<bool> runs_controllers(kube::Transport& server) {
@@ -40,10 +51,17 @@ asio::awaitable<bool> Destination::runs_controllers() {
 
 Destinations::Destinations(asio::any_io_executor loop, kube::Client& own,
                            std::string default_account)
+    : Destinations{loop, own, std::move(default_account),
+                   std::make_shared<cloud::Identities>(loop, cloud::Identities::Options{})} {}
+
+Destinations::Destinations(asio::any_io_executor loop, kube::Client& own,
+                           std::string default_account,
+                           std::shared_ptr<cloud::Identities> identities)
     : loop_{std::move(loop)},
       own_client_{own},
       own_{std::make_shared<Destination>(std::vector{way_of(own)})},
-      default_account_{std::move(default_account)} {}
+      default_account_{std::move(default_account)},
+      clouds_{std::make_shared<cloud::ClusterLogins>(std::move(identities))} {}
 
 std::string Destinations::account_of(const Deployment& deployment) const {
     return deployment.service_account.empty() ? default_account_ : deployment.service_account;
@@ -76,7 +94,13 @@ asio::awaitable<RemoteCluster> Destinations::cluster_of(const Deployment& deploy
                     map_field + ": ConfigMap " + ns + "/" + name + " does not exist"};
     }
     try {
-        co_return RemoteCluster::from_config_map(*map);
+        auto cluster = RemoteCluster::from_config_map(*map);
+        if (!cluster.is_placed()) {
+            const auto place =
+                co_await clouds_->place(own_client_, cluster.applicant(), *cluster.cloud);
+            cluster.take(place);
+        }
+        co_return cluster;
     } catch (const Error& error) {
         throw error.within(map_field);
     }
@@ -84,21 +108,21 @@ asio::awaitable<RemoteCluster> Destinations::cluster_of(const Deployment& deploy
 
 asio::awaitable<std::shared_ptr<kube::Transport>> Destinations::way_to(
     const RemoteCluster& cluster) {
+    auto way = std::make_shared<kube::HttpsTransport>(loop_, cluster.access());
+    if (cluster.cloud) {
+        auto issue = [logins = clouds_, &client = own_client_, who = cluster.applicant(),
+                      there = *cluster.cloud] { return logins->token(client, who, there); };
+        co_return co_await signed_in(
+            std::make_shared<kube::AccountBearer>(std::move(way), std::move(issue)));
+    }
     if (!co_await own_->runs_controllers()) {
         throw Error{ErrorKind::invalid,
                     map_field +
                         ": the embedded API issues no tokens for service accounts; name a "
                         "kubeconfig by secretRef"};
     }
-    auto bearer = std::make_shared<kube::AccountBearer>(
-        std::make_shared<kube::HttpsTransport>(loop_, cluster.access()), own_client_.transport(),
-        cluster.token);
-    try {
-        co_await bearer->sign_in();
-    } catch (const Error& error) {
-        throw error.within(map_field);
-    }
-    co_return bearer;
+    co_return co_await signed_in(std::make_shared<kube::AccountBearer>(
+        std::move(way), own_client_.transport(), cluster.token));
 }
 
 asio::awaitable<std::shared_ptr<Destination>> Destinations::of(const Deployment& deployment) {

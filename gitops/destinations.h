@@ -4,6 +4,7 @@
 
 #include "gitops/api.h"
 #include "gitops/apply/applier.h"
+#include "gitops/cloud/cluster_login.h"
 #include "gitops/remote_cluster.h"
 #include "kube/client.h"
 #include "kube/transport.h"
@@ -48,6 +49,9 @@ public:
     /// `own` outlives it. `default_account`: the service account of those that name none; empty:
     /// kled itself.
     Destinations(boost::asio::any_io_executor loop, kube::Client& own, std::string default_account);
+    /// The same, with identities of clouds that others use too.
+    Destinations(boost::asio::any_io_executor loop, kube::Client& own, std::string default_account,
+                 std::shared_ptr<cloud::Identities> identities);
 
     /// The same one while nothing about it changes; another token of the account of a
     /// `configMapRef` is no change. Error(not_found) when the Secret, the ConfigMap or that account
@@ -71,6 +75,7 @@ private:
     kube::Client& own_client_;
     std::shared_ptr<Destination> own_;
     std::string default_account_;
+    std::shared_ptr<cloud::ClusterLogins> clouds_;
     std::map<std::string, std::weak_ptr<Destination>> others_;
 };
 

@@ -8,6 +8,7 @@
 #include "base/run.h"
 #include "base/task_group.h"
 #include "crypto/x509.h"
+#include "gitops/cloud/fake_cloud.h"
 #include "gitops/issuing_api.h"
 #include "kube/yaml.h"
 #include "net/http_server.h"
@@ -85,17 +86,29 @@ struct Clusters {
                  [this](net::Request request, const net::Peer& peer, net::ResponseWriter& out) {
                      return gate.serve(std::move(request), peer, out);
                  }},
-          destinations{loop, own, ""},
+          clouds{loop, net::ServerOptions{},
+                 [this](net::Request request, const net::Peer& peer, net::ResponseWriter& out) {
+                     return exchange.serve(std::move(request), peer, out);
+                 }},
+          destinations{loop, own, "", std::make_shared<cloud::Identities>(loop, detour())},
           tasks{loop} {
         gate.behind = far.in_process_transport();
         gate.accepted = "deployer.1";
         tasks.spawn(near.run());
         tasks.spawn(far.run());
         tasks.spawn(server.run());
+        tasks.spawn(clouds.run());
         deployment.object.set_namespace("default");
         KubeConfigFrom from;
         from.config_map_name = "far";
         deployment.kube_config = std::move(from);
+    }
+    cloud::Identities::Options detour() {
+        cloud::Identities::Options options;
+        options.detour = [this](const net::Url&) {
+            return net::parse_url("http://127.0.0.1:" + std::to_string(clouds.port()));
+        };
+        return options;
     }
     [[nodiscard]] std::string address() const {
         return "https://127.0.0.1:" + std::to_string(server.port());
@@ -143,6 +156,8 @@ struct Clusters {
     kube::Client there;
     Gate gate;
     net::HttpServer server;
+    cloud::testing::Exchange exchange;
+    net::HttpServer clouds;
     Destinations destinations;
     Deployment deployment;
     TaskGroup tasks;
@@ -204,6 +219,45 @@ asio::awaitable<void> goes_there(Clusters& c) {
     EXPECT_EQ(c.issuing->audiences().back(), "[\"other\"]");
 }
 TEST(Destinations, AreReachedAsAServiceAccount) { run_to_end(with_clusters(goes_there)); }
+
+asio::awaitable<void> in_a_cloud(Clusters& c) {
+    co_await c.apply(
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: deployer, namespace: default, "
+        "annotations: {gcp.auth.fluxcd.io/workload-identity-provider: "
+        "projects/1/locations/global/workloadIdentityPools/pool/providers/kled}}\n");
+    kube::Object map;
+    map.fields()["apiVersion"] = "v1";
+    map.fields()["kind"] = "ConfigMap";
+    map.set_namespace("default");
+    map.set_name("far");
+    auto& data = map.fields()["data"].emplace_object();
+    data["provider"] = "gcp";
+    data["address"] = c.address();
+    data["ca.crt"] = c.ca.certificate_pem();
+    data["serviceAccountName"] = "deployer";
+    const kube::ApplyOptions options;
+    (void)co_await c.own.apply(map, options);
+    c.gate.accepted = "bearer-1";
+    const auto found = co_await c.destinations.of(c.deployment);
+    co_await make_map(found->client, "a");
+    EXPECT_TRUE(co_await c.there.get(map_kind, "default", "a"));
+    EXPECT_EQ(c.exchange.asked.size(), 1U);
+    EXPECT_EQ(co_await c.destinations.of(c.deployment), found);
+
+    data.erase("address");
+    data["cluster"] = "projects/p/locations/l/clusters/none";
+    c.exchange.status = 403;
+    (void)co_await c.own.apply(map, options);
+    EXPECT_THAT(co_await c.failure(),
+                HasSubstr("denied: spec.kubeConfig.configMapRef: container.googleapis.com: cluster "
+                          "none: status 403"));
+    data["serviceAccountName"] = "other";
+    (void)co_await c.own.apply(map, options);
+    EXPECT_EQ(co_await c.failure(),
+              "not found: spec.kubeConfig.configMapRef: ConfigMap default/far: "
+              "data['serviceAccountName']: ServiceAccount default/other does not exist");
+}
+TEST(Destinations, AreReachedWithAnIdentityOfACloud) { run_to_end(with_clusters(in_a_cloud)); }
 
 asio::awaitable<void> bounded(Clusters& c) {
     co_await c.describe();

@@ -180,6 +180,14 @@ TEST_F(GitMode, KnowsACloudsServersByTheIdentityOfAnAccount) {
                       "  url: https://dev.example.org/org/project/_git/shop\n"),
               "spec.url: is no repository of Azure DevOps: "
               "https://dev.azure.com/ORGANISATION/PROJECT/_git/NAME");
+    // Behind a proxy of his own, such an authority would let its owner read along.
+    world.apply(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: own-ca, namespace: default}\n"
+        "stringData: {ca.crt: x}\n");
+    EXPECT_EQ(message("  provider: azure\n  serviceAccountName: deployer\n"
+                      "  secretRef: {name: own-ca}\n"
+                      "  url: https://dev.azure.com/org/project/_git/shop\n"),
+              "Secret default/own-ca: ca.crt is not taken with spec.provider: azure");
 }
 
 TEST_F(GitMode, ReadsItsCredentialsFromASecretAndSaysWhenThereIsNone) {

@@ -56,10 +56,10 @@ TEST(OciRepositorySpec, IsReadAsFluxReadsIt) {
     EXPECT_TRUE(one.insecure);
     EXPECT_EQ(one.timeout, Duration{60'000});
     EXPECT_TRUE(one.unsupported.empty());
-    const auto two = repository("  url: oci://example.org/a\n  provider: aws\n  verify: {}\n");
+    const auto two = repository("  url: oci://example.org/a\n  provider: other\n  verify: {}\n");
     ASSERT_EQ(two.unsupported.size(), 2U);
     EXPECT_EQ(two.unsupported[0].field, "spec.verify without secretRef");
-    EXPECT_EQ(two.unsupported[1].field, "spec.provider: aws");
+    EXPECT_EQ(two.unsupported[1].field, "spec.provider: other");
     EXPECT_FALSE(two.layer_given);
     const auto three = repository(
         "  url: oci://example.org/a\n  verify: {provider: cosign, secretRef: {name: keys}}\n");
@@ -70,6 +70,38 @@ TEST(OciRepositorySpec, IsReadAsFluxReadsIt) {
         "    matchOIDCIdentity: [{issuer: a, subject: b}]}\n");
     ASSERT_EQ(four.unsupported.size(), 2U);
     EXPECT_EQ(four.unsupported[0].field, "spec.verify.provider: notation");
+}
+
+TEST(OciRepository, ShowsAnIdentityToRegistriesOfItsCloudOnly) {
+    const std::string ecr = "  url: oci://123456789012.dkr.ecr.eu-west-1.amazonaws.com/app\n";
+    const auto one = repository(ecr + "  provider: aws\n  serviceAccountName: puller\n");
+    EXPECT_TRUE(one.unsupported.empty());
+    EXPECT_EQ(one.secrets.cloud, "aws");
+    EXPECT_EQ(one.secrets.service_account, "puller");
+    EXPECT_EQ(repository(ecr + "  provider: aws\n  secretRef: {name: pull}\n").secrets.cloud, "")
+        << "what the Secret has is shown";
+    EXPECT_EQ(repository(ecr + "  provider: generic\n").secrets.cloud, "");
+    const auto refused = [](const std::string& spec) {
+        try {
+            (void)repository(spec);
+            return std::string{"accepted"};
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::invalid);
+            return std::string{error.what()};
+        }
+    };
+    EXPECT_EQ(refused("  url: oci://123456789012.dkr.ecr.eu-west-1.amazonaws.com.example.org/app\n"
+                      "  provider: aws\n"),
+              "spec.url: is no registry of Amazon: ACCOUNT.dkr.ecr.REGION.amazonaws.com or "
+              "public.ecr.aws");
+    EXPECT_EQ(refused("  url: oci://shop.azurecr.io:5000/app\n  provider: azure\n"),
+              "spec.url: is no registry of Azure: NAME.azurecr.io");
+    EXPECT_EQ(refused(ecr + "  provider: aws\n  insecure: true\n"),
+              "spec.insecure: is not taken with spec.provider: aws");
+    EXPECT_EQ(refused(ecr + "  provider: aws\n  certSecretRef: {name: ca}\n"),
+              "spec.certSecretRef: is not taken with spec.provider: aws");
+    EXPECT_EQ(refused(ecr + "  provider: aws\n  serviceAccountName: a/b\n"),
+              "spec.serviceAccountName: not a name");
 }
 
 TEST(OciRepositorySpec, MistakesAreNamed) {

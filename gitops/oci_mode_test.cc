@@ -619,10 +619,26 @@ TEST_F(OciMode, ABundleOfCosign3IsASignatureToo) {
     EXPECT_TRUE(has("a", "1"));
 }
 
+TEST_F(OciMode, KnowsACloudsRegistriesByTheIdentityOfAnAccount) {
+    world.start_cluster();
+    const auto apply = [&](const std::string& url) {
+        world.apply(
+            "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: app, "
+            "namespace: default}\nspec: {interval: 10m, provider: aws, serviceAccountName: puller, "
+            "url: 'oci://" +
+            url + "'}\n");
+    };
+    apply("123456789012.dkr.ecr.eu-west-1.amazonaws.com/app");
+    EXPECT_EQ(says("Ready", "AuthenticationFailed"),
+              "spec.serviceAccountName: ServiceAccount default/puller does not exist");
+    apply(host + "/app");
+    EXPECT_THAT(says("Stalled", "InvalidSpec"), StartsWith("spec.url: is no registry of Amazon"));
+}
+
 TEST_F(OciMode, WhatIsNotSupportedStopsIt) {
     world.start_cluster();
-    apply_source("  provider: aws\n");
-    EXPECT_THAT(says("Stalled", "UnsupportedField"), StartsWith("spec.provider: aws is not"));
+    apply_source("  provider: other\n");
+    EXPECT_THAT(says("Stalled", "UnsupportedField"), StartsWith("spec.provider: other is not"));
     apply_source("  verify: {provider: cosign}\n");
     EXPECT_THAT(says("Stalled", "UnsupportedField"), StartsWith("spec.verify without secretRef"));
     apply_source("  verify: {provider: notation, secretRef: {name: x}}\n");

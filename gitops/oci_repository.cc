@@ -83,19 +83,14 @@ OciRepository OciRepository::from_object(kube::Object object) {
     result.layer_given = spec.field("layerSelector") != nullptr;
     result.layer = layer_in(spec.object("layerSelector"));
     result.ignore = spec.text("ignore");
-    result.secrets = {.ns = std::string{object.ns()},
-                      .pull = spec.object("secretRef").text("name"),
-                      .service_account = spec.text("serviceAccountName"),
-                      .certificate = spec.object("certSecretRef").text("name"),
-                      .proxy = spec.object("proxySecretRef").text("name")};
     result.insecure = spec.flag("insecure");
     result.interval = spec.duration("interval", {});
     if (result.interval <= Duration{}) throw spec.bad("interval", "is required, and more than 0");
     result.timeout = spec.duration("timeout", Duration{60'000});
     result.suspend = spec.flag("suspend");
     if (spec.field("verify") != nullptr) read_verify(spec.object("verify"), result);
-    if (const auto provider = spec.text("provider"); !provider.empty() && provider != "generic")
-        result.unsupported.push_back({"spec.provider: " + provider});
+    result.secrets =
+        registry_secrets_in(spec, object.ns(), "url", result.repository, result.unsupported);
     result.object = std::move(object);
     return result;
 }

@@ -25,9 +25,10 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_bucket(
     std::optional<s3::Access> access;
     std::optional<Outcome> bad;
     try {
-        access = co_await read_access(client, bucket);
+        access = co_await read_access(client, logins.clouds, bucket);
     } catch (const Error& error) {
-        if (error.kind() == ErrorKind::unavailable) throw;
+        // A cloud may be away too, which is to be said.
+        if (error.kind() == ErrorKind::unavailable && bucket.cloud.empty()) throw;
         bad = fetch_failed(*source, "AuthenticationFailed", error.what(), seen);
     }
     std::optional<git::Revision> fetched;

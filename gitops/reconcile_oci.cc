@@ -58,11 +58,13 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_oci(
         bad = not_verified(error.what());
     }
     try {
-        access = co_await read_registry_access(client, repository.secrets, repository.repository);
+        access = co_await read_registry_access(client, logins.registries, repository.secrets,
+                                               repository.repository, repository.timeout);
         access->insecure = repository.insecure;
-        access->timeout = repository.timeout;
     } catch (const Error& error) {
-        if (error.kind() == ErrorKind::unavailable) throw;
+        // A cloud may be away too, which is to be said.
+        const bool ours = repository.secrets.cloud.empty();
+        if (error.kind() == ErrorKind::unavailable && ours) throw;
         if (!bad) bad = fetch_failed(*source, "AuthenticationFailed", error.what(), seen);
     }
     std::optional<git::Revision> fetched;

@@ -187,7 +187,7 @@ struct Reconciler::Impl {
     Events& events;
     Options options;
     Destinations destinations;
-    GitLogins logins{loop};
+    Logins logins{loop, options.default_service_account};
     oci::Client registries{loop};
     Schedule schedule;
     std::map<Key, std::shared_ptr<Source>> sources;

@@ -1,8 +1,10 @@
 #include "gitops/registry_access.h"
 
 #include "base/error.h"
+#include "gitops/fields.h"
 #include "gitops/oci/docker_config.h"
 #include "gitops/secret_data.h"
+#include "kube/names.h"
 
 #include <memory>
 #include <utility>
@@ -41,9 +43,55 @@ asio::awaitable<std::vector<std::string>> pull_secrets_of(kube::Client& client, 
 
 }  // namespace
 
-asio::awaitable<RegistryAccess> read_registry_access(kube::Client& client, RegistrySecrets names,
-                                                     oci::Reference repository) {
+RegistrySecrets registry_secrets_in(const Reader& spec, std::string_view ns,
+                                    std::string_view address_field,
+                                    const std::optional<oci::Reference>& address,
+                                    std::vector<Unsupported>& unsupported) {
+    RegistrySecrets names{.ns = std::string{ns},
+                          .pull = spec.object("secretRef").text("name"),
+                          .service_account = spec.text("serviceAccountName"),
+                          .certificate = spec.object("certSecretRef").text("name"),
+                          .proxy = spec.object("proxySecretRef").text("name")};
+    const auto provider = spec.text("provider");
+    if (provider.empty() || provider == "generic") return names;
+    if (!cloud::has_registries(provider)) {
+        unsupported.push_back({"spec.provider: " + provider});
+        return names;
+    }
+    if (!names.pull.empty()) return names;  // as with Flux, what it holds is shown
+    const auto with = "is not taken with spec.provider: " + provider;
+    if (spec.flag("insecure")) throw spec.bad("insecure", with);
+    // With a proxy of his own, whoever made it could read what is meant for the cloud.
+    if (!names.certificate.empty()) throw spec.bad("certSecretRef", with);
+    if (!names.service_account.empty() &&
+        !kube::check_dns1123_subdomain(names.service_account).empty())
+        throw spec.bad("serviceAccountName", "not a name");
+    try {
+        if (address) cloud::check_registry(provider, address->host);
+    } catch (const Error& error) {
+        throw spec.bad(address_field, error.what());
+    }
+    names.cloud = provider;
+    return names;
+}
+
+asio::awaitable<RegistryAccess> read_registry_access(kube::Client& client,
+                                                     cloud::RegistryLogins& logins,
+                                                     RegistrySecrets names,
+                                                     oci::Reference repository, Duration timeout) {
     RegistryAccess access;
+    access.timeout = timeout;
+    if (!names.proxy.empty()) access.proxy = co_await read_proxy(client, names.ns, names.proxy);
+    if (!names.cloud.empty()) {
+        cloud::Applicant who;
+        who.ns = names.ns;
+        who.service_account = names.service_account;
+        who.reach = {.proxy = access.proxy, .timeout = timeout};
+        const auto login =
+            co_await logins.login(client, std::move(who), names.cloud, repository.host);
+        access.docker_config = std::make_shared<const Secret>(login.docker_config(repository.host));
+        co_return access;
+    }
     std::vector<std::string> pulls;
     if (!names.pull.empty()) pulls.push_back(names.pull);
     if (!names.service_account.empty()) {
@@ -83,7 +131,6 @@ asio::awaitable<RegistryAccess> read_registry_access(kube::Client& client, Regis
                         "Secret " + data.name() + " has none of ca.crt, tls.crt and tls.key"};
         }
     }
-    if (!names.proxy.empty()) access.proxy = co_await read_proxy(client, names.ns, names.proxy);
     co_return access;
 }
 

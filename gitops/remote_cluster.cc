@@ -5,6 +5,7 @@
 #include "kube/names.h"
 #include "kube/yaml.h"
 
+#include <chrono>
 #include <sstream>
 #include <utility>
 
@@ -13,6 +14,7 @@ namespace kled::gitops {
 namespace {
 
 constexpr std::size_t longest_list = 64U << 10U;
+constexpr std::chrono::seconds cloud_timeout{30};
 
 /// The values of one ConfigMap.
 class Data {
@@ -35,19 +37,39 @@ private:
     std::string name_;
 };
 
-net::Url server_of(const Data& data, const std::string& address) {
+/// Error(invalid) "is no URL" and the like: a token is shown to it.
+net::Url https_url(const std::string& address) {
     net::Url server;
     try {
         server = net::parse_url(address.find("://") == std::string::npos ? "https://" + address
                                                                          : address);
     } catch (const Error&) {
-        throw data.bad("address", "is no URL");
+        throw Error{ErrorKind::invalid, "is no URL"};
     }
-    // A token is shown to it.
-    if (server.scheme != "https") throw data.bad("address", "must begin with https://");
+    if (server.scheme != "https") throw Error{ErrorKind::invalid, "must begin with https://"};
     if (!server.user.empty() || !server.password.empty())
-        throw data.bad("address", "must not have a user");
+        throw Error{ErrorKind::invalid, "must not have a user"};
     return server;
+}
+
+net::Url server_of(const Data& data, const std::string& address) {
+    try {
+        return https_url(address);
+    } catch (const Error& error) {
+        throw data.bad("address", error.what());
+    }
+}
+
+void read_cloud(const Data& data, const std::string& provider, RemoteCluster& cluster) {
+    if (!data.text("audiences").empty())
+        throw data.bad("audiences", "is not taken with provider " + provider);
+    try {
+        cluster.cloud = cloud::CloudCluster::parse(provider, data.text("cluster"));
+    } catch (const Error& error) {
+        throw data.bad("cluster", error.what());
+    }
+    if (cluster.cloud->resource.empty() && !cluster.is_placed())
+        throw data.bad("cluster", "is required without address and ca.crt");
 }
 
 std::vector<std::string> audiences_of(const Data& data) {
@@ -82,18 +104,50 @@ RemoteCluster RemoteCluster::from_config_map(const kube::Object& map) {
     cluster.source = "ConfigMap " + std::string{map.ns()} + "/" + std::string{map.name()};
     const Data data{map, cluster.source};
     const auto provider = data.required("provider");
-    if (provider != "generic")
-        throw data.bad("provider", "'" + provider + "' is not supported: only generic is");
-    const auto address = data.required("address");
-    cluster.server = server_of(data, address);
+    const bool generic = provider == "generic";
+    if (!generic && !cloud::has_clusters(provider)) {
+        throw data.bad("provider",
+                       "'" + provider + "' is not supported: generic, aws, azure and gcp are");
+    }
+    const auto address = generic ? data.required("address") : data.text("address");
+    if (!address.empty()) cluster.server = server_of(data, address);
     cluster.ca_pem = data.text("ca.crt");
     cluster.token.ns = map.ns();
     cluster.token.account = data.required("serviceAccountName");
     if (!kube::check_dns1123_subdomain(cluster.token.account).empty())
         throw data.bad("serviceAccountName", "is no name");
+    if (!generic) {
+        read_cloud(data, provider, cluster);
+        return cluster;
+    }
     cluster.token.audiences = audiences_of(data);
     if (cluster.token.audiences.empty()) cluster.token.audiences.push_back(address);
     return cluster;
+}
+
+bool RemoteCluster::is_placed() const noexcept {
+    return !cloud || (!server.host.empty() && !ca_pem.empty());
+}
+
+void RemoteCluster::take(const cloud::ClusterPlace& place) {
+    if (server.host.empty()) {
+        try {
+            server = https_url(place.server);
+        } catch (const Error& error) {
+            throw Error{ErrorKind::invalid,
+                        source + ": the address that " + cloud->cloud + " gives " + error.what()};
+        }
+    }
+    if (ca_pem.empty()) ca_pem = place.ca_pem;
+}
+
+cloud::Applicant RemoteCluster::applicant() const {
+    cloud::Applicant who;
+    who.ns = token.ns;
+    who.service_account = token.account;
+    who.field = source + ": data['serviceAccountName']";
+    who.reach.timeout = cloud_timeout;
+    return who;
 }
 
 kube::ClusterAccess RemoteCluster::access() const {
@@ -116,6 +170,10 @@ std::string RemoteCluster::fingerprint() const {
         add(part);
     }
     for (const auto& audience : token.audiences) add(audience);
+    if (cloud) {
+        add(cloud->cloud);
+        add(cloud->resource);
+    }
     return crypto::sha256_hex(all);
 }
 

@@ -24,7 +24,12 @@ net::Request authorized(net::Request request, const Secret& token) {
 
 AccountBearer::AccountBearer(std::shared_ptr<Transport> way, Transport& issuer, TokenRequest asked,
                              Now now)
-    : way_{std::move(way)}, issuer_{issuer}, asked_{std::move(asked)}, now_{std::move(now)} {}
+    : AccountBearer{std::move(way),
+                    [&issuer, asked = std::move(asked)] { return request_token(issuer, asked); },
+                    std::move(now)} {}
+
+AccountBearer::AccountBearer(std::shared_ptr<Transport> way, Issue issue, Now now)
+    : way_{std::move(way)}, issue_{std::move(issue)}, now_{std::move(now)} {}
 
 asio::awaitable<void> AccountBearer::renew() {
     struct Mark {
@@ -33,7 +38,8 @@ asio::awaitable<void> AccountBearer::renew() {
         ~Mark() { renewing = false; }
     };
     const Mark mark{renewing_};
-    auto fresh = co_await request_token(issuer_, asked_);
+    auto issuing = issue_();
+    auto fresh = co_await std::move(issuing);
     fresh.issued = now_();
     token_ = std::move(fresh);
     next_try_ = WallTime::min();

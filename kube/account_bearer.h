@@ -1,4 +1,5 @@
-/// Requests that show another server a token of a service account of ours.
+/// Requests that show another server a token that ends: one of a service account of ours, or one
+/// that a cloud gives for it.
 #pragma once
 
 #include "kube/token_request.h"
@@ -12,17 +13,20 @@
 
 namespace kled::kube {
 
-/// Sets `Authorization`. The token is asked for at `issuer`, kept in memory, exchanged before its
-/// end and once more when the other server answers 401: whoever holds this sees the same server all
-/// the while. `issuer` outlives it; used from one loop.
+/// Sets `Authorization`. The token is asked for at `issuer` (or by `issue`), kept in memory,
+/// exchanged before its end and once more when the other server answers 401: whoever holds this
+/// sees the same server all the while. `issuer` outlives it; used from one loop.
 class AccountBearer final : public Transport {
 public:
     using Now = std::function<WallTime()>;
     AccountBearer(std::shared_ptr<Transport> way, Transport& issuer, TokenRequest asked,
                   Now now = WallTime::clock::now);
+    /// Starts to ask for one; it is called again and again. What it refers to outlives this.
+    using Issue = std::function<boost::asio::awaitable<IssuedToken>()>;
+    AccountBearer(std::shared_ptr<Transport> way, Issue issue, Now now = WallTime::clock::now);
 
     /// Asks for a token unless there is one: what is wrong with the account shows here. Errors as
-    /// of request_token, also of the two below.
+    /// of request_token or of `issue`, also of the two below.
     boost::asio::awaitable<void> sign_in();
 
     boost::asio::awaitable<net::Response> send(net::Request request) override;
@@ -36,8 +40,7 @@ private:
     boost::asio::awaitable<void> renew();
 
     std::shared_ptr<Transport> way_;
-    Transport& issuer_;
-    TokenRequest asked_;
+    Issue issue_;
     Now now_;
     std::optional<IssuedToken> token_;
     bool renewing_ = false;

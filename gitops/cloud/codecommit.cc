@@ -36,7 +36,7 @@ std::string region_of(std::string_view host) {
         if (!host.starts_with(service)) continue;
         const auto rest = host.substr(service.size());
         const auto dot = rest.find('.');
-        if (dot == std::string_view::npos || !all_of(rest.substr(0, dot), "-")) return {};
+        if (dot == std::string_view::npos || !is_aws_region(rest.substr(0, dot))) return {};
         const bool known = std::ranges::find(domains, rest.substr(dot + 1)) != domains.end();
         return known ? std::string{rest.substr(0, dot)} : std::string{};
     }

@@ -3,20 +3,13 @@
 #pragma once
 
 #include "base/clock.h"
+#include "gitops/cloud/aws.h"
 #include "gitops/git/access.h"
-#include "gitops/s3/signature.h"
 
-#include <memory>
 #include <string>
 #include <string_view>
 
 namespace kled::gitops::cloud {
-
-struct AwsCredentials {
-    s3::Credentials keys;
-    std::shared_ptr<const Secret> session_token;  ///< null: of a user, they do not expire
-    WallTime expires = WallTime::max();
-};
 
 /// One repository.
 struct CodeCommit {

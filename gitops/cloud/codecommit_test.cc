@@ -47,7 +47,7 @@ TEST(CodeCommit, IsKnownByItsHost) {
          {"git-codecommit.amazonaws.com", "mydomain.com", "git-codecommit.eu-west-1.example.org",
           "git-codecommit.eu-west-1.amazonaws.com.example.org", "git-codecommit..amazonaws.com",
           "x.git-codecommit.eu-west-1.amazonaws.com", "git-codecommit.eu_west.amazonaws.com",
-          "vpce-x", "codecommit.eu-west-1.amazonaws.com"}) {
+          "vpce-x", "git-codecommit.s3.amazonaws.com", "codecommit.eu-west-1.amazonaws.com"}) {
         EXPECT_EQ(region(other), "none") << other;
     }
 }

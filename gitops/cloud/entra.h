@@ -1,12 +1,10 @@
-/// Azure DevOps by workload identity: a bearer token of Microsoft Entra for an assertion of
-/// somebody whom an application trusts (RFC 7521, RFC 7523; client credentials). No clock, no I/O.
+/// Workload identity of Azure: a bearer token of Microsoft Entra for an assertion of somebody whom
+/// an application trusts (RFC 7521, RFC 7523; client credentials). No clock, no I/O.
 #pragma once
 
-#include "base/clock.h"
 #include "base/secret.h"
 #include "net/http.h"
 
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -24,15 +22,7 @@ void check_devops_url(std::string_view url);
 
 /// `base`: the target of the authority.
 [[nodiscard]] net::Request entra_token(const std::string& base, const std::string& tenant,
-                                       const std::string& client, const Secret& assertion);
-
-struct BearerToken {
-    std::shared_ptr<const Secret> text;
-    WallTime expires;
-};
-/// Of an answer with status 200. Error(invalid) when it holds no token.
-[[nodiscard]] BearerToken read_entra_token(std::string_view body, WallTime now);
-/// "invalid_client: AADSTS…" of another answer; empty: it does not say. Never throws.
-[[nodiscard]] std::string entra_refusal(std::string_view body);
+                                       const std::string& client, const std::string& scope,
+                                       const Secret& assertion);
 
 }  // namespace kled::gitops::cloud

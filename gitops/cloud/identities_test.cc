@@ -2,26 +2,14 @@
 // STS and Microsoft Entra do.
 #include "gitops/cloud/identities.h"
 
-#include "apiserver/server.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "base/run.h"
-#include "base/task_group.h"
-#include "gitops/issuing_api.h"
-#include "kube/yaml.h"
-#include "net/http_server.h"
+#include "gitops/cloud/fake_cloud.h"
 
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <exception>
 #include <string>
-#include <utility>
-#include <vector>
 
 namespace kled::gitops::cloud {
 namespace {
@@ -29,138 +17,14 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using ::testing::AllOf;
+using testing::Cloud;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
+using testing::with_cloud;
 
 const std::string role = "arn:aws:iam::123456789012:role/git";
-
-/// Exchanges whatever it is shown for something with a number.
-struct Exchange {
-    asio::awaitable<void> serve(net::Request request, const net::Peer&, net::ResponseWriter& out) {
-        asked.push_back(request.target + " " + request.body);
-        net::Response response;
-        response.status = status;
-        const auto number = std::to_string(asked.size());
-        const bool amazon = request.body.starts_with("Action=");
-        const bool agent = request.method == "GET";
-        if (agent) asked.back() += std::string{request.headers.get("Authorization")};
-        if (status != 200) {
-            response.body =
-                agent    ? "[trace]: no association"
-                : amazon ? "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not you"
-                           "</Message></Error></ErrorResponse>"
-                         : R"({"error":"invalid_client","error_description":"not you\r\nx"})";
-        } else if (agent) {
-            response.body = R"({"AccessKeyId":"PK)" + number + R"(","SecretAccessKey":"secret",)" +
-                            R"("Token":"P)" + number + R"(","Expiration":")" +
-                            to_rfc3339(WallTime::clock::now() + life) + R"("})";
-        } else if (amazon) {
-            response.body =
-                "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>"
-                "<AccessKeyId>AK" +
-                number + "</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>S" +
-                number + "</SessionToken><Expiration>" + to_rfc3339(WallTime::clock::now() + life) +
-                "</Expiration></Credentials></AssumeRoleWithWebIdentityResult>"
-                "</AssumeRoleWithWebIdentityResponse>";
-        } else {
-            response.body = R"({"token_type":"Bearer","access_token":"bearer-)" + number +
-                            R"(","expires_in":)" + std::to_string(life.count()) + "}";
-        }
-        co_await out.respond(std::move(response));
-    }
-    std::vector<std::string> asked;
-    unsigned status = 200;
-    std::chrono::seconds life = 1h;
-};
-
-api::ApiServer::Options in(const TemporaryDirectory& directory) {
-    api::ApiServer::Options options;
-    options.state = directory.path() / "api";
-    return options;
-}
-
-struct Cloud {
-    explicit Cloud(const asio::any_io_executor& loop)
-        : api{loop, in(directory)},
-          issuing{std::make_shared<testing::IssuingApi>(api.in_process_transport())},
-          client{issuing},
-          embedded{api.in_process_transport()},
-          server{loop, net::ServerOptions{},
-                 [this](net::Request request, const net::Peer& peer, net::ResponseWriter& out) {
-                     return exchange.serve(std::move(request), peer, out);
-                 }},
-          identities{loop, [this](const std::string& name) { return variables[name]; }},
-          tasks{loop} {
-        const auto url = "http://127.0.0.1:" + std::to_string(server.port());
-        variables["AWS_ENDPOINT_URL_STS"] = url;
-        variables["AZURE_AUTHORITY_HOST"] = url + "/";
-        amazon.cloud = "aws";
-        amazon.url = "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/shop";
-        azure.cloud = "azure";
-        azure.url = "https://dev.azure.com/org/project/_git/shop";
-        for (auto* repository : {&amazon, &azure}) repository->object.set_namespace("default");
-        tasks.spawn(api.run());
-        tasks.spawn(server.run());
-    }
-    asio::awaitable<void> account(std::string annotations) {
-        const auto object = kube::Object::from(
-            kube::parse_yaml("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: deployer, "
-                             "namespace: default, annotations: {" +
-                             annotations + "}}\n"));
-        const kube::ApplyOptions options;
-        (void)co_await client.apply(object, options);
-    }
-    /// What the server is shown, or the error.
-    asio::awaitable<std::string> shown(const GitRepository& repository) {
-        git::Access access;
-        try {
-            co_await identities.sign_in(client, repository, access);
-        } catch (const Error& error) {
-            co_return std::string{to_string(error.kind())} + ": " + error.what();
-        }
-        if (access.bearer_token) co_return "Bearer " + std::string{access.bearer_token->reveal()};
-        const std::string password{access.password ? access.password->reveal() : ""};
-        EXPECT_EQ(password.size(), 16U + 64U) << password;
-        co_return access.user;
-    }
-    std::string file(const std::string& name, const std::string& text) const {
-        const auto path = directory.path() / name;
-        write_file_atomic(path, text, 0600);
-        return path.string();
-    }
-
-    TemporaryDirectory directory;
-    api::ApiServer api;
-    std::shared_ptr<testing::IssuingApi> issuing;
-    kube::Client client;
-    kube::Client embedded;
-    Exchange exchange;
-    net::HttpServer server;
-    std::map<std::string, std::string> variables;
-    GitRepository amazon;
-    GitRepository azure;
-    Identities identities;
-    TaskGroup tasks;
-};
-
-using Case = asio::awaitable<void> (*)(Cloud&);
-
-asio::awaitable<void> with_cloud(Case body) {
-    Cloud cloud{co_await asio::this_coro::executor};
-    std::exception_ptr failure;
-    try {
-        co_await testing::until_ready(cloud.client);
-        co_await body(cloud);
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    cloud.tasks.cancel();
-    co_await even_if_cancelled;
-    co_await cloud.tasks.join();
-    if (failure) std::rethrow_exception(failure);
-}
 
 asio::awaitable<void> own_keys(Cloud& c) {
     EXPECT_THAT(co_await c.shown(c.amazon), StartsWith("invalid: spec.provider aws: kledd has no"));
@@ -245,9 +109,9 @@ asio::awaitable<void> account_role(Cloud& c) {
 
     git::Access access;
     std::string refused;
-    Identities others{co_await asio::this_coro::executor};
+    Identities others{co_await asio::this_coro::executor, Identities::Options{}};
     try {
-        co_await others.sign_in(c.embedded, c.amazon, access);
+        co_await sign_in(others, c.embedded, c.amazon, access);
     } catch (const Error& error) {
         refused = error.what();
     }
@@ -296,6 +160,71 @@ asio::awaitable<void> account_application(Cloud& c) {
 TEST(CloudIdentities, OfAzureAreApplicationsOfAccounts) {
     run_to_end(with_cloud(account_application));
 }
+
+asio::awaitable<void> default_account(Cloud& c) {
+    c.variables["AWS_ACCESS_KEY_ID"] = "AKIA";
+    c.variables["AWS_SECRET_ACCESS_KEY"] = "secret";
+    Identities bound{co_await asio::this_coro::executor, c.options("deployer")};
+    git::Access access;
+    std::string refused;
+    try {
+        co_await sign_in(bound, c.client, c.amazon, access);
+    } catch (const Error& error) {
+        refused = error.what();
+    }
+    EXPECT_EQ(refused,
+              "--gitops-default-service-account: ServiceAccount default/deployer does not exist");
+    co_await c.account("eks.amazonaws.com/role-arn: '" + role + "'");
+    co_await sign_in(bound, c.client, c.amazon, access);
+    EXPECT_EQ(access.user, "AK1%S1");
+}
+TEST(CloudIdentities, OfThoseThatNameNoAccountAreOfTheDefaultOne) {
+    run_to_end(with_cloud(default_account));
+}
+
+/// Of Google, or the error.
+asio::awaitable<std::string> token(Cloud& c, Applicant who) {
+    try {
+        const auto bearer = co_await c.identities.google(c.client, std::move(who));
+        co_return std::string{bearer.text->reveal()};
+    } catch (const Error& error) {
+        co_return std::string{to_string(error.kind())} + ": " + error.what();
+    }
+}
+
+asio::awaitable<void> account_of_google(Cloud& c) {
+    const std::string provider =
+        "projects/1/locations/global/workloadIdentityPools/pool/providers/kled";
+    Applicant who;
+    who.ns = "default";
+    EXPECT_THAT(co_await token(c, who), StartsWith("invalid: spec.provider gcp: kledd has no"));
+    who.service_account = "deployer";
+    co_await c.account("a: b");
+    EXPECT_THAT(
+        co_await token(c, who),
+        EndsWith("metadata.annotations[gcp.auth.fluxcd.io/workload-identity-provider] names "
+                 "none"));
+    co_await c.account("gcp.auth.fluxcd.io/workload-identity-provider: " + provider);
+    EXPECT_EQ(co_await token(c, who), "bearer-1");
+    EXPECT_EQ(co_await token(c, who), "bearer-1");
+    EXPECT_THAT(c.hosts, ElementsAre("sts.googleapis.com"));
+    EXPECT_THAT(c.exchange.asked, ElementsAre(AllOf(StartsWith("/v1/token grant_type="),
+                                                    EndsWith("&subject_token=deployer.1"))));
+    EXPECT_THAT(c.issuing->audiences(),
+                ElementsAre(R"(["//iam.googleapis.com/)" + provider + R"("])"));
+    const std::string email = "pull@shop.iam.gserviceaccount.com";
+    co_await c.account("gcp.auth.fluxcd.io/workload-identity-provider: " + provider +
+                       ", iam.gke.io/gcp-service-account: " + email);
+    EXPECT_EQ(co_await token(c, who), "account-3");
+    EXPECT_EQ(c.hosts.back(), "iamcredentials.googleapis.com");
+    EXPECT_THAT(c.exchange.asked.back(), HasSubstr("/serviceAccounts/" + email + ":generate"));
+    c.exchange.status = 403;
+    co_await c.account("gcp.auth.fluxcd.io/workload-identity-provider: " + provider + "-2");
+    EXPECT_EQ(co_await token(c, who),
+              "denied: sts.googleapis.com: spec.serviceAccountName default/deployer: status 403: "
+              "invalid_client: not you");
+}
+TEST(CloudIdentities, OfGoogleAreOfAccounts) { run_to_end(with_cloud(account_of_google)); }
 
 }  // namespace
 }  // namespace kled::gitops::cloud

@@ -21,8 +21,7 @@ constexpr std::size_t longest_role = 2048;
 }  // namespace
 
 std::string sts_endpoint(std::string_view region) {
-    const bool china = region.starts_with("cn-");
-    return "https://sts." + std::string{region} + ".amazonaws.com" + (china ? ".cn" : "");
+    return "https://sts." + std::string{region} + "." + aws_domain(region);
 }
 
 bool is_role_arn(std::string_view text) {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/secret.h"
-#include "gitops/cloud/codecommit.h"
+#include "gitops/cloud/aws.h"
 #include "net/http.h"
 
 #include <string>

@@ -6,6 +6,7 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace kled::gitops {
@@ -94,6 +95,15 @@ std::vector<std::string> options_of(const Reader& push) {
     return result;
 }
 
+/// nullopt: it is no name of an image, as the scan will say.
+std::optional<oci::Reference> address_of(const std::string& image) {
+    try {
+        return oci::Reference::parse(image);
+    } catch (const Error&) {
+        return std::nullopt;
+    }
+}
+
 Duration required_interval(const Reader& spec) {
     const auto interval = spec.duration("interval", {});
     if (interval <= Duration{}) throw spec.bad("interval", "is required, and more than 0");
@@ -111,11 +121,6 @@ ImageRepository ImageRepository::from_object(kube::Object object) {
     result.interval = required_interval(spec);
     // As Flux: as long as the interval, and a second at least.
     result.timeout = std::max(spec.duration("timeout", result.interval), Duration{1'000});
-    result.secrets = {.ns = std::string{object.ns()},
-                      .pull = spec.object("secretRef").text("name"),
-                      .service_account = spec.text("serviceAccountName"),
-                      .certificate = spec.object("certSecretRef").text("name"),
-                      .proxy = spec.object("proxySecretRef").text("name")};
     result.insecure = spec.flag("insecure");
     result.suspend = spec.flag("suspend");
     auto exclusions = spec.array("exclusionList");
@@ -136,8 +141,8 @@ ImageRepository ImageRepository::from_object(kube::Object object) {
         if (!item.is_object()) throw access.bad("namespaceSelectors", "not a list of selectors");
         result.access_from.push_back(kube::LabelSelector::from_object(item.get_object()));
     }
-    if (const auto provider = spec.text("provider"); !provider.empty() && provider != "generic")
-        result.unsupported.push_back({"spec.provider: " + provider});
+    result.secrets = registry_secrets_in(spec, object.ns(), "image", address_of(result.image),
+                                         result.unsupported);
     result.object = std::move(object);
     return result;
 }

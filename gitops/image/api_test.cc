@@ -90,9 +90,22 @@ TEST(ImageApi, StopsAtWhatIsNotSupported) {
     ASSERT_EQ(signed_commits.unsupported.size(), 1U);
     EXPECT_EQ(signed_commits.unsupported[0].field, "spec.git.commit.signingKey.type: ssh");
     const auto cloud = ImageRepository::from_object(
-        object_of("ImageRepository", "  image: x/y\n  interval: 1m\n  provider: aws\n"));
+        object_of("ImageRepository", "  image: x/y\n  interval: 1m\n  provider: other\n"));
     ASSERT_EQ(cloud.unsupported.size(), 1U);
-    EXPECT_EQ(cloud.unsupported[0].field, "spec.provider: aws");
+    EXPECT_EQ(cloud.unsupported[0].field, "spec.provider: other");
+}
+
+TEST(ImageApi, ShowsAnIdentityToRegistriesOfItsCloudOnly) {
+    const auto read = [](const std::string& spec) {
+        return ImageRepository::from_object(
+            object_of("ImageRepository", "  interval: 1m\n" + spec));
+    };
+    const auto own = read("  image: shop.azurecr.io/app\n  provider: azure\n");
+    EXPECT_EQ(own.secrets.cloud, "azure");
+    EXPECT_TRUE(own.unsupported.empty());
+    EXPECT_THROW((void)read("  image: registry.example.org/app\n  provider: azure\n"), Error);
+    EXPECT_EQ(read("  image: '?'\n  provider: azure\n").secrets.cloud, "azure")
+        << "what is no image is said by the scan";
 }
 
 TEST(ImageApi, WritesAStatusThatReplacesTheOneBefore) {

@@ -37,7 +37,9 @@ public:
         std::filesystem::path cache;           ///< mirrors of repositories that are written to
         bool local_repositories = false;       ///< file:// URLs are allowed
         bool no_cross_namespace_refs = false;  ///< all that is named is of the own namespace
-        std::string label_selector{};          ///< only objects with such labels; empty: all
+        /// As whom clouds are asked for those that name no service account; empty: kledd itself.
+        std::string default_service_account{};
+        std::string label_selector{};  ///< only objects with such labels; empty: all
         /// Null: scanning and electing are another controller's, whose ImagePolicies are read.
         std::shared_ptr<ImageRegistry> registry{};
     };
@@ -124,10 +126,10 @@ private:
     boost::asio::any_io_executor loop_;
     ThreadPool& pool_;
     kube::Client& client_;
-    GitLogins logins_{loop_};
     ClusterStore api_;
     Events& events_;
     Options options_;
+    Logins logins_{loop_, options_.default_service_account};
     std::map<Key, NodePtr> nodes_;  // GitRepositories too
     std::map<Key, std::shared_ptr<Cache>> caches_;
     Schedule schedule_{4};

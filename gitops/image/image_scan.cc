@@ -67,10 +67,10 @@ std::string elected_message(const ImagePolicyStatus& status) {
 asio::awaitable<RegistryAccess> ImageObjects::access_of(const ImageRepository& repository) {
     auto secrets = repository.secrets;
     auto image = oci::Reference::parse(repository.image);
-    auto reading = read_registry_access(client_, std::move(secrets), std::move(image));
+    auto reading = read_registry_access(client_, logins_.registries, std::move(secrets),
+                                        std::move(image), repository.timeout);
     auto access = co_await std::move(reading);
     access.insecure = repository.insecure;
-    access.timeout = repository.timeout;
     co_return access;
 }
 

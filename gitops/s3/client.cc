@@ -84,6 +84,10 @@ net::Request Client::request(const Asked& asked) const {
     signable.headers = {{"host", address_.host},
                         {"x-amz-content-sha256", signable.payload_sha256},
                         {"x-amz-date", scope.date}};
+    if (access_.session_token) {
+        signable.headers.emplace_back("x-amz-security-token",
+                                      std::string{access_.session_token->reveal()});
+    }
     for (const auto& [name, value] : signable.headers) result.headers.set(name, value);
     result.headers.set("Authorization", authorization(signable, scope, *access_.credentials));
     return result;

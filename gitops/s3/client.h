@@ -21,6 +21,7 @@ namespace kled::gitops::s3 {
 
 struct Access {
     std::optional<Credentials> credentials;  ///< none: requests without a signature, as anybody
+    std::shared_ptr<const Secret> session_token;  ///< that belongs to them; null: there is none
     net::ClientTls tls;
     std::string proxy;
     Duration timeout{60'000};  ///< without a word from the server

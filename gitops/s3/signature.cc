@@ -92,24 +92,50 @@ std::string canonical_request(const Signable& request) {
     return text + "\n" + names_of(headers) + "\n" + request.payload_sha256;
 }
 
-std::string authorization(const Signable& request, const Scope& scope,
-                          const Credentials& credentials) {
-    constexpr std::string_view algorithm = "AWS4-HMAC-SHA256";
-    const auto day = scope.date.substr(0, 8);
-    const auto place = day + "/" + scope.region + "/" + scope.service + "/aws4_request";
-    const auto to_sign = std::string{algorithm} + "\n" + scope.date + "\n" + place + "\n" +
-                         crypto::sha256_hex(canonical_request(request));
+namespace {
+
+constexpr std::string_view algorithm = "AWS4-HMAC-SHA256";
+
+std::string place_of(const Scope& scope) {
+    return scope.date.substr(0, 8) + "/" + scope.region + "/" + scope.service + "/aws4_request";
+}
+
+std::string signature_of(const Signable& request, const Scope& scope,
+                         const Credentials& credentials) {
+    const auto to_sign = std::string{algorithm} + "\n" + scope.date + "\n" + place_of(scope) +
+                         "\n" + crypto::sha256_hex(canonical_request(request));
     std::string key = "AWS4" + std::string{credentials.secret_key->reveal()};
-    for (const auto& part : {day, scope.region, scope.service, std::string{"aws4_request"}}) {
+    for (const auto& part :
+         {scope.date.substr(0, 8), scope.region, scope.service, std::string{"aws4_request"}}) {
         auto derived = crypto::hmac_sha256(key, part);
         wipe(key);
         key = std::move(derived);
     }
-    const auto signature = to_hex(crypto::hmac_sha256(key, to_sign));
+    auto signature = to_hex(crypto::hmac_sha256(key, to_sign));
     wipe(key);
-    return std::string{algorithm} + " Credential=" + credentials.access_key + "/" + place +
-           ", SignedHeaders=" + names_of(sorted_headers(request.headers)) +
-           ", Signature=" + signature;
+    return signature;
+}
+
+}  // namespace
+
+std::string authorization(const Signable& request, const Scope& scope,
+                          const Credentials& credentials) {
+    return std::string{algorithm} + " Credential=" + credentials.access_key + "/" +
+           place_of(scope) + ", SignedHeaders=" + names_of(sorted_headers(request.headers)) +
+           ", Signature=" + signature_of(request, scope, credentials);
+}
+
+std::string presigned_query(Signable request, const Scope& scope, const Credentials& credentials,
+                            const Secret* session_token, std::chrono::seconds life) {
+    auto& query = request.query;
+    query.emplace_back("X-Amz-Algorithm", algorithm);
+    query.emplace_back("X-Amz-Credential", credentials.access_key + "/" + place_of(scope));
+    query.emplace_back("X-Amz-Date", scope.date);
+    query.emplace_back("X-Amz-Expires", std::to_string(life.count()));
+    query.emplace_back("X-Amz-SignedHeaders", names_of(sorted_headers(request.headers)));
+    if (session_token != nullptr)
+        query.emplace_back("X-Amz-Security-Token", std::string{session_token->reveal()});
+    return encode_query(query) + "&X-Amz-Signature=" + signature_of(request, scope, credentials);
 }
 
 }  // namespace kled::gitops::s3

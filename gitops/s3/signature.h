@@ -1,10 +1,11 @@
-/// AWS Signature Version 4 in the header Authorization (AWS IAM User Guide, "Create a signed AWS
-/// API request"; Amazon S3 API Reference, "Authenticating Requests"). No clock, no I/O.
+/// AWS Signature Version 4 in the header Authorization, or in a URL (AWS IAM User Guide, "Create a
+/// signed AWS API request"; Amazon S3 API Reference, "Authenticating Requests"). No clock, no I/O.
 #pragma once
 
 #include "base/clock.h"
 #include "base/secret.h"
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -40,6 +41,12 @@ struct Scope {
 /// The header's value.
 [[nodiscard]] std::string authorization(const Signable& request, const Scope& scope,
                                         const Credentials& credentials);
+
+/// The query of a URL that anybody may ask in place of whoever signed it, for `life`: that of
+/// `request` with what says so. `session_token` belongs to the credentials; null: there is none.
+[[nodiscard]] std::string presigned_query(Signable request, const Scope& scope,
+                                          const Credentials& credentials,
+                                          const Secret* session_token, std::chrono::seconds life);
 
 /// `text` percent-encoded but for RFC 3986's unreserved characters and '/'.
 [[nodiscard]] std::string encode_path(std::string_view text);

@@ -52,6 +52,25 @@ TEST(S3Signature, OfAmazonsExampleOfAList) {
               "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7");
 }
 
+/// The example of "Authenticating Requests: Using Query Parameters" there.
+TEST(S3Signature, OfAmazonsExampleOfAUrl) {
+    Signable request{.path = "/test.txt", .payload_sha256 = "UNSIGNED-PAYLOAD"};
+    request.headers.emplace_back("host", "examplebucket.s3.amazonaws.com");
+    const Scope scope{.date = "20130524T000000Z", .region = "us-east-1"};
+    const auto keys =
+        credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+    EXPECT_EQ(presigned_query(request, scope, keys, nullptr, std::chrono::hours{24}),
+              "X-Amz-Algorithm=AWS4-HMAC-SHA256"
+              "&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request"
+              "&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host"
+              "&X-Amz-Signature="
+              "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404");
+    const Secret session{"a+b"};
+    EXPECT_NE(presigned_query(request, scope, keys, &session, std::chrono::hours{24})
+                  .find("&X-Amz-Security-Token=a%2Bb&X-Amz-SignedHeaders=host&X-Amz-Signature="),
+              std::string::npos);
+}
+
 /// Cases of Amazon's aws-sig-v4-test-suite, by their names there.
 std::string suite(Signable request) {
     const Scope scope{.date = "20150830T123600Z", .region = "us-east-1", .service = "service"};
