@@ -1,6 +1,7 @@
 // A source: fetched, and what was fetched last kept.
 #include "crypto/hash.h"
 #include "gitops/annotations.h"
+#include "gitops/cache_names.h"
 #include "gitops/credentials.h"
 #include "gitops/oci_verification.h"
 #include "gitops/reconciler_impl.h"
@@ -31,12 +32,11 @@ std::vector<std::string> included_names(const kube::Object& object) {
 }  // namespace
 
 std::filesystem::path Reconciler::Impl::cache_of(const Key& key) const {
-    const auto name = key.ns + "_" + key.name;
-    return options.cache / (key.kind == repository_kind ? name : name + "+" + key.kind);
+    return options.cache / cache_name(key);
 }
 
 std::filesystem::path Reconciler::Impl::modules_of(const Key& key) const {
-    return options.cache / (key.ns + "_" + key.name + "+modules");
+    return options.cache / cache_name(key, modules_cache);
 }
 
 asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
@@ -244,12 +244,16 @@ void Reconciler::Impl::note_verified(Source& source, const std::optional<Verifie
 
 std::shared_ptr<git::Mirror> Reconciler::Impl::mirror_of(const Key& key, Source& source,
                                                          const std::string& url) const {
+    const auto directory = cache_of(key) / crypto::sha256_hex(url);
+    // Back at the URL of what an earlier process had: that may be fetched again.
+    if (source.mirror && source.mirror->url() == "cache:" + crypto::sha256_hex(url))
+        source.mirror = std::make_shared<git::Mirror>(directory, url);
     if (source.mirror && source.mirror->url() == url) {
         source.next = nullptr;
         return source.mirror;
     }
     if (!source.next || source.next->url() != url) {
-        source.next = std::make_shared<git::Mirror>(cache_of(key) / crypto::sha256_hex(url), url);
+        source.next = std::make_shared<git::Mirror>(directory, url);
         source.submodules = nullptr;
     }
     return source.next;
@@ -353,21 +357,35 @@ asio::awaitable<void> Reconciler::Impl::recall(const Key& key, Source& source, A
     if (at == std::string::npos) co_return;
     const auto commit = git::Oid::parse(std::string_view{name}.substr(at + 5));
     if (!commit) co_return;
-    const auto mirror = assembly.mirror;
-    auto find = [assembly = std::move(assembly), commit = *commit,
-                 branch = at == 0 ? "" : name.substr(0, at - 1)](
-                    const std::stop_token& stop) -> std::optional<git::Revision> {
-        try {
-            auto found = assembly.find(commit, branch, stop);
-            if (found && found->failure.empty()) return std::move(found->revision);
-        } catch (const Error&) {  // it cannot be put together without a server
+    struct Found {
+        std::shared_ptr<git::Mirror> mirror;
+        std::optional<git::Revision> revision;
+    };
+    auto find = [assembly = std::move(assembly), commit = *commit, cache = cache_of(key),
+                 branch =
+                     at == 0 ? "" : name.substr(0, at - 1)](const std::stop_token& stop) mutable {
+        const auto look = [&]() -> std::optional<git::Revision> {
+            try {
+                auto found = assembly.find(commit, branch, stop);
+                if (found && found->failure.empty()) return std::move(found->revision);
+            } catch (const Error&) {  // it cannot be put together without a server
+            }
+            return std::nullopt;
+        };
+        Found result{.mirror = assembly.mirror, .revision = look()};
+        // Perhaps its URL became another while nobody looked.
+        std::error_code ignored;
+        for (std::filesystem::directory_iterator entry{cache, ignored}, end;
+             !result.revision && entry != end; entry.increment(ignored)) {
+            assembly.mirror = git::Mirror::kept(entry->path());
+            if (assembly.mirror) result = {.mirror = assembly.mirror, .revision = look()};
         }
-        return std::nullopt;
+        return result;
     };
     auto found = co_await offload_stoppable(pool, std::move(find));
-    if (!found) co_return;
-    source.mirror = mirror;
-    source.revision = std::move(found);
+    if (!found.revision) co_return;
+    source.mirror = std::move(found.mirror);
+    source.revision = std::move(found.revision);
     touch_dependents_of_source(key);
     touch_includers(key);
 }
@@ -482,6 +500,24 @@ asio::awaitable<void> Reconciler::Impl::discard(Key key) {
         if (artifacts) artifacts->remove(name);
     };
     co_await offload(pool, std::move(remove));
+}
+
+asio::awaitable<void> Reconciler::Impl::sweep_caches(std::string kind, std::set<Key> others) {
+    auto look = [cache = options.cache, kind = std::move(kind)] {
+        std::set<Key> found;
+        std::error_code ignored;
+        for (std::filesystem::directory_iterator entry{cache, ignored}, end; entry != end;
+             entry.increment(ignored)) {
+            auto key = owner_of_cache(entry->path().filename().native());
+            if (key && key->kind == kind) found.insert(std::move(*key));
+        }
+        return found;
+    };
+    const auto found = co_await offload(pool, std::move(look));
+    // One that comes just now is not in its way: its turn is after that of what goes.
+    for (const auto& key : found) {
+        if (!sources.contains(key) && !works.contains(key) && !others.contains(key)) touch(key);
+    }
 }
 
 asio::awaitable<void> Reconciler::Impl::sweep() {

@@ -1,6 +1,7 @@
 // A deployment object: may it go, what its revision builds to, where that goes, and its end.
 #include "base/log.h"
 #include "gitops/annotations.h"
+#include "gitops/cache_names.h"
 #include "gitops/dependencies.h"
 #include "gitops/reconciler_impl.h"
 
@@ -111,7 +112,7 @@ SteadyTime Reconciler::Impl::try_again(Work& work, const Deployment& deployment)
 }
 
 std::filesystem::path Reconciler::Impl::bases_of(const Key& key) const {
-    return options.cache / (key.ns + "_" + key.name + "+" + key.kind);
+    return options.cache / cache_name(key);
 }
 
 asio::awaitable<void> Reconciler::Impl::discard_bases(Key key) {

@@ -193,6 +193,7 @@ struct Reconciler::Impl {
     std::map<Key, std::shared_ptr<Source>> sources;
     std::map<Key, std::shared_ptr<Work>> works;
     std::map<Key, std::shared_ptr<PipelineNode>> pipelines;
+    std::set<std::string, std::less<>> known_kinds;     ///< all of which were told
     std::map<Key, boost::asio::steady_timer*> waiting;  ///< for health: what ends the wait
     std::mt19937_64 random{std::random_device{}()};
     boost::asio::steady_timer wake;
@@ -325,6 +326,8 @@ struct Reconciler::Impl {
     /// The archive of what was fetched, where others want one.
     boost::asio::awaitable<void> archive(const Key& key, Source& source);
     boost::asio::awaitable<void> discard(Key key);
+    /// Once all of `kind` are known: caches of those that are neither here nor among `others`.
+    boost::asio::awaitable<void> sweep_caches(std::string kind, std::set<Key> others);
     /// Now and then: archives of sources that went while nobody looked.
     boost::asio::awaitable<void> sweep();
 

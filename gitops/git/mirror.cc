@@ -136,6 +136,16 @@ Mirror::Mirror(std::filesystem::path directory, std::string url)
     impl_->url_digest = crypto::sha256_hex(url_);
 }
 
+std::shared_ptr<Mirror> Mirror::kept(std::filesystem::path directory) {
+    std::error_code absent;
+    if (!fs::is_regular_file(directory / mark, absent)) return nullptr;
+    const auto digest = read_file_if_exists(directory / mark);
+    if (!digest) return nullptr;
+    auto result = std::make_shared<Mirror>(std::move(directory), "cache:" + *digest);
+    result->impl_->url_digest = *digest;
+    return result;
+}
+
 Mirror::~Mirror() = default;
 
 namespace {

@@ -19,6 +19,10 @@ class Mirror {
 public:
     /// Nothing is read or written before the first fetch.
     Mirror(std::filesystem::path directory, std::string url);
+    /// What an earlier process fetched into `directory`, whatever its URL was: to be read, and
+    /// nothing can be fetched into it. Its url() is "cache:" and the digest of that URL. Null:
+    /// there is none.
+    static std::shared_ptr<Mirror> kept(std::filesystem::path directory);
     ~Mirror();
     Mirror(const Mirror&) = delete;
     Mirror& operator=(const Mirror&) = delete;
