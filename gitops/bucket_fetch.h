@@ -39,7 +39,7 @@ public:
           memory_{memory} {}
 
     /// Errors as those of s3::Client, of BucketIndex and of the disk. When it throws, what `memory`
-    /// knows is still there. What it was given outlives it.
+    /// knows is still there, and what was read is there too. What it was given outlives it.
     boost::asio::awaitable<git::Revision> run();
     /// How far the list of objects came, if it did not come to its end: "3 pages, 2000 objects";
     /// else empty.

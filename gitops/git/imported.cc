@@ -229,6 +229,18 @@ Revision Imported::commit(const std::string& name, const Files& files, std::stri
     return result;
 }
 
+std::vector<std::string> Imported::missing(const Files& files) const {
+    const std::shared_lock reading{mirror_->impl_->packs};
+    const auto repository = mirror_->impl_->open();
+    const auto odb = repository ? odb_of(repository.get()) : nullptr;
+    std::vector<std::string> result;
+    for (const auto& [path, file] : files) {
+        const auto oid = to_git(file.oid);
+        if (!odb || git_odb_exists(odb.get(), &oid) == 0) result.push_back(path);
+    }
+    return result;
+}
+
 std::optional<Imported::Kept> Imported::find(const std::string& name) const {
     return find_if([&](std::string_view its, std::string_view) { return its == name; });
 }

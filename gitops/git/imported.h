@@ -13,6 +13,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kled::gitops::git {
 
@@ -42,6 +43,9 @@ public:
     /// too, becomes the revision's.
     Revision commit(const std::string& name, const Files& files, std::string_view memo,
                     std::optional<Oid> archive = std::nullopt);
+
+    /// Those whose content is not (any more) in the cache.
+    [[nodiscard]] std::vector<std::string> missing(const Files& files) const;
 
     struct Kept {
         Revision revision;
