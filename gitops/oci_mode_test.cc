@@ -586,6 +586,29 @@ TEST_F(OciMode, OnlyWhatIsSignedIsDeployed) {
     EXPECT_THAT(says("Ready", "Succeeded"), HasSubstr(second.digest()));
 }
 
+TEST_F(OciMode, WhatNobodySignedIsNotTakenUpAgainOnceASignatureIsAskedFor) {
+    const auto signer = crypto::testing::Signer::ecdsa();
+    push("latest", artifact_of(files({{"a", "1"}})));
+    world.start_cluster();
+    apply_source("  timeout: 5s\n");
+    apply_kustomization();
+    EXPECT_TRUE(has("a", "1"));
+    world.stop_reconciler();
+    registry.reset();
+    apply_keys({{"who.pub", signer.public_pem()}});
+    apply_source("  timeout: 5s\n  verify: {provider: cosign, secretRef: {name: trusted}}\n");
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web}\n"
+        "data: {k: 'drift'}\n");
+    world.start_cluster();
+    EXPECT_THAT(says("FetchFailed", "OCIArtifactPullFailed"), HasSubstr("127.0.0.1"));
+    EXPECT_EQ(world.says("apps", "Ready", "ArtifactFailed"),
+              "OCIRepository default/app has no revision yet");
+    EXPECT_EQ(world.value("a"), "drift");
+    apply_source("  timeout: 5s\n");
+    EXPECT_TRUE(has("a", "1")) << "nothing was thrown away";
+}
+
 TEST_F(OciMode, ABundleOfCosign3IsASignatureToo) {
     const auto signer = crypto::testing::Signer::ecdsa();
     const auto artifact = artifact_of(files({{"a", "1"}}));

@@ -13,16 +13,17 @@ void Reconciler::Impl::make_imported(const Key& key, Source& source) const {
 }
 
 asio::awaitable<void> Reconciler::Impl::recall_imported(Key key, std::shared_ptr<Source> source,
-                                                        Remember remember) {
+                                                        Remember remember, Trusted trusted) {
     make_imported(key, *source);
     if (std::exchange(source->recalled, true)) co_return;
     struct Found {
         std::optional<git::Revision> revision;
         bool damaged = false;
+        bool refused = false;
     };
     // What another process fetched is not here, and what is here is whole for all that.
     auto find = [imported = git::Imported{source->mirror}, remember = std::move(remember),
-                 ours = source->revision.has_value(),
+                 trusted = std::move(trusted), ours = source->revision.has_value(),
                  name =
                      source->revision ? source->revision->name : source->status.artifact_revision](
                     const std::stop_token& stop) mutable {
@@ -30,6 +31,8 @@ asio::awaitable<void> Reconciler::Impl::recall_imported(Key key, std::shared_ptr
         if (name.empty()) return result;
         try {
             const auto kept = imported.find(name);
+            result.refused = kept && trusted && !trusted(kept->memo);
+            if (result.refused) return result;
             ours = ours || kept.has_value();
             const auto files = kept ? imported.files(kept->revision, stop) : std::nullopt;
             result.revision = files ? remember(*kept, *files) : std::nullopt;
@@ -44,6 +47,7 @@ asio::awaitable<void> Reconciler::Impl::recall_imported(Key key, std::shared_ptr
     };
     auto found = co_await offload_stoppable(pool, std::move(find));
     source->damaged = found.damaged;
+    if (found.refused) source->recalled = false;  // its keys may come to be others
     if (source->revision || !found.revision) co_return;
     source->revision = std::move(found.revision);
     touch_dependents_of_source(key);

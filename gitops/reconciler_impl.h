@@ -337,10 +337,12 @@ struct Reconciler::Impl {
     /// Of a revision that was kept, with all its files: what is to be taken up; nullopt: nothing.
     using Remember = std::function<std::optional<git::Revision>(const git::Imported::Kept& kept,
                                                                 const git::Imported::Files& files)>;
+    /// Whether what was kept with a revision allows it to be used; null: it does.
+    using Trusted = std::function<bool(std::string_view memo)>;
     /// Once, and again when it is doubted: what the status says was fetched last, if that is still
-    /// there as a whole. Makes the mirror.
+    /// there as a whole and trusted. Makes the mirror.
     boost::asio::awaitable<void> recall_imported(Key key, std::shared_ptr<Source> source,
-                                                 Remember remember);
+                                                 Remember remember, Trusted trusted = nullptr);
 
     // reconcile_bucket.cc
     boost::asio::awaitable<std::optional<SteadyTime>> reconcile_bucket(
