@@ -342,6 +342,16 @@ std::optional<Built> Rebuild::run_if_changed(git::Mirror& mirror, const git::Rev
     });
 }
 
+std::optional<std::string> missing_path(git::Mirror& mirror, const git::Revision& revision,
+                                        const Deployment& deployment) {
+    const git::Tree files{mirror, revision};
+    if (files.find(deployment.path) || files.damaged()) return std::nullopt;
+    std::string why;
+    for (const auto& remark : files.remarks()) why += (why.empty() ? "" : "; ") + remark;
+    return "kustomization path not found: stat " + deployment.path + ": no such file or directory" +
+           (why.empty() ? "" : " (" + why + ")");
+}
+
 const git::ReadSet& Rebuild::read_set() const noexcept { return impl_->seen; }
 
 bool Rebuild::keeps_objects() const noexcept {

@@ -334,6 +334,31 @@ TEST_F(ClusterMode, WritesVariablesOfTheClusterIntoWhatItApplies) {
     EXPECT_EQ(value("a"), "blue 1 hunter2 3") << "what was applied stays";
 }
 
+TEST_F(ClusterMode, APathThatIsNotThereIsTheArtifactsFault) {
+    start();
+    apply_repository();
+    world.apply(kustomization());
+    ASSERT_TRUE(world.eventually([&] { return value("a") == "1"; }));
+    const auto ready_reason = [&] {
+        const auto conditions = Conditions::from_status(apps().status());
+        return conditions.find("Ready")->reason;
+    };
+    auto spec = kustomization();
+    spec.replace(spec.find("path: apps"), 10, "path: ./none/such");
+    world.apply(spec);
+    EXPECT_TRUE(world.eventually([&] { return ready_reason() == "ArtifactFailed"; }));
+    EXPECT_EQ(summarise(apps()).message,
+              "kustomization path not found: stat none/such: no such file or directory");
+    EXPECT_EQ(value("a"), "1") << "nothing is pruned";
+    auto files_next = files;
+    files_next.emplace("none/such/ns.yaml", files.at("apps/ns.yaml"));
+    files_next.emplace("none/such/b.yaml", config("b", "1"));
+    const auto next = world.repository.commit(files_next);
+    world.nudge();
+    EXPECT_TRUE(ready_at(next));
+    EXPECT_EQ(value("b"), "1");
+}
+
 /// Whether a file below `directory` has `text` in it.
 bool on_disk(const std::filesystem::path& directory, const std::string& text) {
     for (const auto& entry : std::filesystem::recursive_directory_iterator{directory}) {

@@ -119,6 +119,19 @@ TEST_F(PipelineMode, ARevisionGoesThroughItsStages) {
                                          " waits for production: needs an approval")));
 }
 
+TEST_F(PipelineMode, ARevisionWithoutThePathOfATargetFails) {
+    const auto first = push("1");
+    begin(two);
+    ASSERT_TRUE(reaches("staging", first, Phase::passed)) << ready();
+    const auto second =
+        world.repository.commit({{"production/p.yaml", testing::ClusterWorld::config("p", "2")}});
+    ASSERT_TRUE(world.fetched(second));
+    ASSERT_TRUE(reaches("staging", second, Phase::failed)) << ready();
+    EXPECT_THAT(world.says("staging", "Ready", "ArtifactFailed"),
+                HasSubstr("kustomization path not found: stat staging"));
+    EXPECT_EQ(world.value("s"), "1");
+}
+
 TEST_F(PipelineMode, ItGoesOnAfterAStopAtAnyMoment) {
     const auto first = push("1");
     begin(two);

@@ -257,6 +257,10 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     }
     work.origin = origin_of(*source, revision);
 
+    struct Attempt {
+        std::optional<Built> built;
+        std::optional<std::string> missing;
+    };
     std::optional<Built> built;
     std::optional<Outcome> bad;
     std::uint64_t inputs_digest = 0;
@@ -270,14 +274,27 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         if (options.remote_bases) remotes.directory = bases_of(key);
         remotes.local_repositories = options.local_repositories;
         auto build_if_needed = [mirror, revision, shared, builds = work.builds, only_changes,
-                                inputs = std::move(inputs), remotes = std::move(remotes)](
-                                   const std::stop_token& stop) mutable -> std::optional<Built> {
+                                inputs = std::move(inputs),
+                                remotes = std::move(remotes)](const std::stop_token& stop) mutable {
             remotes.stop = stop;
-            if (only_changes)
-                return builds->run_if_changed(*mirror, revision, *shared, inputs, remotes);
-            return builds->run(*mirror, revision, *shared, inputs, remotes);
+            Attempt result;
+            try {
+                result.built =
+                    only_changes
+                        ? builds->run_if_changed(*mirror, revision, *shared, inputs, remotes)
+                        : builds->run(*mirror, revision, *shared, inputs, remotes);
+            } catch (const Error& error) {
+                if (error.kind() != ErrorKind::unavailable)
+                    result.missing = missing_path(*mirror, revision, *shared);
+                if (!result.missing) throw;
+            }
+            return result;
         };
-        built = co_await offload_stoppable(pool, std::move(build_if_needed));
+        auto attempt = co_await offload_stoppable(pool, std::move(build_if_needed));
+        work.broken = attempt.missing.has_value();
+        if (work.broken)
+            bad = Outcome{.reason = "ArtifactFailed", .message = std::move(*attempt.missing)};
+        built = std::move(attempt.built);
     } catch (const Error& error) {
         bad = Outcome{.reason = "BuildFailed", .message = error.what()};
         // The cache was damaged or thrown away: the source makes it anew.

@@ -120,6 +120,9 @@ struct Work : Node {
     bool gone = false;  ///< what it has, and has to keep, is no longer among what was fetched
     /// Why it has not what its source has, if that comes by itself; else empty.
     [[nodiscard]] std::string held_by() const;
+    /// The revision attempted last can never be built, whatever comes: its `ArtifactFailed` is not
+    /// a wait.
+    bool broken = false;
     /// The generation that the last attempt, which went well, was of; nullopt: it did not.
     std::optional<std::int64_t> whole_at;
     std::size_t prunes_waiting = 0;  ///< objects, for somebody's approval
