@@ -243,6 +243,14 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         co_return std::nullopt;
     }
     work.whole_at.reset();
+    work.broken = !revision.unusable.empty();
+    if (work.broken) {
+        work.status.last_attempted_revision = revision.name;
+        co_return Outcome{
+            .reason = "ArtifactFailed",
+            .message = revision.name + " is no tar.gz, as it was copied: " + revision.unusable,
+            .retry = false};
+    }
     const auto mirror = source->mirror;  // where that is
     // What is kept of no plan is looked at as a whole.
     const bool full =
