@@ -392,15 +392,19 @@ asio::awaitable<void> Reconciler::Impl::recall(const Key& key, Source& source, A
 
 asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::revision_at(
     const Key& key, std::shared_ptr<Source> source, std::string commit,
-    std::shared_ptr<AssemblyMemory> memory) {
+    std::shared_ptr<AssemblyMemory> memory, bool had) {
     if (commit_in(source->revision->name) == commit) co_return *source->revision;
     const auto none = [&](std::string reason, const std::string& why) {
         return Outcome{.reason = std::move(reason),
                        .message = "revision " + commit + " of " + key.kind + " " + key.ns + "/" +
                                   key.name + ": " + why};
     };
+    struct Found {
+        std::optional<Assembled> assembled;
+        std::string trouble;  // why the server did not give it either
+    };
     std::optional<Outcome> bad;
-    std::optional<Assembled> found;
+    Found found;
     if (key.kind != repository_kind) {
         auto find = [imported = git::Imported{source->mirror}, digest = "sha256:" + commit] {
             return imported.find_if([&](std::string_view name, std::string_view memo) {
@@ -445,30 +449,48 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::revision
         const bool branch = ref.tag.empty() && ref.semver.empty() && ref.name.empty();
         const auto& newest = source->revision->name;
         const auto at = branch ? newest.rfind("@sha1:") : std::string::npos;
+        had = had && source->mirror->url() == repository.url;
         auto find = [assembly = std::move(assembly), assembling = source->assembling,
-                     oid = *git::Oid::parse(commit),
+                     oid = *git::Oid::parse(commit), had,
                      name = at == std::string::npos ? "" : newest.substr(0, at)](
                         const std::stop_token& stop) {
             std::unique_lock<std::mutex> alone{*assembling, std::defer_lock};
             if (assembly.submodules || !assembly.includes.empty()) alone.lock();
-            return assembly.find(oid, name, stop);
+            Found result{.assembled = assembly.find(oid, name, stop), .trouble = {}};
+            if (result.assembled || !had) return result;
+            if (!alone.owns_lock()) alone.lock();
+            try {
+                static_cast<void>(assembly.mirror->fetch_commit(oid, name, assembly.access, stop));
+            } catch (const Error& error) {
+                result.trouble = error.what();
+                return result;
+            }
+            result.assembled = assembly.find(oid, name, stop);
+            return result;
         };
         found = co_await offload_stoppable(pool, std::move(find));
     } catch (const Error& error) {
         bad = none("RevisionNotUsable", error.what());
     }
     if (bad) co_return std::move(*bad);
-    if (!found) {
+    if (!found.assembled && !found.trouble.empty()) {
+        co_return none("RevisionNotFound",
+                       "it is not among what was fetched any more, and was not had by its id (" +
+                           found.trouble +
+                           "); push it to a branch or tag that the source follows, or go on to a "
+                           "newer one");
+    }
+    if (!found.assembled) {
         co_return none("RevisionNotFound",
                        "it is not among what was fetched; a commit of the branch that the source "
                        "follows is, once it was pushed");
     }
-    if (!found->failure.empty()) {
-        co_return none(
-            found->verified && !found->verified->good ? found->verified->reason : "CopyFailure",
-            found->failure);
+    auto& it = *found.assembled;
+    if (!it.failure.empty()) {
+        co_return none(it.verified && !it.verified->good ? it.verified->reason : "CopyFailure",
+                       it.failure);
     }
-    co_return std::move(found->revision);
+    co_return std::move(it.revision);
 }
 
 asio::awaitable<void> Reconciler::Impl::archive(const Key& key, Source& source) {

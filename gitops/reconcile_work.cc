@@ -355,10 +355,11 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::choose_r
     const auto applied = work.status.last_applied_revision;
     auto wanted = *source->revision;
     if (!deployment.pin.empty()) {
-        auto pinned = co_await revision_at(key, source, deployment.pin, work.assembled);
         const bool by_pipeline =
             !deployment.pipeline.empty() &&
             commit_in(work.object.annotation(promoted_annotation)) == deployment.pin;
+        const bool had = by_pipeline || commit_in(applied) == deployment.pin;
+        auto pinned = co_await revision_at(key, source, deployment.pin, work.assembled, had);
         // Who pins it by hand says when as well; a Pipeline does not.
         if (!by_pipeline || std::holds_alternative<Outcome>(pinned)) co_return pinned;
         wanted = std::get<git::Revision>(std::move(pinned));
@@ -379,7 +380,7 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::what_it_
     Work& work, std::shared_ptr<Source> source) {
     const auto key = key_of(source->object);
     const auto name = work.status.last_applied_revision;
-    auto found = co_await revision_at(key, source, commit_in(name), work.assembled);
+    auto found = co_await revision_at(key, source, commit_in(name), work.assembled, true);
     const auto* bad = std::get_if<Outcome>(&found);
     if (bad == nullptr || bad->reason != "RevisionNotFound") co_return found;
     work.gone = true;

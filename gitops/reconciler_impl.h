@@ -322,10 +322,11 @@ struct Reconciler::Impl {
     /// What the status says was fetched last, if it still is in the mirror.
     boost::asio::awaitable<void> recall(const Key& key, Source& source, Assembly assembly);
     /// Another commit of `source` than its newest, as that would be put together and verified;
-    /// `what` says for whom, in messages. An Outcome: why there is none.
+    /// `had`: kled itself had fetched and chosen it once, so it is asked of the server again when
+    /// it is not here any more. An Outcome: why there is none.
     boost::asio::awaitable<std::variant<git::Revision, Outcome>> revision_at(
         const Key& key, std::shared_ptr<Source> source, std::string commit,
-        std::shared_ptr<AssemblyMemory> memory);
+        std::shared_ptr<AssemblyMemory> memory, bool had);
     /// The archive of what was fetched, where others want one.
     boost::asio::awaitable<void> archive(const Key& key, Source& source);
     boost::asio::awaitable<void> discard(Key key);

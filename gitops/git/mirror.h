@@ -34,6 +34,11 @@ public:
     /// URL); system_error(operation_aborted) once `stop` is requested.
     Revision fetch(const Reference& reference, const Access& access, std::stop_token stop);
 
+    /// A commit by nothing but its id, also one that no branch leads to any more, where the server
+    /// gives such. Error(not_found) where it does not; else as `fetch`.
+    Revision fetch_commit(const Oid& commit, const std::string& name, const Access& access,
+                          std::stop_token stop);
+
     /// The revision of a commit fetched earlier; nullopt: not here.
     [[nodiscard]] std::optional<Revision> find(const Oid& commit, const std::string& name);
 
