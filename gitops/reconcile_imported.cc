@@ -1,6 +1,9 @@
 // What a Bucket, an OCIRepository and an ExternalArtifact have in common: what they brought is kept
 // as Git's objects, whatever it came from.
+#include "gitops/annotations.h"
 #include "gitops/reconciler_impl.h"
+
+#include <algorithm>
 
 namespace kled::gitops {
 
@@ -10,6 +13,36 @@ void Reconciler::Impl::make_imported(const Key& key, Source& source) const {
     if (!source.mirror)
         source.mirror =
             std::make_shared<git::Mirror>(cache_of(key), "artifact://" + key.ns + "/" + key.name);
+}
+
+git::Imported Reconciler::Impl::imported_of(const Key& key, const Source& source) const {
+    std::set<std::string> digests;
+    for (const auto& [name, work] : works) {
+        if (source_named_in(work->object) != key) continue;
+        const auto& object = work->object;
+        for (const std::string_view one :
+             {std::string_view{work->status.last_applied_revision},
+              object.annotation(pin_annotation), object.annotation(promoted_annotation)}) {
+            if (const auto digits = commit_in(one); !digits.empty())
+                digests.insert("sha256:" + digits);
+        }
+    }
+    const bool all = knows_all_works();
+    return git::Imported{
+        source.mirror,
+        [digests = std::move(digests), all](std::string_view name, std::string_view memo) {
+            return !all || std::ranges::any_of(digests, [&](const std::string& digest) {
+                return is_revision_of(name, digest) || memo == digest;
+            });
+        }};
+}
+
+bool Reconciler::Impl::knows_all_works() const {
+    if (options.only_sources) return true;
+    return known_kinds.contains("Kustomization") &&
+           std::ranges::all_of(options.targets, [this](const auto& target) {
+               return known_kinds.contains(target.first);
+           });
 }
 
 asio::awaitable<void> Reconciler::Impl::recall_imported(Key key, std::shared_ptr<Source> source,

@@ -77,9 +77,14 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_oci(
     }
     std::optional<git::Revision> fetched;
     if (!bad) {
-        OciFetch fetch{
-            pool,           registries,    repository, std::move(*access), std::move(keys),
-            source->mirror, options.cache, *memory};
+        OciFetch fetch{pool,
+                       registries,
+                       repository,
+                       std::move(*access),
+                       std::move(keys),
+                       imported_of(key, *source),
+                       options.cache,
+                       *memory};
         try {
             auto run = fetch.run();
             auto what = repository.url;
