@@ -14,6 +14,7 @@
 #include <mutex>
 #include <set>
 #include <utility>
+#include <vector>
 
 namespace kled::api {
 
@@ -66,6 +67,7 @@ struct InProcess::Gate : std::enable_shared_from_this<Gate> {
 
     // Any loop.
     asio::awaitable<Reply> call(Ask ask);
+    void begin(const std::shared_ptr<Exchange>& exchange, Ask ask);  ///< with `mutex` held
     void drop(std::uint64_t stream);
 
     // The server's loop.
@@ -76,8 +78,10 @@ struct InProcess::Gate : std::enable_shared_from_this<Gate> {
     Api& api;
     User user;
     std::mutex mutex;
-    bool is_open = false;                           // guarded
-    std::set<std::shared_ptr<Exchange>> exchanges;  // guarded
+    bool is_open = false;    // guarded
+    bool is_closed = false;  // guarded: it will not be open again
+    std::vector<std::pair<std::shared_ptr<Exchange>, Ask>> early;  // guarded: until it is open
+    std::set<std::shared_ptr<Exchange>> exchanges;                 // guarded
     // The server's loop:
     std::map<std::uint64_t, std::shared_ptr<net::BodyStream>> streams;
     std::uint64_t last_stream = 0;
@@ -89,11 +93,13 @@ asio::awaitable<Reply> InProcess::Gate::call(Ask ask) {
     const auto exchange = std::make_shared<Exchange>(co_await asio::this_coro::executor);
     {
         const std::scoped_lock lock{mutex};
-        if (!is_open) throw stopped();
+        if (is_closed) throw stopped();
         exchanges.insert(exchange);
-        asio::post(executor, [gate = shared_from_this(), exchange, ask = std::move(ask)]() mutable {
-            gate->start(exchange, std::move(ask));
-        });
+        if (is_open) {
+            begin(exchange, std::move(ask));
+        } else {
+            early.emplace_back(exchange, std::move(ask));
+        }
     }
     struct Leave {
         Gate& gate;
@@ -101,6 +107,7 @@ asio::awaitable<Reply> InProcess::Gate::call(Ask ask) {
         ~Leave() {
             const std::scoped_lock lock{gate.mutex};
             gate.exchanges.erase(exchange);
+            std::erase_if(gate.early, [&](const auto& one) { return one.first == exchange; });
             const std::scoped_lock own{exchange->mutex};
             if (std::exchange(exchange->settled, true) || !gate.is_open) return;
             // The caller was cancelled.
@@ -111,6 +118,12 @@ asio::awaitable<Reply> InProcess::Gate::call(Ask ask) {
     co_await exchange->done.wait();
     if (exchange->error) std::rethrow_exception(exchange->error);
     co_return std::move(exchange->reply);
+}
+
+void InProcess::Gate::begin(const std::shared_ptr<Exchange>& exchange, Ask ask) {
+    asio::post(executor, [gate = shared_from_this(), exchange, ask = std::move(ask)]() mutable {
+        gate->start(exchange, std::move(ask));
+    });
 }
 
 void InProcess::Gate::drop(std::uint64_t stream) {
@@ -227,6 +240,7 @@ InProcess::InProcess(asio::any_io_executor executor, Api& api, User user)
 InProcess::~InProcess() {
     const std::scoped_lock lock{gate_->mutex};
     gate_->is_open = false;
+    gate_->is_closed = true;
 }
 
 std::shared_ptr<kube::Transport> InProcess::transport() const {
@@ -236,6 +250,8 @@ std::shared_ptr<kube::Transport> InProcess::transport() const {
 void InProcess::open() {
     const std::scoped_lock lock{gate_->mutex};
     gate_->is_open = true;
+    for (auto& [exchange, ask] : std::exchange(gate_->early, {}))
+        gate_->begin(exchange, std::move(ask));
 }
 
 asio::awaitable<void> InProcess::close() {
@@ -243,6 +259,8 @@ asio::awaitable<void> InProcess::close() {
     {
         const std::scoped_lock lock{gate_->mutex};
         gate_->is_open = false;
+        gate_->is_closed = true;
+        gate_->early.clear();
         left.swap(gate_->exchanges);
     }
     for (const auto& exchange : left) {

@@ -15,7 +15,8 @@ public:
     InProcess(boost::asio::any_io_executor executor, Api& api, User user);
     ~InProcess();
 
-    /// Thread-safe. Before `open` and after `close` its calls are Error(unavailable).
+    /// Thread-safe. Before `open` its calls wait for that; after `close` they are
+    /// Error(unavailable).
     [[nodiscard]] std::shared_ptr<kube::Transport> transport() const;
 
     // On the server's loop.

@@ -19,6 +19,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <map>
@@ -72,6 +73,13 @@ asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
             return std::ranges::find(kinds, one.object.kind()) == kinds.end();
         });
     } else if (!flags.name.empty()) {
+        const bool word = flags.name.find('/') == std::string::npos;
+        if (word && std::ranges::none_of(
+                        found, [&](const auto& one) { return one.object.name() == flags.name; })) {
+            throw Error{ErrorKind::not_found, "there is no '" + flags.name +
+                                                  "': no object has that name, and the kinds are " +
+                                                  gitops::known_kinds()};
+        }
         auto one = gitops::select(found, flags.name);
         found.clear();
         found.push_back(std::move(one));
@@ -101,7 +109,7 @@ asio::awaitable<void> get(const Globals& globals, const Flags& flags) {
              std::string{object.kind()} + "/" + std::string{object.name()}, summary.ready,
              summary.state, short_revision(summary.revision),
              age(kube::find_string(object.fields(), {"metadata", "creationTimestamp"})),
-             first_line(summary.message),
+             in_one_line(summary.message),
              object.kind() == "GitRepository"     ? text({"url"})
              : object.kind() == "OCIRepository"   ? text({"url"})
              : object.kind() == "Bucket"          ? text({"endpoint"}) + "/" + text({"bucketName"})
@@ -308,7 +316,7 @@ void add_gitops(CLI::App& app, Globals& globals) {
         "  kled gitops get pipeline/shop");
     get_verb->add_option(
         "name", flags->name,
-        "NAME or KIND/NAME, or a kind: sources, kustomizations, edgedeployments, pipelines");
+        "NAME or KIND/NAME, or a kind: sources, kustomizations (ks), edgedeployments, pipelines");
     complete_with_objects(*get_verb, globals, any);
     add_namespace_flag(*get_verb, flags->ns);
     add_output_flag(*get_verb, flags->output);

@@ -94,9 +94,7 @@ public:
         node.version = object.gvk().version;
         const auto summary = gitops::summarise(object);
         node.state = summary.state;
-        node.message = summary.ready == "True"
-                           ? summary.revision
-                           : summary.message.substr(0, summary.message.find('\n'));
+        node.message = summary.ready == "True" ? summary.revision : summary.message;
         // A Kustomization may have brought the one that brought it.
         if (!grown_.insert(node.id).second) co_return node;
         const auto inventory = gitops::Inventory::from_status(object.status());
@@ -155,7 +153,7 @@ json::object to_json(const Node& node) {
 
 void print_tree(const Node& node, const std::string& first, const std::string& rest) {
     std::cout << first << node.id.to_string() << "  " << node.state
-              << (node.message.empty() ? "" : ": " + node.message) << '\n';
+              << (node.message.empty() ? "" : ": " + in_one_line(node.message)) << '\n';
     for (std::size_t i = 0; i < node.children.size(); ++i) {
         const bool last = i + 1 == node.children.size();
         print_tree(node.children[i], rest + (last ? "└── " : "├── "),

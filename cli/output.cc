@@ -107,6 +107,13 @@ void print(Output output, const Table& table, const std::vector<kube::Object>& o
     }
 }
 
+std::string in_one_line(const std::string& text) {
+    const auto more = std::ranges::count(text, '\n');
+    if (more == 0) return text;
+    return text.substr(0, text.find('\n')) + " (+" + std::to_string(more) +
+           (more == 1 ? " line" : " lines") + ": -o yaml)";
+}
+
 std::string age(std::string_view rfc3339) {
     const auto then = parse_rfc3339(rfc3339);
     if (!then) return "<unknown>";

@@ -32,6 +32,9 @@ struct Table {
 void print(Output output, const Table& table, const std::vector<kube::Object>& objects,
            bool single = false);
 
+/// For a table: the first line, and how many more `-o yaml` shows.
+[[nodiscard]] std::string in_one_line(const std::string& text);
+
 /// "5s", "3m20s", "2h", "4d": as kubectl prints ages.
 [[nodiscard]] std::string age(std::string_view rfc3339);
 

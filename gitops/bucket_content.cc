@@ -103,6 +103,19 @@ std::string BucketIndex::text() const {
 
 std::string BucketIndex::revision() const { return "sha256:" + crypto::sha256_hex(text()); }
 
+std::optional<BucketMemory::Object> BucketMemory::find(const std::string& of_url,
+                                                       const std::string& key,
+                                                       const std::string& etag) const {
+    const auto look = [&](const std::string& its_url, const auto& all) -> std::optional<Object> {
+        // Another bucket's ETags say nothing, equal or not.
+        const auto found = its_url == of_url ? all.find(key) : all.end();
+        if (found == all.end() || found->second.etag != etag) return std::nullopt;
+        return found->second;
+    };
+    if (auto known = look(url, objects)) return known;
+    return look(begun.url, begun.objects);
+}
+
 bool BucketMemory::take(const git::Imported::Kept& kept, const git::Imported::Files& files) {
     std::string_view rest = kept.memo;
     const auto its_url = rest.substr(0, rest.find('\n'));

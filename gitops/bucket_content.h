@@ -58,6 +58,21 @@ struct BucketMemory {
     std::map<std::string, Object> objects;
     std::optional<git::Revision> revision;
 
+    /// What was read since then by attempts that came to no revision: it need not be read again.
+    struct Begun {
+        std::string url;
+        std::map<std::string, Object> objects;
+    };
+    Begun begun{};
+    /// If it, or what was begun, is that object of the bucket at `of_url`.
+    [[nodiscard]] std::optional<Object> find(const std::string& of_url, const std::string& key,
+                                             const std::string& etag) const;
+    /// It is not in the cache any more.
+    void lost(const std::string& key) {
+        objects.erase(key);
+        begun.objects.erase(key);
+    }
+
     /// What is kept with a revision of the bucket at `url`.
     [[nodiscard]] static std::string memo(const std::string& url, const BucketIndex& index) {
         return url + "\n" + index.text();

@@ -7,6 +7,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <optional>
 
 namespace kled::gitops {
@@ -26,16 +27,18 @@ asio::awaitable<git::Revision> BucketFetch::run() {
     BucketIndex index{file ? std::string_view{file->bytes} : std::string_view{}, bucket_.ignore};
     co_await list(index);
     co_await check_paths(index);
-    // Another bucket's ETags say nothing, equal or not.
-    if (memory_.url != bucket_.url()) memory_.objects.clear();
     if (memory_.revision && memory_.url == bucket_.url()) {
         auto look = [imported = imported_, known = memory_.revision->name] {
             return imported.find(known).has_value();
         };
         const bool here = co_await offload(pool_, std::move(look));
         if (here && memory_.revision->name == index.revision()) co_return *memory_.revision;
-        if (!here) memory_.objects.clear();  // the cache was thrown away
+        if (!here) {  // the cache was thrown away
+            memory_.objects.clear();
+            memory_.begun = {};
+        }
     }
+    if (memory_.begun.url != bucket_.url()) memory_.begun = {.url = bucket_.url(), .objects = {}};
     co_await fetch(index);
     co_await check_paths(index);
 
@@ -46,17 +49,30 @@ asio::awaitable<git::Revision> BucketFetch::run() {
         const auto oid = co_await keep(file->bytes);
         files[name] = {.oid = oid};
     }
+    struct Committed {
+        std::optional<git::Revision> revision;
+        std::exception_ptr failure;
+        std::vector<std::string> missing;
+    };
     auto commit = [imported = imported_, files = std::move(files), revision = index.revision(),
                    memo = BucketMemory::memo(bucket_.url(), index)]() mutable {
-        return imported.commit(revision, files, memo);
+        Committed result;
+        try {
+            result.revision = imported.commit(revision, files, memo);
+        } catch (const Error&) {
+            result.failure = std::current_exception();
+            result.missing = imported.missing(files);
+        }
+        return result;
     };
-    // Whatever comes of it: if one of them is not there any more, the next time all are read.
-    memory_.objects.clear();
-    auto revision = co_await offload(pool_, std::move(commit));
+    auto done = co_await offload(pool_, std::move(commit));
+    for (const auto& key : done.missing) memory_.lost(key);
+    if (done.failure) std::rethrow_exception(done.failure);
     memory_.url = bucket_.url();
     memory_.objects = std::move(objects_);
-    memory_.revision = revision;
-    co_return revision;
+    memory_.begun = {};
+    memory_.revision = done.revision;
+    co_return std::move(*done.revision);
 }
 
 std::string BucketFetch::unfinished() const {
@@ -117,9 +133,8 @@ asio::awaitable<void> BucketFetch::check_paths(const BucketIndex& index) {
 
 asio::awaitable<void> BucketFetch::fetch(BucketIndex& index) {
     for (const auto& [key, etag] : index.versions()) {
-        const auto known = memory_.objects.find(key);
-        if (known != memory_.objects.end() && known->second.etag == etag) {
-            objects_.insert(*known);
+        if (const auto known = memory_.find(bucket_.url(), key, etag)) {
+            objects_[key] = *known;
         } else {
             wanted_.push_back(key);
         }
@@ -148,7 +163,9 @@ asio::awaitable<void> BucketFetch::fetch_some(BucketIndex& index) {
         // What was read may be newer than what was listed.
         if (!content->etag.empty()) index.replace(key, content->etag);
         const auto oid = co_await keep(std::move(content->bytes));
-        objects_[key] = {.etag = index.versions().at(key), .oid = oid};
+        const BucketMemory::Object read{.etag = index.versions().at(key), .oid = oid};
+        objects_[key] = read;
+        memory_.begun.objects[key] = read;
     }
 }
 

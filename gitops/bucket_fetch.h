@@ -30,16 +30,16 @@ public:
     };
 
     BucketFetch(boost::asio::any_io_executor loop, ThreadPool& pool, const Bucket& bucket,
-                s3::Access access, std::shared_ptr<git::Mirror> mirror, BucketMemory& memory)
+                s3::Access access, git::Imported imported, BucketMemory& memory)
         : loop_{loop},
           pool_{pool},
           bucket_{bucket},
           client_{std::move(loop), bucket.location, std::move(access)},
-          imported_{std::move(mirror)},
+          imported_{std::move(imported)},
           memory_{memory} {}
 
     /// Errors as those of s3::Client, of BucketIndex and of the disk. When it throws, what `memory`
-    /// knows is still there. What it was given outlives it.
+    /// knows is still there, and what was read is there too. What it was given outlives it.
     boost::asio::awaitable<git::Revision> run();
     /// How far the list of objects came, if it did not come to its end: "3 pages, 2000 objects";
     /// else empty.

@@ -320,6 +320,66 @@ TEST_F(BucketMode, WhatIsLostOfTheCacheWhileItRunsIsFetchedAgain) {
     EXPECT_THAT(s3->read(), ElementsAre("apps/a.yaml", "apps/b.yaml", "apps/web.yaml"));
 }
 
+TEST_F(BucketMode, WhatWasReadIsNotReadAgainWhenItCouldNotBeStored) {
+    start();
+    apply_bucket();
+    apply_kustomization();
+    EXPECT_TRUE(has("a", "1"));
+    EXPECT_TRUE(ready());
+    (void)s3->read();
+    // As on a full disk: content can be written, and the revision cannot.
+    const auto in_the_way =
+        world.directory.path() / "cache/default_store+Bucket/refs/kled/imported/000000000002.lock";
+    write_file_atomic(in_the_way, "");
+    s3->put("apps/a.yaml", world.config("a", "2"));
+    s3->put("apps/c.yaml", world.config("c", "1"));
+    EXPECT_TRUE(world.reconciled("bucket/store"));
+    EXPECT_THAT(says("Ready", "BucketOperationFailed"), HasSubstr("git cache"));
+    EXPECT_THAT(s3->read(), ElementsAre("apps/a.yaml", "apps/c.yaml"));
+    EXPECT_TRUE(world.reconciled("bucket/store"));
+    EXPECT_THAT(s3->read(), IsEmpty());
+    // One that went meanwhile is read, and only that.
+    ASSERT_TRUE(lose(world.config("c", "1")));
+    EXPECT_TRUE(world.reconciled("bucket/store"));
+    std::filesystem::remove(in_the_way);
+    EXPECT_TRUE(world.reconciled("bucket/store"));
+    EXPECT_THAT(s3->read(), ElementsAre("apps/c.yaml"));
+    EXPECT_TRUE(has("a", "2"));
+    EXPECT_TRUE(has("c", "1"));
+}
+
+TEST_F(BucketMode, WhatIsFrozenIsKeptHoweverManyComeAfterIt) {
+    start();
+    apply_bucket();
+    apply_kustomization();
+    EXPECT_TRUE(has("a", "1"));
+    apply_kustomization(
+        "{gitops.kled.io/deploy-windows: \"[{schedule: '0 0 1 1 *', duration: 1m}]\"}");
+    EXPECT_TRUE(world.reconciled("ks/apps"));
+    const auto revisions = [&](int from) {
+        for (int i = from; i < from + 12; ++i) {
+            s3->put("apps/a.yaml", world.config("a", std::to_string(i)));
+            EXPECT_TRUE(world.reconciled("bucket/store"));
+        }
+    };
+    const auto drifts_back = [&] {
+        world.apply(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web}\n"
+            "data: {k: 'drift'}\n");
+        return world.reconciled("ks/apps") && has("a", "1");
+    };
+    revisions(2);
+    EXPECT_TRUE(drifts_back());
+    world.stop_reconciler();
+    start();
+    EXPECT_TRUE(ready());
+    EXPECT_TRUE(drifts_back()) << "also after a restart";
+    revisions(20);
+    EXPECT_TRUE(drifts_back());
+    apply_kustomization();
+    EXPECT_TRUE(has("a", "31"));
+}
+
 TEST_F(BucketMode, PatternsAndAPrefixLeaveObjectsOut) {
     s3->put(".sourceignore", "/apps/b.yaml\n");
     s3->put("apps/broken.yaml", "{{");

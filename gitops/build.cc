@@ -166,12 +166,42 @@ std::string_view bytes_of(const crypto::Sha256& sum) {
     return {reinterpret_cast<const char*>(sum.data()), sum.size()};
 }
 
+/// What is wrong with the variables of a tree: told at its end, all of it.
+class Problems {
+public:
+    void clear() { lines_.clear(); }
+    [[nodiscard]] bool empty() const noexcept { return lines_.empty(); }
+    /// Does `work`, and goes on when that fails.
+    template <typename Work>
+    void note(const Work& work) {
+        try {
+            work();
+        } catch (const Error& error) {
+            // A part of a tree may be built once more with the whole.
+            const std::string line = error.what();
+            if (std::ranges::find(lines_, line) == lines_.end()) lines_.push_back(line);
+        }
+    }
+    [[nodiscard]] std::string text() const {
+        constexpr std::size_t shown = 20;
+        std::string result;
+        for (std::size_t i = 0; i < std::min(lines_.size(), shown); ++i)
+            result += (i == 0 ? "" : "\n") + lines_[i];
+        if (lines_.size() > shown)
+            result += "\n… and " + std::to_string(lines_.size() - shown) + " more";
+        return result;
+    }
+
+private:
+    std::vector<std::string> lines_;
+};
+
 /// `manifest` with variables that may not be kept in it.
 std::shared_ptr<const Manifest> substituted(const Manifest& manifest, const Variables& variables,
-                                            const CommonMetadata& common) {
+                                            const CommonMetadata& common, Problems& problems) {
     kube::LoadedObject object{.object = manifest.decode(), .origin = {}};
     object.origin.file = manifest.place;
-    substitute(object, variables);
+    problems.note([&] { substitute(object, variables); });
     common.write_to(object.object);
     auto result = std::make_shared<Manifest>(std::move(object));
     result->place = manifest.place;
@@ -214,6 +244,7 @@ struct Rebuild::Impl {
     git::ReadSet seen;      ///< what the last result hangs on
     bool complete = false;  ///< there is one
     bool secret = false;    ///< its objects hold values of a Secret
+    std::shared_ptr<Problems> problems = std::make_shared<Problems>();
 
     void forget_all() {
         builder.reset();
@@ -237,12 +268,13 @@ struct Rebuild::Impl {
     }
 
     /// What is kept of a built object: all but what follows from the values of a Secret.
-    static kustomize::Builder::Keep keeper(const CommonMetadata& common, const Inputs& inputs) {
-        return [common,
+    static kustomize::Builder::Keep keeper(const CommonMetadata& common, const Inputs& inputs,
+                                           std::shared_ptr<Problems> told) {
+        return [common, problems = std::move(told),
                 variables =
                     inputs.variables && inputs.variables->secret ? std::nullopt : inputs.variables,
                 later = inputs.variables && inputs.variables->secret](kube::LoadedObject loaded) {
-            if (variables) substitute(loaded, *variables);
+            if (variables) problems->note([&] { substitute(loaded, *variables); });
             if (!later) common.write_to(loaded.object);
             return std::make_shared<const Manifest>(std::move(loaded));
         };
@@ -266,7 +298,8 @@ struct Rebuild::Impl {
         }
         forget_all();
         common = {.labels = deployment.common_labels, .annotations = deployment.common_annotations};
-        builder.emplace(deployment.path, options_for(now, elsewhere), keeper(common, inputs));
+        builder.emplace(deployment.path, options_for(now, elsewhere),
+                        keeper(common, inputs, problems));
         settings = std::move(wanted);
         tree = revision.tree;
     }
@@ -283,6 +316,7 @@ struct Rebuild::Impl {
                 why += (why.empty() ? "" : "; ") + remark;
             if (!why.empty())
                 message.insert(std::min(message.find('\n'), message.size()), " (" + why + ")");
+            if (!problems->empty()) message += "\n" + problems->text();
             // Whoever builds takes what it cannot read for a fault of the files.
             throw Error{tree_files.damaged() ? ErrorKind::unavailable : error.kind(), message};
         }
@@ -290,6 +324,7 @@ struct Rebuild::Impl {
 
     Built run(const git::Tree& files, const Inputs& inputs) {
         if (inputs.variables) check_names(*inputs.variables);
+        problems->clear();
         const auto& result = build(files, inputs.keys.get());
         add(seen, files.read_set());
         complete = !elsewhere.used();
@@ -301,10 +336,11 @@ struct Rebuild::Impl {
         crypto::Sha256Stream all;
         for (const auto& object : result.objects) {
             auto manifest = object->kept<Manifest>();
-            if (secret) manifest = substituted(*manifest, *inputs.variables, common);
+            if (secret) manifest = substituted(*manifest, *inputs.variables, common, *problems);
             all.update(bytes_of(manifest->digest));
             built.objects.push_back(std::move(manifest));
         }
+        if (!problems->empty()) throw Error{ErrorKind::invalid, problems->text()};
         built.digest = "sha256:" + to_hex(bytes_of(all.finish()));
         if (inputs.keys || result.parts < 2 || result.objects.size() < large || !files.plain())
             builder.reset();
@@ -340,6 +376,16 @@ std::optional<Built> Rebuild::run_if_changed(git::Mirror& mirror, const git::Rev
         if (impl.complete && impl.builder->up_to_date()) return std::nullopt;
         return impl.run(files, inputs);
     });
+}
+
+std::optional<std::string> missing_path(git::Mirror& mirror, const git::Revision& revision,
+                                        const Deployment& deployment) {
+    const git::Tree files{mirror, revision};
+    if (files.find(deployment.path) || files.damaged()) return std::nullopt;
+    std::string why;
+    for (const auto& remark : files.remarks()) why += (why.empty() ? "" : "; ") + remark;
+    return "kustomization path not found: stat " + deployment.path + ": no such file or directory" +
+           (why.empty() ? "" : " (" + why + ")");
 }
 
 const git::ReadSet& Rebuild::read_set() const noexcept { return impl_->seen; }

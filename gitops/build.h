@@ -67,6 +67,12 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
+/// Why nothing can be built: `spec.path` is not in the revision. Flux's words (kustomize-controller
+/// 1.9, kustomization_controller.go). nullopt: it is.
+[[nodiscard]] std::optional<std::string> missing_path(git::Mirror& mirror,
+                                                      const git::Revision& revision,
+                                                      const Deployment& deployment);
+
 /// One build, with nothing kept.
 [[nodiscard]] Built build(git::Mirror& mirror, const git::Revision& revision,
                           const Deployment& deployment, const Inputs& inputs = {},

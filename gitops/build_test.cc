@@ -104,6 +104,46 @@ TEST_F(BuildTest, LooksForNoVariablesInTheCommonMetadata) {
     }
 }
 
+TEST_F(BuildTest, NamesEveryVariableOfTheTreeThatIsNotSet) {
+    const auto with = [](const std::string& name, const std::string& value) {
+        return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\ndata: {k: '" +
+               value + "'}\n";
+    };
+    remote.commit({{"app/a.yaml", with("a", "${one} ${v} ${two}")},
+                   {"app/b.yaml", with("b", "${v}")},
+                   {"app/c.yaml", with("c", "${three}")}});
+    git::Access access;
+    access.local_repositories = true;
+    const auto revision = mirror.fetch({.branch = "main"}, access, {});
+    const auto deployment = Deployment::from_object(kube::Object::from(kube::parse_yaml(
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, "
+        "namespace: b}\nspec: {interval: 1m, sourceRef: {kind: GitRepository, name: x}, path: "
+        "app}\n")));
+    for (const bool secret : {false, true}) {
+        Inputs inputs;
+        inputs.variables.emplace();
+        inputs.variables->values.emplace("v", "value");
+        inputs.variables->secret = secret;
+        Rebuild builds;
+        const auto missing = [&]() -> std::string {
+            try {
+                static_cast<void>(builds.run(mirror, revision, deployment, inputs));
+            } catch (const Error& error) {
+                EXPECT_EQ(error.kind(), ErrorKind::invalid);
+                return error.what();
+            }
+            return "";
+        };
+        const auto said = missing();
+        EXPECT_EQ(std::ranges::count(said, '\n'), 1) << said;
+        for (const auto* name : {"\"one\"", "\"two\"", "\"three\"", "ConfigMap a", "ConfigMap c"})
+            EXPECT_NE(said.find(name), std::string::npos) << name << " in: " << said;
+        EXPECT_EQ(missing(), said) << "nothing is kept of it";
+        for (const auto* name : {"one", "two", "three"}) inputs.variables->values[name] = "x";
+        EXPECT_EQ(missing(), "");
+    }
+}
+
 TEST_F(BuildTest, NeedsANameOfEachObject) {
     EXPECT_EQ(
         failure({{"app/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: a-}\n"}})

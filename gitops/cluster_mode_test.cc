@@ -75,6 +75,32 @@ TEST_F(ClusterMode, DoesNothingWhileSuspended) {
     EXPECT_EQ(world.value("a"), "2");
 }
 
+TEST_F(ClusterMode, APathThatIsNotThereIsTheArtifactsFault) {
+    world.start_cluster();
+    world.apply_repository();
+    apply_apps();
+    ASSERT_TRUE(world.eventually([&] { return world.value("a") == "1"; }));
+    const auto ready_reason = [&] {
+        const auto conditions = Conditions::from_status(apps().status());
+        return conditions.find("Ready")->reason;
+    };
+    world.apply("apiVersion: " + kustomize_api +
+                "\nkind: Kustomization\nmetadata: {name: apps, namespace: default}\nspec:\n"
+                "  interval: 10m\n  path: ./none/such\n  prune: true\n"
+                "  sourceRef: {kind: GitRepository, name: fleet}\n");
+    EXPECT_TRUE(world.eventually([&] { return ready_reason() == "ArtifactFailed"; }));
+    EXPECT_EQ(summarise(apps()).message,
+              "kustomization path not found: stat none/such: no such file or directory");
+    EXPECT_EQ(world.value("a"), "1") << "nothing is pruned";
+    auto files_next = files;
+    files_next.emplace("none/such/ns.yaml", files.at("apps/ns.yaml"));
+    files_next.emplace("none/such/b.yaml", world.config("b", "1"));
+    const auto next = world.repository.commit(files_next);
+    world.nudge();
+    EXPECT_TRUE(world.applied("apps", next));
+    EXPECT_EQ(world.value("b"), "1");
+}
+
 TEST_F(ClusterMode, EndsAtAppliedWhereNoControllersRun) {
     files.insert_or_assign("apps/d.yaml",
                            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: "

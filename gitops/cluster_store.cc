@@ -1,6 +1,7 @@
 #include "gitops/cluster_store.h"
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/task_group.h"
 #include "gitops/annotations.h"
 #include "gitops/image/group.h"
@@ -28,7 +29,9 @@ constexpr int conflict_limit = 5;
 /// Passes on what a watch tells, and after a gap what went meanwhile.
 class Follower : public kube::WatchHandler {
 public:
-    explicit Follower(ObjectStore::Listener& listener) : listener_{listener} {}
+    /// `others`: those whose labels make them another's; nullopt: they are not known.
+    Follower(ObjectStore::Listener& listener, std::string kind, std::optional<std::set<Key>> others)
+        : listener_{listener}, kind_{std::move(kind)}, others_{std::move(others)} {}
 
     void list_page(std::vector<kube::Object> items, bool first) override {
         if (first) listed_.clear();
@@ -47,6 +50,8 @@ public:
             }
         }
         listed_.clear();
+        if (others_) listener_.listed(kind_, *others_);
+        others_.reset();
     }
     void changed(kube::Object object) override {
         known_.insert(key_of(object));
@@ -60,6 +65,8 @@ public:
 
 private:
     ObjectStore::Listener& listener_;
+    std::string kind_;
+    std::optional<std::set<Key>> others_;  // until they were told
     std::set<Key> known_;
     std::set<Key> listed_;
 };
@@ -149,10 +156,29 @@ asio::awaitable<void> ClusterStore::follow(std::string group, std::string kind,
     const auto mapping = co_await kube::until_served(client_, any);
     const kube::GroupVersionKind gvk{
         .group = group, .version = mapping.resource.version, .kind = kind};
-    Follower follower{listener};
+    auto others = co_await all_of(gvk);
+    Follower follower{listener, kind, std::move(others)};
     kube::WatchOptions options;
     options.list.label_selector = options_.label_selector;
     co_await kube::watch(client_, gvk, options, follower);
+}
+
+asio::awaitable<std::optional<std::set<Key>>> ClusterStore::all_of(kube::GroupVersionKind gvk) {
+    std::set<Key> all;
+    if (options_.label_selector.empty()) co_return all;
+    kube::ListOptions everywhere;
+    everywhere.metadata_only = true;
+    try {
+        const auto list = co_await client_.list(gvk, everywhere);
+        for (const auto& item : list.items)
+            all.insert(
+                {.kind = gvk.kind, .ns = std::string{item.ns()}, .name = std::string{item.name()}});
+    } catch (const Error& error) {
+        log::debug("gitops", "what other shards have is not known",
+                   {{"kind", gvk.kind}, {"error", error.what()}});
+        co_return std::nullopt;
+    }
+    co_return all;
 }
 
 asio::awaitable<void> ClusterStore::write_status(kube::Object object) {

@@ -6,6 +6,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <optional>
 #include <set>
 #include <string>
 
@@ -36,6 +37,8 @@ public:
     boost::asio::awaitable<void> follow(std::string group, std::string kind, Listener& listener);
 
 private:
+    /// With a selector: all that there are, whatever their labels; nullopt: they cannot be listed.
+    boost::asio::awaitable<std::optional<std::set<Key>>> all_of(kube::GroupVersionKind gvk);
     /// Reads `object` again until `change` made of it could be stored; false: it went.
     boost::asio::awaitable<bool> set_finalizer(const kube::Object& object, bool present);
 

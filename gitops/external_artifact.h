@@ -39,11 +39,11 @@ class ExternalFetch {
 public:
     /// `scratch` is a folder for what was not looked at yet.
     ExternalFetch(boost::asio::any_io_executor loop, ThreadPool& pool, ExternalArtifact artifact,
-                  std::shared_ptr<git::Mirror> mirror, std::filesystem::path scratch)
+                  git::Imported imported, std::filesystem::path scratch)
         : loop_{std::move(loop)},
           pool_{pool},
           artifact_{std::move(artifact)},
-          imported_{std::move(mirror)},
+          imported_{std::move(imported)},
           scratch_{std::move(scratch)} {}
 
     /// `checked`: what was read already in this process. Errors: unavailable (the server, the

@@ -161,6 +161,7 @@ asio::awaitable<void> FileStore::load() {
     list.ns = options_.state_namespace;
     list.label_selector = std::string{state_label} + "=true";
     const auto states = co_await client_.list(config_map, list);
+    bool all = true;
     for (const auto& state : states.items) {
         const std::string text{kube::find_string(state.fields(), {"data", "object"})};
         try {
@@ -173,6 +174,7 @@ asio::awaitable<void> FileStore::load() {
                      .owner = std::string{kube::find_string(state.fields(), {"data", "owner"})},
                      .stored = text});
         } catch (const Error& error) {
+            all = false;
             log::warn("gitops", "a state that is not readable is left alone",
                       {{"configmap", state.name()}, {"error", error.what()}});
         }
@@ -202,6 +204,10 @@ asio::awaitable<void> FileStore::load() {
     }
     // Those from before go on while the repository is looked at again.
     for (const auto& [key, kept] : kept_) tell(key);
+    if (!all) co_return;
+    for (const auto kind : own_source_kinds) listener_->listed(kind, {});
+    listener_->listed("Kustomization", {});
+    for (const auto& kind : options_.target_kinds) listener_->listed(kind, {});
 }
 
 /// Sees the annotations by which users ask for something.

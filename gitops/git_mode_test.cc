@@ -8,6 +8,7 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace kled::gitops {
 namespace {
@@ -141,6 +142,79 @@ TEST_F(GitMode, KeepsWhatThereWasUntilAnotherUrlHasSomething) {
     })) << "the mirror of the first is gone";
     world.remove(source_api, "GitRepository", "default", "fleet");
     EXPECT_TRUE(world.eventually([&] { return !std::filesystem::exists(cache); }));
+}
+
+TEST_F(GitMode, KeepsWhatThereWasAlsoWhenTheUrlChangedWhileItWasDown) {
+    world.start_cluster();
+    world.apply_repository();
+    apply_apps();
+    ASSERT_TRUE(is_ready());
+    const auto point_to = [&](const std::string& url) {
+        world.apply("apiVersion: " + source_api +
+                    "\nkind: GitRepository\nmetadata: {name: fleet, namespace: default}\nspec:\n"
+                    "  url: " +
+                    url + "\n  interval: 10m\n  ref: {branch: main}\n");
+    };
+    const auto drifts_back = [&] {
+        world.apply(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web}\n"
+            "data: {k: 'drift'}\n");
+        return world.eventually([&] { return world.value("a") == "1"; });
+    };
+    const auto cache = world.directory.path() / "cache" / "default_fleet";
+    const auto mirrors = [&] {
+        return std::distance(std::filesystem::directory_iterator{cache}, {});
+    };
+    for (int i = 0; i < 2; ++i) {
+        world.stop_reconciler();
+        point_to(world.repository.url() + "-absent");
+        world.start_cluster();
+        EXPECT_TRUE(drifts_back()) << i;
+    }
+    // Back there, it is fetched again.
+    auto files_next = files;
+    files_next.insert_or_assign("apps/a.yaml", world.config("a", "2"));
+    const auto next = world.repository.commit(files_next);
+    point_to(world.repository.url());
+    EXPECT_TRUE(world.eventually([&] { return world.value("a") == "2"; }));
+    EXPECT_TRUE(world.applied("apps", next));
+    world.stop_reconciler();
+    git::testing::Repository other;
+    auto files_there = files;
+    files_there.insert_or_assign("apps/a.yaml", world.config("a", "other"));
+    other.commit(files_there);
+    point_to(other.url() + "-absent");
+    world.start_cluster();
+    EXPECT_TRUE(world.eventually([&] {
+        const auto source = world.get(source_api, "GitRepository", "default", "fleet");
+        return summarise(*source).ready == "False";
+    }));
+    point_to(other.url());
+    EXPECT_TRUE(world.eventually([&] { return world.value("a") == "other"; }));
+    EXPECT_TRUE(world.eventually([&] { return mirrors() == 1; }));
+}
+
+TEST_F(GitMode, CachesOfWhatWentWhileItWasDownGo) {
+    world.start_cluster();
+    world.apply_repository();
+    apply_apps();
+    ASSERT_TRUE(is_ready());
+    world.stop_reconciler();
+    const auto cache = world.directory.path() / "cache";
+    const std::vector<std::string> gone{
+        "default_gone",           "default_gone+modules", "default_gone+OCIRepository",
+        "default_gone+Bucket",    "default_fleet+Bucket", "default_gone+ExternalArtifact",
+        "default_x+Kustomization"};
+    const std::vector<std::string> left{"default_fleet", "default_apps+Kustomization", "lost+found",
+                                        "notes"};
+    for (const auto& list : {gone, left})
+        for (const auto& name : list) std::filesystem::create_directories(cache / name / "objects");
+    world.start_cluster();
+    for (const auto& name : gone) {
+        EXPECT_TRUE(world.eventually([&] { return !std::filesystem::exists(cache / name); }))
+            << name;
+    }
+    for (const auto& name : left) EXPECT_TRUE(std::filesystem::exists(cache / name)) << name;
 }
 
 TEST_F(GitMode, KeepsWhatItBroughtWhenTheRepositoryGoes) {

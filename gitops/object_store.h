@@ -8,7 +8,9 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <map>
+#include <set>
 #include <string>
+#include <string_view>
 
 namespace kled::gitops {
 
@@ -23,6 +25,9 @@ public:
         /// is gone.
         virtual void changed(kube::Object object) = 0;
         virtual void removed(const Key& key) = 0;
+        /// Once, when all of `kind` that there are were told; not while they cannot be listed.
+        /// `others` are those that another shard is told of.
+        virtual void listed(std::string_view /*kind*/, const std::set<Key>& /*others*/) {}
     };
 
     virtual ~ObjectStore() = default;

@@ -22,36 +22,24 @@ namespace {
 struct Kind {
     std::string_view group;
     std::string_view kind;
-    std::array<std::string_view, 3> names;
+    std::string_view plural;
+    std::array<std::string_view, 3> short_names;
 };
 constexpr std::array kinds{
-    Kind{source_group, "GitRepository", {"gitrepository", "source", "git"}},
-    Kind{source_group, "Bucket", {"bucket", "source", "buckets"}},
-    Kind{source_group, "ExternalArtifact", {"externalartifact", "source", "ea"}},
-    Kind{source_group, "OCIRepository", {"ocirepository", "source", "oci"}},
-    Kind{kustomize_group, "Kustomization", {"kustomization", "ks", "kustomizations"}},
-    Kind{"edge.kled.io", "EdgeDeployment", {"edgedeployment", "ed", "edgedeployments"}},
-    Kind{image_group, "ImageRepository", {"imagerepository", "imgrepo", "imagerepositories"}},
-    Kind{image_group, "ImagePolicy", {"imagepolicy", "imgpol", "imagepolicies"}},
+    Kind{source_group, "GitRepository", "gitrepositories", {"gitrepo", "git", {}}},
+    Kind{source_group, "Bucket", "buckets", {}},
+    Kind{source_group, "ExternalArtifact", "externalartifacts", {"ea", {}, {}}},
+    Kind{source_group, "OCIRepository", "ocirepositories", {"ocirepo", "oci", {}}},
+    Kind{kustomize_group, "Kustomization", "kustomizations", {"ks", {}, {}}},
+    Kind{"edge.kled.io", "EdgeDeployment", "edgedeployments", {"edeploy", "ed", {}}},
+    Kind{image_group, "ImageRepository", "imagerepositories", {"imgrepo", "imagerepo", {}}},
+    Kind{image_group, "ImagePolicy", "imagepolicies", {"imgpol", "imagepol", {}}},
     Kind{image_group,
          "ImageUpdateAutomation",
-         {"imageupdateautomation", "iua", "imageupdateautomations"}},
-    Kind{pipeline_group, pipeline_kind, {"pipeline", "pl", "pipelines"}},
+         "imageupdateautomations",
+         {"iua", "imgupd", "imgauto"}},
+    Kind{pipeline_group, pipeline_kind, "pipelines", {"pl", {}, {}}},
 };
-
-constexpr std::array<std::pair<std::string_view, std::string_view>, 11> plurals{{
-    {"sources", "Bucket"},
-    {"sources", "ExternalArtifact"},
-    {"sources", "GitRepository"},
-    {"sources", "OCIRepository"},
-    {"buckets", "Bucket"},
-    {"externalartifacts", "ExternalArtifact"},
-    {"ocirepositories", "OCIRepository"},
-    {"gitrepositories", "GitRepository"},
-    {"kustomizations", "Kustomization"},
-    {"edgedeployments", "EdgeDeployment"},
-    {"pipelines", "Pipeline"},
-}};
 
 const kube::GroupVersionKind config_map{.group = "", .version = "v1", .kind = "ConfigMap"};
 
@@ -63,6 +51,26 @@ std::size_t rank(const kube::Object& object) {
 bool same_without_case(std::string_view a, std::string_view b) {
     return std::ranges::equal(
         a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+}
+
+/// "kustomize.toolkit.fluxcd.io", "v1.kustomize.toolkit.fluxcd.io", or nothing.
+bool is_of_group(std::string_view group, std::string_view qualifier) {
+    const auto dot = qualifier.find('.');
+    const bool version = qualifier.size() > 1 && (qualifier[0] == 'v' || qualifier[0] == 'V') &&
+                         qualifier[1] >= '0' && qualifier[1] <= '9';
+    if (version && dot != std::string_view::npos) qualifier.remove_prefix(dot + 1);
+    return qualifier.empty() || same_without_case(group, qualifier);
+}
+
+bool is_named(const Kind& kind, std::string_view word) {
+    const auto dot = word.find('.');
+    const auto name = word.substr(0, dot);
+    const auto qualifier =
+        dot == std::string_view::npos ? std::string_view{} : word.substr(dot + 1);
+    if (name.empty() || !is_of_group(kind.group, qualifier)) return false;
+    const auto is = [&](std::string_view other) { return same_without_case(other, name); };
+    return is(kind.kind) || is(kind.plural) || std::ranges::any_of(kind.short_names, is) ||
+           (is_source_kind(kind.kind) && (is("source") || is("sources")));
 }
 
 asio::awaitable<void> merge(kube::Client& client, const FoundObject& found, json::object patch,
@@ -133,8 +141,20 @@ asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std
 
 std::vector<std::string_view> kinds_named(std::string_view word) {
     std::vector<std::string_view> result;
-    for (const auto& [plural, kind] : plurals)
-        if (same_without_case(plural, word)) result.push_back(kind);
+    for (const auto& kind : kinds)
+        if (is_named(kind, word)) result.push_back(kind.kind);
+    return result;
+}
+
+std::string known_kinds() {
+    std::string result = "sources";
+    for (const auto& kind : kinds) {
+        result.append(", ").append(kind.plural);
+        std::string more;
+        for (const auto name : kind.short_names)
+            if (!name.empty()) more.append(more.empty() ? "" : ", ").append(name);
+        if (!more.empty()) result += " (" + more + ")";
+    }
     return result;
 }
 
@@ -142,19 +162,17 @@ const FoundObject& select(const std::vector<FoundObject>& objects, std::string_v
     const auto slash = name.find('/');
     const auto type = slash == std::string_view::npos ? std::string_view{} : name.substr(0, slash);
     const auto wanted = slash == std::string_view::npos ? name : name.substr(slash + 1);
+    const auto meant = kinds_named(type);
+    if (!type.empty() && meant.empty()) {
+        throw Error{ErrorKind::not_found,
+                    "there is no kind '" + std::string{type} + "'; there are " + known_kinds()};
+    }
     const FoundObject* found = nullptr;
     std::string all;
     for (const auto& candidate : objects) {
         const auto& object = candidate.object;
         if (object.name() != wanted) continue;
-        if (!type.empty()) {
-            const auto kind = std::ranges::find(kinds, object.kind(), &Kind::kind);
-            if (kind == kinds.end() || std::ranges::none_of(kind->names, [&](std::string_view n) {
-                    return same_without_case(n, type);
-                })) {
-                continue;
-            }
-        }
+        if (!type.empty() && std::ranges::find(meant, object.kind()) == meant.end()) continue;
         all += (all.empty() ? "" : ", ") + key_of(object).to_string();
         if (found != nullptr)
             throw Error{ErrorKind::invalid, "which one: " + all + "? (KIND/NAME, -n NAMESPACE)"};

@@ -24,11 +24,16 @@ struct FoundObject {
 /// of `ns` (empty: all), sources first, by namespace and name.
 boost::asio::awaitable<std::vector<FoundObject>> find_objects(kube::Client& client, std::string ns);
 
-/// The kinds whose objects `word` means all of: "pipelines" is Pipeline, "sources" each of theirs.
+/// The kinds that `word` names, as kubectl takes it: "Kustomization", "kustomizations", "ks",
+/// "kustomizations.kustomize.toolkit.fluxcd.io", in any case; "source" and "sources" are each of
+/// theirs. Empty: it names none.
 [[nodiscard]] std::vector<std::string_view> kinds_named(std::string_view word);
+/// "sources, gitrepositories (gitrepo, git), …": for messages.
+[[nodiscard]] std::string known_kinds();
 
-/// "apps", "kustomization/apps", "ks/apps", "source/fleet": exactly one of `objects`.
-/// Error(not_found) or, when several have the name, Error(invalid) that lists them.
+/// "apps", or with any name of its kind "kustomization/apps", "ks/apps", "source/fleet": exactly
+/// one of `objects`. Error(not_found), also of a kind that there is not, or, when several have the
+/// name, Error(invalid) that lists them.
 [[nodiscard]] const FoundObject& select(const std::vector<FoundObject>& objects,
                                         std::string_view name);
 

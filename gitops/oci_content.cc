@@ -26,6 +26,7 @@ std::string Pulled::to_memo() const {
     memo["layerSelector"] = layer.to_json();
     memo["url"] = url;
     if (!verified.empty()) memo["verified"] = verified;
+    if (!unusable.empty()) memo["unusable"] = unusable;
     return kube::to_json(kube::json::value(std::move(memo)));
 }
 
@@ -46,6 +47,7 @@ std::optional<Pulled> Pulled::from_memo(std::string_view memo) {
     Pulled result;
     result.url = kube::find_string(fields, {"url"});
     result.verified = kube::find_string(fields, {"verified"});
+    result.unusable = kube::find_string(fields, {"unusable"});
     result.layer = {
         .media_type = std::string{kube::find_string(layer->get_object(), {"mediaType"})},
         .copy = kube::find_string(layer->get_object(), {"operation"}) == "copy"};
@@ -58,6 +60,7 @@ std::optional<Pulled> Pulled::from_memo(std::string_view memo) {
 
 git::Revision Pulled::shape(git::Revision revision, const std::string& ignore) const {
     revision.whole = layer.copy;
+    revision.unusable = unusable;
     revision.ignore = layer.copy ? std::string{} : ignore;
     return revision;
 }

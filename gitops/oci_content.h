@@ -20,6 +20,7 @@ struct Pulled {
     std::string verified;  ///< fingerprint of the keys one of which signed it; empty: nobody asked
     OciRepository::LayerSelector layer;
     std::map<std::string, std::string> annotations;  ///< of its manifest
+    std::string unusable{};  ///< why the layer, which was copied, has no files; empty: it has
 
     /// Error(exhausted) when the annotations are more than may be in an object.
     [[nodiscard]] std::string to_memo() const;

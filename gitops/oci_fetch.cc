@@ -11,6 +11,7 @@ namespace {
 constexpr std::string_view tags_failed = "ReadOperationFailed";
 constexpr std::string_view pull_failed = "OCIArtifactPullFailed";
 constexpr std::string_view verification_failed = "VerificationError";
+constexpr int nested_lists = 3;
 constexpr std::string_view layer_failed = "OCIArtifactLayerOperationFailed";
 
 }  // namespace
@@ -101,19 +102,25 @@ asio::awaitable<std::optional<git::Imported::Kept>> OciFetch::look(Named named) 
 asio::awaitable<git::Imported::Kept> OciFetch::pull(Named named) {
     auto wanted = repository_.repository;
     wanted.digest = named.digest;
-    auto found = co_await client_.manifest(std::move(wanted), access_);
-    reason_ = layer_failed;
-    if (found.manifest.index) {
-        throw Error{ErrorKind::invalid, named.revision +
-                                            " is a list of images for several platforms, and no "
-                                            "artifact with layers"};
+    auto found = co_await client_.manifest(wanted, access_);
+    for (int depth = 0; found.manifest.index; ++depth) {
+        if (depth == nested_lists)
+            throw Error{ErrorKind::invalid, named.revision + " is a list of lists of lists"};
+        try {
+            wanted.digest = found.manifest.default_image().digest;
+        } catch (const Error& error) {
+            throw error.within(named.revision);
+        }
+        auto image = co_await client_.manifest(wanted, access_);
+        found = std::move(image);
     }
+    reason_ = layer_failed;
     git::Imported::Kept kept;
-    const Pulled pulled{.url = repository_.url,
-                        .verified = keys_ ? keys_->fingerprint : std::string{},
-                        .layer = repository_.layer,
-                        .annotations = std::move(found.manifest.annotations)};
-    kept.memo = pulled.to_memo();
+    Pulled pulled{.url = repository_.url,
+                  .verified = keys_ ? keys_->fingerprint : std::string{},
+                  .layer = repository_.layer,
+                  .annotations = std::move(found.manifest.annotations)};
+    static_cast<void>(pulled.to_memo());  // before anything is pulled that could not be kept
     auto layer = repository_.layer.select(found.manifest);
     const auto limit = repository_.layer.copy ? limits_.copied : limits_.unpack.archive;
     if (layer.size > limit) {
@@ -135,6 +142,8 @@ asio::awaitable<git::Imported::Kept> OciFetch::pull(Named named) {
     } catch (const Error& error) {
         throw error.within(what);
     }
+    pulled.unusable = std::move(unpacked.unusable);
+    kept.memo = pulled.to_memo();
     auto commit = [imported = imported_, name = named.revision, memo = kept.memo,
                    unpacked = std::move(unpacked)]() mutable {
         return imported.commit(name, unpacked.files, memo, unpacked.archive);

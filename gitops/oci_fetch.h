@@ -33,14 +33,14 @@ public:
 
     /// `scratch` is a folder for what was not looked at yet. What it was given outlives it.
     OciFetch(ThreadPool& pool, oci::Client& client, const OciRepository& repository,
-             RegistryAccess access, std::optional<ArtifactKeys> keys,
-             std::shared_ptr<git::Mirror> mirror, std::filesystem::path scratch, OciMemory& memory)
+             RegistryAccess access, std::optional<ArtifactKeys> keys, git::Imported imported,
+             std::filesystem::path scratch, OciMemory& memory)
         : pool_{pool},
           client_{client},
           repository_{repository},
           access_{std::move(access)},
           keys_{std::move(keys)},
-          imported_{std::move(mirror)},
+          imported_{std::move(imported)},
           scratch_{std::move(scratch)},
           memory_{memory} {}
 

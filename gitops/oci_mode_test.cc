@@ -491,6 +491,68 @@ TEST_F(OciMode, ALayerIsChosenByItsTypeAndMayBePassedOnAsItIs) {
     EXPECT_TRUE(world.eventually([&] { return !std::filesystem::exists(*file); }));
 }
 
+TEST_F(OciMode, WhatIsCopiedMayBeAnythingButOnlyATarGzIsDeployed) {
+    const auto artifacts = std::make_shared<Artifacts>(world.directory.path() / "artifacts");
+    artifacts->advertise("http://kled");
+    Reconciler::Options options;
+    options.artifacts = artifacts;
+    push("latest", artifact_of(files({{"a", "1"}})));
+    world.start_cluster(options);
+    apply_source("  layerSelector: {operation: copy}\n");
+    apply_kustomization();
+    EXPECT_TRUE(has("a", "1"));
+    OciArtifact wasm;
+    wasm.layers = {{.bytes = "no archive", .media_type = "application/wasm"}};
+    push("latest", wasm);
+    EXPECT_TRUE(reconciled());
+    EXPECT_EQ(says("Ready", "Succeeded"),
+              "stored artifact for digest 'latest@" + wasm.digest() + "'");
+    EXPECT_EQ(of_source({"status", "artifact", "digest"}), kled::testing::digest_of("no archive"));
+    const auto why = "latest@" + wasm.digest() +
+                     " is no tar.gz, as it was copied: gzip: what came is damaged, or is no gzip";
+    EXPECT_EQ(world.says("apps", "Ready", "ArtifactFailed"), why);
+    world.stop_reconciler();
+    world.start_cluster(options);
+    EXPECT_TRUE(world.reconciled("ks/apps"));
+    EXPECT_EQ(world.says("apps", "Ready", "ArtifactFailed"), why) << "also after a restart";
+    EXPECT_EQ(world.value("a"), "1");
+    push("latest", artifact_of(files({{"a", "2"}})));
+    EXPECT_TRUE(reconciled());
+    EXPECT_TRUE(has("a", "2"));
+}
+
+TEST_F(OciMode, OfAListOfImagesTheOneForLinuxOnAmd64IsTaken) {
+    auto arm = artifact_of(files({{"a", "arm"}}));
+    auto amd = artifact_of(files({{"a", "1"}}));
+    amd.annotations = {{"of", "amd"}};
+    const auto list = [&](const std::string& platform) {
+        const auto child = [](const OciArtifact& artifact, const std::string& architecture) {
+            return R"({"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":")" +
+                   artifact.digest() + R"(","size":)" + std::to_string(artifact.manifest().size()) +
+                   R"(,"platform":{"os":"linux","architecture":")" + architecture + R"("}})";
+        };
+        return R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json",)"
+               R"("manifests":[)" +
+               child(arm, "arm64") + "," + child(amd, platform) + "]}";
+    };
+    push("arm", arm);
+    push("amd", amd);
+    const std::string type = "application/vnd.oci.image.index.v1+json";
+    world.sync(kled::testing::push_manifest(host, "team/app", "latest", type, list("amd64")));
+    world.start_cluster();
+    apply_source();
+    apply_kustomization();
+    EXPECT_TRUE(has("a", "1"));
+    const auto name = "latest@" + kled::testing::digest_of(list("amd64"));
+    EXPECT_TRUE(world.eventually([&] { return revision() == name; })) << revision();
+    EXPECT_EQ(of_source({"status", "artifact", "metadata", "of"}), "amd");
+    world.sync(kled::testing::push_manifest(host, "team/app", "latest", type, list("riscv64")));
+    EXPECT_TRUE(reconciled());
+    EXPECT_THAT(says("Ready", "OCIArtifactPullFailed"),
+                HasSubstr("none of them is for linux/amd64: linux/arm64, linux/riscv64"));
+    EXPECT_EQ(revision(), name);
+}
+
 TEST_F(OciMode, AKustomizationGoesBackToAnEarlierArtifact) {
     const auto first = artifact_of(files({{"a", "1"}}));
     push("latest", first);
@@ -584,6 +646,29 @@ TEST_F(OciMode, OnlyWhatIsSignedIsDeployed) {
         return Conditions::from_status(source()->status()).find("SourceVerified") == nullptr;
     }));
     EXPECT_THAT(says("Ready", "Succeeded"), HasSubstr(second.digest()));
+}
+
+TEST_F(OciMode, WhatNobodySignedIsNotTakenUpAgainOnceASignatureIsAskedFor) {
+    const auto signer = crypto::testing::Signer::ecdsa();
+    push("latest", artifact_of(files({{"a", "1"}})));
+    world.start_cluster();
+    apply_source("  timeout: 5s\n");
+    apply_kustomization();
+    EXPECT_TRUE(has("a", "1"));
+    world.stop_reconciler();
+    registry.reset();
+    apply_keys({{"who.pub", signer.public_pem()}});
+    apply_source("  timeout: 5s\n  verify: {provider: cosign, secretRef: {name: trusted}}\n");
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web}\n"
+        "data: {k: 'drift'}\n");
+    world.start_cluster();
+    EXPECT_THAT(says("FetchFailed", "OCIArtifactPullFailed"), HasSubstr("127.0.0.1"));
+    EXPECT_EQ(world.says("apps", "Ready", "ArtifactFailed"),
+              "OCIRepository default/app has no revision yet");
+    EXPECT_EQ(world.value("a"), "drift");
+    apply_source("  timeout: 5s\n");
+    EXPECT_TRUE(has("a", "1")) << "nothing was thrown away";
 }
 
 TEST_F(OciMode, ABundleOfCosign3IsASignatureToo) {

@@ -119,6 +119,38 @@ TEST_F(PipelineMode, ARevisionGoesThroughItsStages) {
                                          " waits for production: needs an approval")));
 }
 
+TEST_F(PipelineMode, ARevisionWithoutThePathOfATargetFails) {
+    const auto first = push("1");
+    begin(two);
+    ASSERT_TRUE(reaches("staging", first, Phase::passed)) << ready();
+    const auto second =
+        world.repository.commit({{"production/p.yaml", testing::ClusterWorld::config("p", "2")}});
+    ASSERT_TRUE(world.fetched(second));
+    ASSERT_TRUE(reaches("staging", second, Phase::failed)) << ready();
+    EXPECT_THAT(world.says("staging", "Ready", "ArtifactFailed"),
+                HasSubstr("kustomization path not found: stat staging"));
+    EXPECT_EQ(world.value("s"), "1");
+}
+
+TEST_F(PipelineMode, ItSaysWhatToDoWhenItsRevisionIsNowhereAnyMore) {
+    const auto first = push("1");
+    begin("  - {name: staging, targets: [{name: staging}]}\n");
+    ASSERT_TRUE(reaches("staging", first, Phase::passed)) << ready();
+    world.stop_reconciler();
+    // History is rewritten, and the cache is another machine's.
+    std::filesystem::remove_all(world.directory.path() / "cache");
+    world.repository.replace(files("2"));
+    world.apply(
+        "apiVersion: gitops.kled.io/v1\nkind: Pipeline\nmetadata: {name: shop, namespace: "
+        "default}\nspec:\n  sourceRef: {name: fleet}\n  suspend: true\n  stages:\n"
+        "  - {name: staging, targets: [{name: staging}]}\n");
+    world.start_cluster();
+    EXPECT_THAT(world.says("staging", "Ready", "RevisionNotFound"),
+                ::testing::AllOf(HasSubstr("revision " + first), HasSubstr("was not had by its id"),
+                                 HasSubstr("push it to a branch or tag")));
+    EXPECT_EQ(world.value("s"), "1") << "what is there stays";
+}
+
 TEST_F(PipelineMode, ItGoesOnAfterAStopAtAnyMoment) {
     const auto first = push("1");
     begin(two);

@@ -34,7 +34,8 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_bucket(
     std::optional<git::Revision> fetched;
     if (!bad) {
         const auto until = steady_now() + bucket.timeout;
-        BucketFetch fetch{loop, pool, bucket, std::move(*access), source->mirror, *memory};
+        BucketFetch fetch{loop,   pool, bucket, std::move(*access), imported_of(key, *source),
+                          *memory};
         try {
             auto run = fetch.run();
             auto what = bucket.url();

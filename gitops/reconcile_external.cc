@@ -29,7 +29,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_external(
     if (!artifact && trouble.empty()) co_return std::nullopt;  // its status will say when
     if (trouble.empty()) {
         make_imported(key, *source);
-        ExternalFetch fetch{loop, pool, *artifact, source->mirror, options.cache};
+        ExternalFetch fetch{loop, pool, *artifact, imported_of(key, *source), options.cache};
         try {
             const bool checked = std::exchange(source->recalled, true);
             auto run = fetch.run(checked ? source->revision : std::nullopt);

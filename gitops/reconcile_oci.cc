@@ -31,16 +31,32 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_oci(
         co_await conclude(*source, *wrong, seen);
         co_return std::nullopt;
     }
+    std::optional<ArtifactKeys> keys;
+    std::string whom_to_trust;  // why that is not known
+    try {
+        if (!repository.verify.empty())
+            keys = co_await ArtifactKeys::read(client, key.ns, repository.verify);
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::unavailable) throw;
+        whom_to_trust = error.what();
+    }
     if (!source->recalled) source->oci = std::make_shared<OciMemory>();
     const auto memory = source->oci;
     auto remember = [memory, ignore = repository.ignore](const auto& kept, const auto&) {
         return memory->take(kept, ignore) ? memory->revision : std::nullopt;
     };
-    co_await recall_imported(key, source, std::move(remember));
+    // What was pulled when nobody asked for a signature, or for another's, is not taken up again.
+    Trusted trusted;
+    if (!repository.verify.empty()) {
+        trusted = [by = keys ? keys->fingerprint : std::string{}](std::string_view memo) {
+            const auto pulled = Pulled::from_memo(memo);
+            return pulled && !by.empty() && pulled->verified == by;
+        };
+    }
+    co_await recall_imported(key, source, std::move(remember), std::move(trusted));
     if (repository.suspend) co_return std::nullopt;  // what was pulled before goes on
     auto& status = source->status;
     std::optional<RegistryAccess> access;
-    std::optional<ArtifactKeys> keys;
     std::optional<Outcome> bad;
     const auto not_verified = [&](const std::string& why) {
         Outcome result{.reason = std::string{verification_error},
@@ -50,13 +66,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_oci(
         return result;
     };
     if (repository.verify.empty()) status.conditions.remove("SourceVerified");
-    try {
-        if (!repository.verify.empty())
-            keys = co_await ArtifactKeys::read(client, key.ns, repository.verify);
-    } catch (const Error& error) {
-        if (error.kind() == ErrorKind::unavailable) throw;
-        bad = not_verified(error.what());
-    }
+    if (!whom_to_trust.empty()) bad = not_verified(whom_to_trust);
     try {
         access = co_await read_registry_access(client, logins.registries, repository.secrets,
                                                repository.repository, repository.timeout);
@@ -69,9 +79,14 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_oci(
     }
     std::optional<git::Revision> fetched;
     if (!bad) {
-        OciFetch fetch{
-            pool,           registries,    repository, std::move(*access), std::move(keys),
-            source->mirror, options.cache, *memory};
+        OciFetch fetch{pool,
+                       registries,
+                       repository,
+                       std::move(*access),
+                       std::move(keys),
+                       imported_of(key, *source),
+                       options.cache,
+                       *memory};
         try {
             auto run = fetch.run();
             auto what = repository.url;

@@ -38,8 +38,8 @@ void see_kustomization(TargetFacts& facts, const Work& work) {
     if (status.observed_generation != work.object.generation()) return;
     facts.ready =
         ready->status == "True" && commit_in(status.last_applied_revision) == facts.attempted;
-    facts.failed =
-        ready->status == "False" && std::ranges::find(waits, ready->reason) == waits.end();
+    facts.failed = ready->status == "False" &&
+                   (work.broken || std::ranges::find(waits, ready->reason) == waits.end());
 }
 
 /// Of an EdgeDeployment: what the hub says of its devices.
@@ -52,7 +52,7 @@ void see_edge_deployment(TargetFacts& facts, const Work& work) {
     facts.attempted = commit_in(kube::find_string(*status, {"revision"}));
     if (rendered != nullptr && rendered->status == "False") {
         facts.attempted = facts.pin;  // which it was that cannot be rendered
-        facts.failed = std::ranges::find(waits, rendered->reason) == waits.end();
+        facts.failed = work.broken || std::ranges::find(waits, rendered->reason) == waits.end();
         facts.message = first_line(rendered->message);
         return;
     }

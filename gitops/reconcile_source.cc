@@ -1,6 +1,7 @@
 // A source: fetched, and what was fetched last kept.
 #include "crypto/hash.h"
 #include "gitops/annotations.h"
+#include "gitops/cache_names.h"
 #include "gitops/credentials.h"
 #include "gitops/oci_verification.h"
 #include "gitops/reconciler_impl.h"
@@ -31,12 +32,11 @@ std::vector<std::string> included_names(const kube::Object& object) {
 }  // namespace
 
 std::filesystem::path Reconciler::Impl::cache_of(const Key& key) const {
-    const auto name = key.ns + "_" + key.name;
-    return options.cache / (key.kind == repository_kind ? name : name + "+" + key.kind);
+    return options.cache / cache_name(key);
 }
 
 std::filesystem::path Reconciler::Impl::modules_of(const Key& key) const {
-    return options.cache / (key.ns + "_" + key.name + "+modules");
+    return options.cache / cache_name(key, modules_cache);
 }
 
 asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_source(
@@ -244,12 +244,16 @@ void Reconciler::Impl::note_verified(Source& source, const std::optional<Verifie
 
 std::shared_ptr<git::Mirror> Reconciler::Impl::mirror_of(const Key& key, Source& source,
                                                          const std::string& url) const {
+    const auto directory = cache_of(key) / crypto::sha256_hex(url);
+    // Back at the URL of what an earlier process had: that may be fetched again.
+    if (source.mirror && source.mirror->url() == "cache:" + crypto::sha256_hex(url))
+        source.mirror = std::make_shared<git::Mirror>(directory, url);
     if (source.mirror && source.mirror->url() == url) {
         source.next = nullptr;
         return source.mirror;
     }
     if (!source.next || source.next->url() != url) {
-        source.next = std::make_shared<git::Mirror>(cache_of(key) / crypto::sha256_hex(url), url);
+        source.next = std::make_shared<git::Mirror>(directory, url);
         source.submodules = nullptr;
     }
     return source.next;
@@ -353,36 +357,54 @@ asio::awaitable<void> Reconciler::Impl::recall(const Key& key, Source& source, A
     if (at == std::string::npos) co_return;
     const auto commit = git::Oid::parse(std::string_view{name}.substr(at + 5));
     if (!commit) co_return;
-    const auto mirror = assembly.mirror;
-    auto find = [assembly = std::move(assembly), commit = *commit,
-                 branch = at == 0 ? "" : name.substr(0, at - 1)](
-                    const std::stop_token& stop) -> std::optional<git::Revision> {
-        try {
-            auto found = assembly.find(commit, branch, stop);
-            if (found && found->failure.empty()) return std::move(found->revision);
-        } catch (const Error&) {  // it cannot be put together without a server
+    struct Found {
+        std::shared_ptr<git::Mirror> mirror;
+        std::optional<git::Revision> revision;
+    };
+    auto find = [assembly = std::move(assembly), commit = *commit, cache = cache_of(key),
+                 branch =
+                     at == 0 ? "" : name.substr(0, at - 1)](const std::stop_token& stop) mutable {
+        const auto look = [&]() -> std::optional<git::Revision> {
+            try {
+                auto found = assembly.find(commit, branch, stop);
+                if (found && found->failure.empty()) return std::move(found->revision);
+            } catch (const Error&) {  // it cannot be put together without a server
+            }
+            return std::nullopt;
+        };
+        Found result{.mirror = assembly.mirror, .revision = look()};
+        // Perhaps its URL became another while nobody looked.
+        std::error_code ignored;
+        for (std::filesystem::directory_iterator entry{cache, ignored}, end;
+             !result.revision && entry != end; entry.increment(ignored)) {
+            assembly.mirror = git::Mirror::kept(entry->path());
+            if (assembly.mirror) result = {.mirror = assembly.mirror, .revision = look()};
         }
-        return std::nullopt;
+        return result;
     };
     auto found = co_await offload_stoppable(pool, std::move(find));
-    if (!found) co_return;
-    source.mirror = mirror;
-    source.revision = std::move(found);
+    if (!found.revision) co_return;
+    source.mirror = std::move(found.mirror);
+    source.revision = std::move(found.revision);
     touch_dependents_of_source(key);
     touch_includers(key);
 }
 
 asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::revision_at(
     const Key& key, std::shared_ptr<Source> source, std::string commit,
-    std::shared_ptr<AssemblyMemory> memory) {
+    std::shared_ptr<AssemblyMemory> memory, bool had) {
     if (commit_in(source->revision->name) == commit) co_return *source->revision;
     const auto none = [&](std::string reason, const std::string& why) {
         return Outcome{.reason = std::move(reason),
                        .message = "revision " + commit + " of " + key.kind + " " + key.ns + "/" +
                                   key.name + ": " + why};
     };
+    struct Found {
+        std::optional<Assembled> assembled;
+        std::string trouble;  // why the server did not give it either
+    };
     std::optional<Outcome> bad;
-    std::optional<Assembled> found;
+    Found found;
     if (key.kind != repository_kind) {
         auto find = [imported = git::Imported{source->mirror}, digest = "sha256:" + commit] {
             return imported.find_if([&](std::string_view name, std::string_view memo) {
@@ -427,30 +449,48 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::revision
         const bool branch = ref.tag.empty() && ref.semver.empty() && ref.name.empty();
         const auto& newest = source->revision->name;
         const auto at = branch ? newest.rfind("@sha1:") : std::string::npos;
+        had = had && source->mirror->url() == repository.url;
         auto find = [assembly = std::move(assembly), assembling = source->assembling,
-                     oid = *git::Oid::parse(commit),
+                     oid = *git::Oid::parse(commit), had,
                      name = at == std::string::npos ? "" : newest.substr(0, at)](
                         const std::stop_token& stop) {
             std::unique_lock<std::mutex> alone{*assembling, std::defer_lock};
             if (assembly.submodules || !assembly.includes.empty()) alone.lock();
-            return assembly.find(oid, name, stop);
+            Found result{.assembled = assembly.find(oid, name, stop), .trouble = {}};
+            if (result.assembled || !had) return result;
+            if (!alone.owns_lock()) alone.lock();
+            try {
+                static_cast<void>(assembly.mirror->fetch_commit(oid, name, assembly.access, stop));
+            } catch (const Error& error) {
+                result.trouble = error.what();
+                return result;
+            }
+            result.assembled = assembly.find(oid, name, stop);
+            return result;
         };
         found = co_await offload_stoppable(pool, std::move(find));
     } catch (const Error& error) {
         bad = none("RevisionNotUsable", error.what());
     }
     if (bad) co_return std::move(*bad);
-    if (!found) {
+    if (!found.assembled && !found.trouble.empty()) {
+        co_return none("RevisionNotFound",
+                       "it is not among what was fetched any more, and was not had by its id (" +
+                           found.trouble +
+                           "); push it to a branch or tag that the source follows, or go on to a "
+                           "newer one");
+    }
+    if (!found.assembled) {
         co_return none("RevisionNotFound",
                        "it is not among what was fetched; a commit of the branch that the source "
                        "follows is, once it was pushed");
     }
-    if (!found->failure.empty()) {
-        co_return none(
-            found->verified && !found->verified->good ? found->verified->reason : "CopyFailure",
-            found->failure);
+    auto& it = *found.assembled;
+    if (!it.failure.empty()) {
+        co_return none(it.verified && !it.verified->good ? it.verified->reason : "CopyFailure",
+                       it.failure);
     }
-    co_return std::move(found->revision);
+    co_return std::move(it.revision);
 }
 
 asio::awaitable<void> Reconciler::Impl::archive(const Key& key, Source& source) {
@@ -482,6 +522,24 @@ asio::awaitable<void> Reconciler::Impl::discard(Key key) {
         if (artifacts) artifacts->remove(name);
     };
     co_await offload(pool, std::move(remove));
+}
+
+asio::awaitable<void> Reconciler::Impl::sweep_caches(std::string kind, std::set<Key> others) {
+    auto look = [cache = options.cache, kind = std::move(kind)] {
+        std::set<Key> found;
+        std::error_code ignored;
+        for (std::filesystem::directory_iterator entry{cache, ignored}, end; entry != end;
+             entry.increment(ignored)) {
+            auto key = owner_of_cache(entry->path().filename().native());
+            if (key && key->kind == kind) found.insert(std::move(*key));
+        }
+        return found;
+    };
+    const auto found = co_await offload(pool, std::move(look));
+    // One that comes just now is not in its way: its turn is after that of what goes.
+    for (const auto& key : found) {
+        if (!sources.contains(key) && !works.contains(key) && !others.contains(key)) touch(key);
+    }
 }
 
 asio::awaitable<void> Reconciler::Impl::sweep() {

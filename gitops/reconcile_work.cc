@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "gitops/annotations.h"
 #include "gitops/apply/prune.h"
+#include "gitops/cache_names.h"
 #include "gitops/dependencies.h"
 #include "gitops/reconciler_impl.h"
 
@@ -112,7 +113,7 @@ SteadyTime Reconciler::Impl::try_again(Work& work, const Deployment& deployment)
 }
 
 std::filesystem::path Reconciler::Impl::bases_of(const Key& key) const {
-    return options.cache / (key.ns + "_" + key.name + "+" + key.kind);
+    return options.cache / cache_name(key);
 }
 
 asio::awaitable<void> Reconciler::Impl::discard_bases(Key key) {
@@ -243,6 +244,14 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         co_return std::nullopt;
     }
     work.whole_at.reset();
+    work.broken = !revision.unusable.empty();
+    if (work.broken) {
+        work.status.last_attempted_revision = revision.name;
+        co_return Outcome{
+            .reason = "ArtifactFailed",
+            .message = revision.name + " is no tar.gz, as it was copied: " + revision.unusable,
+            .retry = false};
+    }
     const auto mirror = source->mirror;  // where that is
     // What is kept of no plan is looked at as a whole.
     const bool full =
@@ -257,6 +266,10 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     }
     work.origin = origin_of(*source, revision);
 
+    struct Attempt {
+        std::optional<Built> built;
+        std::optional<std::string> missing;
+    };
     std::optional<Built> built;
     std::optional<Outcome> bad;
     std::uint64_t inputs_digest = 0;
@@ -270,14 +283,27 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         if (options.remote_bases) remotes.directory = bases_of(key);
         remotes.local_repositories = options.local_repositories;
         auto build_if_needed = [mirror, revision, shared, builds = work.builds, only_changes,
-                                inputs = std::move(inputs), remotes = std::move(remotes)](
-                                   const std::stop_token& stop) mutable -> std::optional<Built> {
+                                inputs = std::move(inputs),
+                                remotes = std::move(remotes)](const std::stop_token& stop) mutable {
             remotes.stop = stop;
-            if (only_changes)
-                return builds->run_if_changed(*mirror, revision, *shared, inputs, remotes);
-            return builds->run(*mirror, revision, *shared, inputs, remotes);
+            Attempt result;
+            try {
+                result.built =
+                    only_changes
+                        ? builds->run_if_changed(*mirror, revision, *shared, inputs, remotes)
+                        : builds->run(*mirror, revision, *shared, inputs, remotes);
+            } catch (const Error& error) {
+                if (error.kind() != ErrorKind::unavailable)
+                    result.missing = missing_path(*mirror, revision, *shared);
+                if (!result.missing) throw;
+            }
+            return result;
         };
-        built = co_await offload_stoppable(pool, std::move(build_if_needed));
+        auto attempt = co_await offload_stoppable(pool, std::move(build_if_needed));
+        work.broken = attempt.missing.has_value();
+        if (work.broken)
+            bad = Outcome{.reason = "ArtifactFailed", .message = std::move(*attempt.missing)};
+        built = std::move(attempt.built);
     } catch (const Error& error) {
         bad = Outcome{.reason = "BuildFailed", .message = error.what()};
         // The cache was damaged or thrown away: the source makes it anew.
@@ -330,10 +356,11 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::choose_r
     const auto applied = work.status.last_applied_revision;
     auto wanted = *source->revision;
     if (!deployment.pin.empty()) {
-        auto pinned = co_await revision_at(key, source, deployment.pin, work.assembled);
         const bool by_pipeline =
             !deployment.pipeline.empty() &&
             commit_in(work.object.annotation(promoted_annotation)) == deployment.pin;
+        const bool had = by_pipeline || commit_in(applied) == deployment.pin;
+        auto pinned = co_await revision_at(key, source, deployment.pin, work.assembled, had);
         // Who pins it by hand says when as well; a Pipeline does not.
         if (!by_pipeline || std::holds_alternative<Outcome>(pinned)) co_return pinned;
         wanted = std::get<git::Revision>(std::move(pinned));
@@ -354,7 +381,7 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::what_it_
     Work& work, std::shared_ptr<Source> source) {
     const auto key = key_of(source->object);
     const auto name = work.status.last_applied_revision;
-    auto found = co_await revision_at(key, source, commit_in(name), work.assembled);
+    auto found = co_await revision_at(key, source, commit_in(name), work.assembled, true);
     const auto* bad = std::get_if<Outcome>(&found);
     if (bad == nullptr || bad->reason != "RevisionNotFound") co_return found;
     work.gone = true;

@@ -87,6 +87,8 @@ asio::awaitable<void> Reconciler::Impl::reconcile(Key key) {
         } else if (const auto found = works.find(key); found != works.end()) {
             again = co_await reconcile_work(key, found->second);
             touch_pipelines_of(key);
+        } else {
+            co_await discard_bases(key);
         }
     } catch (const std::exception& error) {
         const auto* system = dynamic_cast<const boost::system::system_error*>(&error);
@@ -252,6 +254,12 @@ void Reconciler::removed(const Key& key) {
     impl_->touch(key);  // what is on disk goes, once nothing more comes there
     impl_->touch_dependents_of_source(key);
     impl_->touch_includers(key);
+}
+
+void Reconciler::listed(std::string_view kind, const std::set<Key>& others) {
+    if (impl_->options.only_sources && !is_own_source_kind(kind)) return;
+    impl_->known_kinds.emplace(kind);
+    impl_->tasks.spawn(impl_->sweep_caches(std::string{kind}, others));
 }
 
 }  // namespace kled::gitops

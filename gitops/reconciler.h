@@ -18,7 +18,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <string_view>
 
 namespace kled::gitops {
 
@@ -57,6 +59,8 @@ public:
 
     void changed(kube::Object object) override;
     void removed(const Key& key) override;
+    /// What is on disk of others goes: they went while nobody looked.
+    void listed(std::string_view kind, const std::set<Key>& others) override;
 
 private:
     struct Impl;

@@ -120,6 +120,9 @@ struct Work : Node {
     bool gone = false;  ///< what it has, and has to keep, is no longer among what was fetched
     /// Why it has not what its source has, if that comes by itself; else empty.
     [[nodiscard]] std::string held_by() const;
+    /// The revision attempted last can never be built, whatever comes: its `ArtifactFailed` is not
+    /// a wait.
+    bool broken = false;
     /// The generation that the last attempt, which went well, was of; nullopt: it did not.
     std::optional<std::int64_t> whole_at;
     std::size_t prunes_waiting = 0;  ///< objects, for somebody's approval
@@ -193,6 +196,7 @@ struct Reconciler::Impl {
     std::map<Key, std::shared_ptr<Source>> sources;
     std::map<Key, std::shared_ptr<Work>> works;
     std::map<Key, std::shared_ptr<PipelineNode>> pipelines;
+    std::set<std::string, std::less<>> known_kinds;     ///< all of which were told
     std::map<Key, boost::asio::steady_timer*> waiting;  ///< for health: what ends the wait
     std::mt19937_64 random{std::random_device{}()};
     boost::asio::steady_timer wake;
@@ -318,26 +322,35 @@ struct Reconciler::Impl {
     /// What the status says was fetched last, if it still is in the mirror.
     boost::asio::awaitable<void> recall(const Key& key, Source& source, Assembly assembly);
     /// Another commit of `source` than its newest, as that would be put together and verified;
-    /// `what` says for whom, in messages. An Outcome: why there is none.
+    /// `had`: kled itself had fetched and chosen it once, so it is asked of the server again when
+    /// it is not here any more. An Outcome: why there is none.
     boost::asio::awaitable<std::variant<git::Revision, Outcome>> revision_at(
         const Key& key, std::shared_ptr<Source> source, std::string commit,
-        std::shared_ptr<AssemblyMemory> memory);
+        std::shared_ptr<AssemblyMemory> memory, bool had);
     /// The archive of what was fetched, where others want one.
     boost::asio::awaitable<void> archive(const Key& key, Source& source);
     boost::asio::awaitable<void> discard(Key key);
+    /// Once all of `kind` are known: caches of those that are neither here nor among `others`.
+    boost::asio::awaitable<void> sweep_caches(std::string kind, std::set<Key> others);
     /// Now and then: archives of sources that went while nobody looked.
     boost::asio::awaitable<void> sweep();
 
     // reconcile_imported.cc: what does not come by Git
     /// The mirror; what is in it does not depend on where it came from.
     void make_imported(const Key& key, Source& source) const;
+    /// What is in it, where nothing is dropped that a deployment object has or is to have.
+    [[nodiscard]] git::Imported imported_of(const Key& key, const Source& source) const;
+    /// Whether all deployment objects were told since the start.
+    [[nodiscard]] bool knows_all_works() const;
     /// Of a revision that was kept, with all its files: what is to be taken up; nullopt: nothing.
     using Remember = std::function<std::optional<git::Revision>(const git::Imported::Kept& kept,
                                                                 const git::Imported::Files& files)>;
+    /// Whether what was kept with a revision allows it to be used; null: it does.
+    using Trusted = std::function<bool(std::string_view memo)>;
     /// Once, and again when it is doubted: what the status says was fetched last, if that is still
-    /// there as a whole. Makes the mirror.
+    /// there as a whole and trusted. Makes the mirror.
     boost::asio::awaitable<void> recall_imported(Key key, std::shared_ptr<Source> source,
-                                                 Remember remember);
+                                                 Remember remember, Trusted trusted = nullptr);
 
     // reconcile_bucket.cc
     boost::asio::awaitable<std::optional<SteadyTime>> reconcile_bucket(

@@ -51,5 +51,21 @@ TEST_F(ShardingMode, OnlyObjectsWithItsLabelsAreItsOwn) {
     EXPECT_TRUE(ready("theirs"));
 }
 
+TEST_F(ShardingMode, ItSweepsNoCacheOfAnotherShard) {
+    apply_source("theirs", "b");
+    apply_source("ours", "a");
+    const auto cache = world.directory.path() / "cache";
+    for (const auto* name : {"default_theirs", "default_gone"})
+        std::filesystem::create_directories(cache / name);
+    world.start([](kube::Client& client) {
+        ClusterStore::Options options;
+        options.label_selector = "sharding.fluxcd.io/key=a";
+        return std::make_unique<ClusterStore>(client, std::move(options));
+    });
+    ASSERT_TRUE(world.eventually([&] { return ready("ours"); }));
+    EXPECT_TRUE(world.eventually([&] { return !std::filesystem::exists(cache / "default_gone"); }));
+    EXPECT_TRUE(std::filesystem::exists(cache / "default_theirs"));
+}
+
 }  // namespace
 }  // namespace kled::gitops

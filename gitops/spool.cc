@@ -67,13 +67,25 @@ Unpacked unpack(Spool& archive, git::Imported imported, bool keep_archive,
             tar.put(bytes);
         },
         limits.tar};
+    const auto guarded = [&](const auto& step) {
+        if (!result.unusable.empty()) return;
+        try {
+            step();
+        } catch (const Error& error) {
+            if (!keep_archive) throw;
+            result.unusable = error.what();
+        }
+    };
     std::string whole;
     archive.read([&](std::string_view bytes) {
-        gzip.put(bytes);
+        guarded([&] { gzip.put(bytes); });
         if (keep_archive) whole += bytes;
     });
-    gzip.finish();
-    tar.finish();
+    guarded([&] {
+        gzip.finish();
+        tar.finish();
+    });
+    if (!result.unusable.empty()) result.files.clear();
     if (keep_archive) result.archive = imported.write(whole);
     return result;
 }

@@ -38,10 +38,12 @@ struct UnpackLimits {
 struct Unpacked {
     git::Imported::Files files;
     std::optional<git::Oid> archive;  ///< its own bytes, when they are wanted too
+    std::string unusable;             ///< then: why there are no files; empty: there are
 };
 
 /// The files of a tar.gz, written for a commit to come. Blocking. Error(invalid|exhausted) as of
-/// git::GzipReader and git::Untar; system_error(operation_aborted) once `stop` is requested.
+/// git::GzipReader and git::Untar, unless its own bytes are wanted; system_error(operation_aborted)
+/// once `stop` is requested.
 [[nodiscard]] Unpacked unpack(Spool& archive, git::Imported imported, bool keep_archive,
                               const UnpackLimits& limits, const std::stop_token& stop);
 

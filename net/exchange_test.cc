@@ -18,9 +18,11 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <gtest/gtest.h>
+#include <sys/fsuid.h>
 #include <unistd.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -608,6 +610,34 @@ asio::awaitable<void> over_a_unix_socket() {
     EXPECT_EQ(read_file(options.unix_socket), "a file");
 }
 TEST(UnixSocket, PeersAreKnownAndFilesAreKept) { run_to_end(over_a_unix_socket()); }
+
+asio::awaitable<void> to_the_socket_of_another_user() {
+    const auto loop = co_await asio::this_coro::executor;
+    const TemporaryDirectory directory;
+    ServerOptions options;
+    options.unix_socket = directory.path() / "s";
+    options.unix_mode = 0000;
+    Fixture f{loop, options};
+    f.executor = loop;
+    HttpClient client{loop, parse_url("unix:" + options.unix_socket.string()), {}};
+    // Root may do everything: as another user for the file system, on this thread only.
+    const bool root = ::geteuid() == 0;
+    if (root) ::setfsuid(65534);
+    std::optional<Error> refusal;
+    try {
+        co_await client.send(request_for("GET", "/peer"));
+    } catch (const Error& error) {
+        refusal = error;
+    }
+    if (root) ::setfsuid(0);
+    co_await f.stop();
+    EXPECT_TRUE(refusal);
+    if (!refusal) co_return;
+    EXPECT_EQ(refusal->kind(), ErrorKind::denied);
+    EXPECT_EQ(std::string{refusal->what()},
+              "unix:" + options.unix_socket.string() + ": Permission denied");
+}
+TEST(UnixSocket, OneThatIsNotForThisUserIsARefusal) { run_to_end(to_the_socket_of_another_user()); }
 
 // ---- programs of others
 

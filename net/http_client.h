@@ -33,7 +33,8 @@ struct ClientOptions {
 };
 
 /// Used from one loop. Every failure to connect, to verify or to finish in time is
-/// Error(unavailable) (a certificate that does not verify: Error(denied)) and names the host.
+/// Error(unavailable) (a certificate that does not verify, a Unix socket that is not for this user:
+/// Error(denied)) and names the host.
 class HttpClient {
 public:
     HttpClient(boost::asio::any_io_executor executor, const Url& origin, ClientOptions options);

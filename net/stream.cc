@@ -166,6 +166,9 @@ asio::awaitable<void> Stream::connect(Endpoint endpoint, SteadyTime deadline) {
     tune(self->socket.native_handle());
     const Impl::Waiting waiting{*self, &Impl::write_deadline, deadline};
     co_await self->socket.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
+    // Of a Unix socket: its file, or a folder above it, is not this user's.
+    if (error == asio::error::access_denied && endpoint.protocol().family() == AF_UNIX)
+        throw Error{ErrorKind::denied, error.message()};
     if (error) self->fail(error);
 }
 

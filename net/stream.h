@@ -23,8 +23,8 @@ class TlsContext;
 
 /// Used from one loop. One read and one write may wait at the same time. Failures are
 /// Error(unavailable) (also a deadline that passed: the stream is then closed), those of a
-/// certificate Error(denied); cancellation passes through, and leaves the stream fit to be closed
-/// only, except for a read, which loses nothing.
+/// certificate and of the file of a Unix socket Error(denied); cancellation passes through, and
+/// leaves the stream fit to be closed only, except for a read, which loses nothing.
 class Stream {
 public:
     using Socket = boost::asio::generic::stream_protocol::socket;

@@ -109,7 +109,18 @@ std::vector<Numbered> kept_in(git_repository* repository) {
     return result;
 }
 
-void remember(git_repository* repository, const Oid& commit) {
+/// Its name and memo, told to `wanted`; false where it cannot be read.
+bool fits(git_repository* repository, const Oid& commit, const Imported::Wanted& wanted) {
+    git_commit* raw = nullptr;
+    const auto oid = to_git(commit);
+    if (!wanted || git_commit_lookup(&raw, repository, &oid) < 0) return false;
+    const CommitPtr keeper{raw};
+    const std::string_view message{git_commit_message_raw(raw)};
+    const auto end = message.find("\n\n");
+    return end != std::string_view::npos && wanted(message.substr(0, end), message.substr(end + 2));
+}
+
+void remember(git_repository* repository, const Oid& commit, const Imported::Wanted& in_use) {
     auto kept = kept_in(repository);
     const auto next = std::to_string(kept.empty() ? 1 : kept.back().number + 1);
     const auto name = std::string{references} +
@@ -126,7 +137,7 @@ void remember(git_repository* repository, const Oid& commit) {
         return true;
     });
     for (std::size_t i = 0; i + Imported::kept_revisions <= kept.size(); ++i)
-        old.push_back(kept[i].reference);
+        if (!fits(repository, kept[i].commit, in_use)) old.push_back(kept[i].reference);
     for (const auto& one : old) check(git_reference_remove(repository, one.c_str()), "git cache");
 }
 
@@ -213,7 +224,7 @@ Revision Imported::commit(const std::string& name, const Files& files, std::stri
     result.archive = archive;
     result.commit =
         write_object(odb.get(), commit_object(result.tree, name, memo, archive), GIT_OBJECT_COMMIT);
-    remember(repository.get(), result.commit);
+    remember(repository.get(), result.commit, in_use_);
 
     const auto loose = loose_objects(mirror.directory);
     std::set<Oid> needed;
@@ -225,6 +236,18 @@ Revision Imported::commit(const std::string& name, const Files& files, std::stri
     for (const auto& [path, oid] : loose) {
         std::error_code ignored;
         if (!needed.contains(oid)) fs::remove(path, ignored);
+    }
+    return result;
+}
+
+std::vector<std::string> Imported::missing(const Files& files) const {
+    const std::shared_lock reading{mirror_->impl_->packs};
+    const auto repository = mirror_->impl_->open();
+    const auto odb = repository ? odb_of(repository.get()) : nullptr;
+    std::vector<std::string> result;
+    for (const auto& [path, file] : files) {
+        const auto oid = to_git(file.oid);
+        if (!odb || git_odb_exists(odb.get(), &oid) == 0) result.push_back(path);
     }
     return result;
 }

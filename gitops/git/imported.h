@@ -13,12 +13,13 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kled::gitops::git {
 
 /// Blocking. The mirror is nobody else's: nothing is fetched into it and nothing composed in it.
 /// One call at a time, but for `write`; trees are read by any number meanwhile. The last ten
-/// revisions are kept.
+/// revisions are kept, and those before them that are in use.
 class Imported {
 public:
     static constexpr std::size_t kept_revisions = 10;
@@ -31,7 +32,12 @@ public:
     };
     using Files = std::map<std::string, File>;  ///< by path
 
-    explicit Imported(std::shared_ptr<Mirror> mirror) : mirror_{std::move(mirror)} {}
+    /// Of a revision, by its name and memo.
+    using Wanted = std::function<bool(std::string_view name, std::string_view memo)>;
+
+    /// `in_use`, asked on any thread: what is never dropped; null: nothing.
+    explicit Imported(std::shared_ptr<Mirror> mirror, Wanted in_use = nullptr)
+        : mirror_{std::move(mirror)}, in_use_{std::move(in_use)} {}
 
     /// A file's content, for a `commit` to come; what none names goes in time.
     [[nodiscard]] Oid write(std::string_view content);
@@ -43,6 +49,9 @@ public:
     Revision commit(const std::string& name, const Files& files, std::string_view memo,
                     std::optional<Oid> archive = std::nullopt);
 
+    /// Those whose content is not (any more) in the cache.
+    [[nodiscard]] std::vector<std::string> missing(const Files& files) const;
+
     struct Kept {
         Revision revision;
         std::string memo;
@@ -50,7 +59,6 @@ public:
     /// The last revision with this name. nullopt: there is none (any more).
     [[nodiscard]] std::optional<Kept> find(const std::string& name) const;
     /// The last of which `wanted` says so.
-    using Wanted = std::function<bool(std::string_view name, std::string_view memo)>;
     [[nodiscard]] std::optional<Kept> find_if(const Wanted& wanted) const;
     /// All files of `revision`, each read once (and the archive): after a power cut one may be
     /// empty. nullopt: they are not all there; then forget() what is.
@@ -60,6 +68,7 @@ public:
 
 private:
     std::shared_ptr<Mirror> mirror_;
+    Wanted in_use_;
 };
 
 /// The bytes of `revision.archive`. Error(unavailable) when they are not there (any more).

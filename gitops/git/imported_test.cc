@@ -58,6 +58,26 @@ TEST_F(Import, IsATreeLikeAnyOtherWithNothingLeftOut) {
     EXPECT_EQ(all(bring(imported, "sha256:3", {})), Contents{});
 }
 
+TEST_F(Import, WhatIsInUseIsNotDroppedHoweverManyFollow) {
+    std::string used = "sha256:1";
+    Imported counted{mirror, [&](std::string_view name, std::string_view memo) {
+                         return name == used && memo == "of 1";
+                     }};
+    const auto first = bring(counted, used, {{"a", "1"}}, "of 1");
+    const auto bring_more = [&](int from) {
+        for (int i = from; i < from + 15; ++i)
+            bring(counted, "sha256:" + std::to_string(i), {{"a", std::to_string(i)}});
+    };
+    bring_more(2);
+    EXPECT_FALSE(counted.find("sha256:2"));
+    ASSERT_TRUE(counted.find(used));
+    EXPECT_EQ(counted.find(used)->revision, first);
+    EXPECT_EQ(all(first), (Contents{{"a", "1"}}));
+    used.clear();
+    bring_more(20);
+    EXPECT_FALSE(counted.find("sha256:1"));
+}
+
 TEST_F(Import, EqualFilesAreAnEqualCommitAnywhere) {
     Imported other{std::make_shared<Mirror>(directory.path() / "other", "s3://host/bucket")};
     const Contents contents{{"a/b", "1"}, {"c", "2"}};

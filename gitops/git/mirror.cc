@@ -28,8 +28,9 @@ namespace {
 
 constexpr std::string_view heads = "refs/heads/";
 constexpr std::string_view tags = "refs/tags/";
-constexpr std::string_view ours = "refs/kled/";  // what was fetched, below this
-constexpr std::string_view mark = "kled-url";    // a digest: a URL may hold a password
+constexpr std::string_view ours = "refs/kled/";            // what was fetched, below this
+constexpr std::string_view by_ids = "refs/kled/commits/";  // of these, those fetched by their id
+constexpr std::string_view mark = "kled-url";              // a digest: a URL may hold a password
 constexpr unsigned open_flags = GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_BARE;
 constexpr std::size_t pack_limit = 40;  // each fetch adds one; lookups search all
 
@@ -136,6 +137,16 @@ Mirror::Mirror(std::filesystem::path directory, std::string url)
     impl_->url_digest = crypto::sha256_hex(url_);
 }
 
+std::shared_ptr<Mirror> Mirror::kept(std::filesystem::path directory) {
+    std::error_code absent;
+    if (!fs::is_regular_file(directory / mark, absent)) return nullptr;
+    const auto digest = read_file_if_exists(directory / mark);
+    if (!digest) return nullptr;
+    auto result = std::make_shared<Mirror>(std::move(directory), "cache:" + *digest);
+    result->impl_->url_digest = *digest;
+    return result;
+}
+
 Mirror::~Mirror() = default;
 
 namespace {
@@ -166,6 +177,31 @@ public:
                                                      : one(meaning_of(reference_.any));
         git_remote_disconnect(remote_.get());
         return result;
+    }
+
+    /// A commit that no reference need lead to.
+    git_oid by_id(git_repository* repository, const git_oid& oid, const std::string& hex) {
+        repository_ = repository;
+        protocol_of(url_, access_);
+        connect();
+        static_cast<void>(advertised());
+        try {
+            download({"+" + hex + ":" + std::string{by_ids} + hex});
+        } catch (const Error& error) {
+            // It was reached, and refused or does not have it.
+            if (error.kind() == ErrorKind::denied || error.kind() == ErrorKind::exhausted) throw;
+            throw Error{ErrorKind::not_found,
+                        "commit " + hex + " is not given by its id: " + error.what()};
+        }
+        git_remote_disconnect(remote_.get());
+        if (!exists(repository, oid))
+            throw Error{ErrorKind::not_found, "the server did not send commit " + hex};
+        git_reference* raw = nullptr;
+        check(git_reference_create(&raw, repository, (std::string{by_ids} + hex).c_str(), &oid, 1,
+                                   nullptr),
+              "git cache");
+        const ReferencePtr kept{raw};
+        return oid;
     }
 
     /// What was asked for, with the tag in place of the range it was found by.
@@ -462,6 +498,21 @@ Revision Mirror::fetch(const Reference& reference, const Access& access, std::st
                 compact(repository.get(), impl_->directory);
         }
         return std::move(*revision);
+    } catch (const Error& error) {
+        throw error.within(printable_url(url_));
+    } catch (const std::filesystem::filesystem_error& error) {
+        throw Error{ErrorKind::unavailable, error.what()};
+    }
+}
+
+Revision Mirror::fetch_commit(const Oid& commit, const std::string& name, const Access& access,
+                              std::stop_token stop) {
+    try {
+        const auto repository = impl_->open_or_make();
+        const Reference reference{.commit = commit.hex()};
+        Fetch fetch{url_, reference, access, std::move(stop)};
+        const auto oid = fetch.by_id(repository.get(), to_git(commit), reference.commit);
+        return revision_of(repository.get(), oid, name);
     } catch (const Error& error) {
         throw error.within(printable_url(url_));
     } catch (const std::filesystem::filesystem_error& error) {

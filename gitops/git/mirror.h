@@ -19,6 +19,10 @@ class Mirror {
 public:
     /// Nothing is read or written before the first fetch.
     Mirror(std::filesystem::path directory, std::string url);
+    /// What an earlier process fetched into `directory`, whatever its URL was: to be read, and
+    /// nothing can be fetched into it. Its url() is "cache:" and the digest of that URL. Null:
+    /// there is none.
+    static std::shared_ptr<Mirror> kept(std::filesystem::path directory);
     ~Mirror();
     Mirror(const Mirror&) = delete;
     Mirror& operator=(const Mirror&) = delete;
@@ -29,6 +33,11 @@ public:
     /// unavailable (also after `access.timeout`), exhausted (`access.transfer_limit`), invalid (the
     /// URL); system_error(operation_aborted) once `stop` is requested.
     Revision fetch(const Reference& reference, const Access& access, std::stop_token stop);
+
+    /// A commit by nothing but its id, also one that no branch leads to any more, where the server
+    /// gives such. Error(not_found) where it does not; else as `fetch`.
+    Revision fetch_commit(const Oid& commit, const std::string& name, const Access& access,
+                          std::stop_token stop);
 
     /// The revision of a commit fetched earlier; nullopt: not here.
     [[nodiscard]] std::optional<Revision> find(const Oid& commit, const std::string& name);

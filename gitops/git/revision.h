@@ -51,6 +51,7 @@ struct Revision {
     bool whole = false;  ///< what is to be left out never came in: no rules, also no defaults
     /// It came as this archive, which is passed on as it is.
     std::optional<Oid> archive{};
+    std::string unusable{};  ///< why that has no files that could be read; empty: it has
     /// Beside the mirror itself, where the objects of `tree` are; each once.
     std::vector<std::shared_ptr<Mirror>> parts{};
 

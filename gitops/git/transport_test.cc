@@ -194,6 +194,39 @@ TEST_F(HttpTransport, FetchesAndThenOnlyWhatIsNew) {
     EXPECT_EQ(backend.requests - before, 1) << "nothing is new: the list of references is all";
 }
 
+TEST_F(HttpTransport, FetchesACommitThatNoBranchLeadsToAnyMore) {
+    const Server server{git()};
+    const auto url = "http://127.0.0.1:" + server.port() + "/repository.git";
+    const auto lost = remote.commit({{"a", "lost"}});
+    remote.replace({{"a", "new"}});
+    EXPECT_EQ(content(fetch(url), "a"), "new");
+    const auto oid = *Oid::parse(lost);
+    EXPECT_EQ(mirror->find(oid, "main"), std::nullopt);
+    const auto by_id = [&]() -> std::string {
+        try {
+            return content(mirror->fetch_commit(oid, "main", access, stop.get_token()), "a");
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::not_found) << error.what();
+            return error.what();
+        }
+    };
+    EXPECT_NE(by_id().find("cannot fetch a specific object"), std::string::npos) << by_id();
+    const auto config = remote.path() / "config";
+    write_file_atomic(config, read_file(config) + "[uploadpack]\n\tallowAnySHA1InWant = true\n");
+    EXPECT_EQ(by_id(), "lost");
+    EXPECT_TRUE(mirror->find(oid, "main"));
+    EXPECT_EQ(content(mirror->fetch({.branch = "main"}, access, stop.get_token()), "a"), "new");
+    std::string unknown;
+    try {
+        static_cast<void>(mirror->fetch_commit(*Oid::parse(std::string(40, '1')), "main", access,
+                                               stop.get_token()));
+    } catch (const Error& error) {
+        unknown = error.what();
+    }
+    EXPECT_NE(unknown.find(std::string(40, '1')), std::string::npos) << unknown;
+    EXPECT_EQ(by_id(), "lost");
+}
+
 TEST_F(HttpTransport, ShowsItsCredentialsAndNeverInAMessage) {
     remote.commit({{"a", "1"}});
     const Server server{

@@ -392,6 +392,8 @@ struct Tree::Impl {
 
 Tree::Tree(Mirror& mirror, const Revision& revision, std::size_t file_limit_bytes) {
     initialise();
+    if (!revision.unusable.empty())
+        throw Error{ErrorKind::invalid, revision.name + ": " + revision.unusable};
     impl_ = std::make_unique<Impl>(mirror, revision.parts);
     impl_->root = to_git(revision.tree);
     impl_->limit = file_limit_bytes;

@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "crypto/pgp.h"
+#include "gitops/cache_names.h"
 #include "gitops/credentials.h"
 #include "gitops/image/image_objects.h"
 #include "gitops/secret_data.h"
@@ -180,7 +181,7 @@ asio::awaitable<ImageObjects::Ended> ImageObjects::update(const ImageUpdateAutom
 }
 
 std::filesystem::path ImageObjects::mirror_of(const Key& source) const {
-    return options_.cache / (source.ns + "_" + source.name + "+push");
+    return options_.cache / cache_name(source, push_cache);
 }
 
 std::shared_ptr<ImageObjects::Cache> ImageObjects::cache_of(const Key& source,
@@ -206,6 +207,24 @@ asio::awaitable<void> ImageObjects::discard(Key source) {
         std::filesystem::remove_all(path, ignored);
     };
     co_await offload(pool_, std::move(remove));
+}
+
+asio::awaitable<void> ImageObjects::sweep(std::set<Key> others) {
+    auto look = [cache = options_.cache] {
+        std::set<Key> found;
+        std::error_code ignored;
+        for (std::filesystem::directory_iterator entry{cache, ignored}, end; entry != end;
+             entry.increment(ignored)) {
+            const auto folder = entry->path().filename().native();
+            const auto key = owner_of_cache(folder);
+            if (key && folder == cache_name(*key, push_cache)) found.insert(*key);
+        }
+        return found;
+    };
+    const auto found = co_await offload(pool_, std::move(look));
+    for (const auto& key : found) {
+        if (!nodes_.contains(key) && !others.contains(key)) co_await discard(key);
+    }
 }
 
 /// The repository has something new: no need to wait for its interval.

@@ -145,6 +145,10 @@ void ImageObjects::removed(const Key& key) {
     if (key.kind != "ImageUpdateAutomation") touch_users(key);
 }
 
+void ImageObjects::listed(std::string_view kind, const std::set<Key>& others) {
+    if (kind == "GitRepository") tasks_.spawn(sweep(others));
+}
+
 asio::awaitable<void> ImageObjects::dispatch() {
     for (;;) {
         while (const auto key = schedule_.next(steady_now())) tasks_.spawn(reconcile(*key));

@@ -25,6 +25,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kled::gitops {
@@ -83,6 +84,7 @@ private:
     // image_objects.cc
     void changed(kube::Object object) override;
     void removed(const Key& key) override;
+    void listed(std::string_view kind, const std::set<Key>& others) override;
     void touch(const Key& key);
     template <typename Wanted>
     void touch_all(std::string_view kind, Wanted wanted);
@@ -121,6 +123,8 @@ private:
     std::shared_ptr<Cache> cache_of(const Key& source, const std::string& url);
     void release(Cache& cache);
     boost::asio::awaitable<void> discard(Key source);
+    /// Clones of repositories that are neither here nor among `others`.
+    boost::asio::awaitable<void> sweep(std::set<Key> others);
     boost::asio::awaitable<void> ask(Key source);
 
     boost::asio::any_io_executor loop_;

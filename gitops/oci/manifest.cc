@@ -48,6 +48,11 @@ Descriptor descriptor_of(const json::value& value, const std::string& where) {
     result.size = static_cast<std::uint64_t>(size->get_int64());
     result.artifact_type = kube::find_string(fields, {"artifactType"});
     result.annotations = annotations_of(fields);
+    if (const auto* platform = fields.if_contains("platform");
+        platform != nullptr && platform->is_object()) {
+        result.platform = std::string{kube::find_string(platform->get_object(), {"os"})} + "/" +
+                          std::string{kube::find_string(platform->get_object(), {"architecture"})};
+    }
     return result;
 }
 
@@ -75,6 +80,21 @@ Manifest Manifest::parse(std::string_view body, std::string_view content_type) {
     }
     result.annotations = annotations_of(fields);
     return result;
+}
+
+const Descriptor& Manifest::default_image() const {
+    constexpr std::string_view wanted = "linux/amd64";
+    constexpr std::size_t shown = 10;
+    std::string others;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        const auto& platform = layers[i].platform;
+        if (platform.empty() || platform == wanted) return layers[i];
+        if (i < shown) others += (others.empty() ? "" : ", ") + platform.substr(0, 40);
+    }
+    throw Error{ErrorKind::not_found,
+                "it is a list of images for several platforms, and none of "
+                "them is for " +
+                    std::string{wanted} + (others.empty() ? "" : ": " + others)};
 }
 
 std::vector<std::string> parse_tags(std::string_view body) {

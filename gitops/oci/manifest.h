@@ -22,6 +22,7 @@ struct Descriptor {
     std::string digest;           ///< valid
     std::uint64_t size = 0;       ///< bytes
     std::string artifact_type{};  ///< of a manifest in a list; empty: it is an image's
+    std::string platform{};       ///< of one, "linux/amd64"; empty: it does not say
     std::map<std::string, std::string> annotations{};
 
     bool operator==(const Descriptor&) const = default;
@@ -37,6 +38,9 @@ struct Manifest {
     /// `content_type` is what the registry called it, where it does not say itself. Error(invalid)
     /// when it is neither an image nor a list of images.
     static Manifest parse(std::string_view body, std::string_view content_type);
+    /// Of a list: the one that Flux takes, the first for linux/amd64 or that says no platform
+    /// (go-containerregistry, pkg/v1/remote/index.go). Error(not_found) when it has none.
+    [[nodiscard]] const Descriptor& default_image() const;
 };
 
 /// Of one page of `tags/list`. Names that are no tags are left out. Error(invalid).

@@ -34,6 +34,37 @@ TEST(OciManifest, KnowsAListOfManifests) {
     EXPECT_TRUE(Manifest::parse(body, "").index);
 }
 
+TEST(OciManifest, OfAListTheImageForLinuxOnAmd64IsTaken) {
+    const auto other = [](char digit) { return "sha256:" + std::string(64, digit); };
+    const auto child = [&](char digit, const std::string& platform) {
+        return R"({"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":")" +
+               other(digit) + R"(","size":1)" + platform + "}";
+    };
+    const auto parse = [](const std::string& children) {
+        return Manifest::parse(R"({"manifests":[)" + children + "]}", "");
+    };
+    const std::string arm = R"(,"platform":{"os":"linux","architecture":"arm64","variant":"v8"})";
+    const std::string amd = R"(,"platform":{"os":"linux","architecture":"amd64","variant":"v2"})";
+    const std::string unknown = R"(,"platform":{"os":"unknown","architecture":"unknown"})";
+    EXPECT_EQ(parse(child('1', arm) + "," + child('2', amd) + "," + child('3', ""))
+                  .default_image()
+                  .digest,
+              other('2'));
+    EXPECT_EQ(parse(child('1', arm) + "," + child('3', "") + "," + child('2', amd))
+                  .default_image()
+                  .digest,
+              other('3'));
+    try {
+        static_cast<void>(parse(child('1', arm) + "," + child('2', unknown)).default_image());
+        FAIL() << "there was one";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::not_found);
+        EXPECT_STREQ(error.what(),
+                     "it is a list of images for several platforms, and none of them is for "
+                     "linux/amd64: linux/arm64, unknown/unknown");
+    }
+}
+
 TEST(OciManifest, RefusesWhatIsNone) {
     for (const std::string& bad :
          {std::string{}, std::string{"[]"}, std::string{"{}"}, std::string{R"({"layers":7})"},

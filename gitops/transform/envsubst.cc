@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <memory>
 #include <ranges>
+#include <set>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -377,22 +379,34 @@ public:
             result += value_of(node);
             budget_.check(result.size());
         }
+        if (!unset_.empty()) throw not_set();
         return result;
     }
 
 private:
+    /// All of them: whoever sets one should not find the next only then.
+    [[nodiscard]] Error not_set() const {
+        constexpr std::size_t shown = 20;
+        std::string message;
+        for (std::size_t i = 0; i < std::min(unset_.size(), shown); ++i) {
+            const auto& call = *unset_[i];
+            const auto line = 1 + std::ranges::count(text_.substr(0, call.offset), '\n');
+            message += (i == 0 ? "line " : "; line ") + std::to_string(line) +
+                       ": variable not set (strict mode): \"" + call.variable + "\"";
+        }
+        if (unset_.size() > shown)
+            message += "; and " + std::to_string(unset_.size() - shown) + " more";
+        return {ErrorKind::invalid, message};
+    }
+
     std::string value_of(const Node& node) {
         if (const auto* literal = std::get_if<std::string>(&node)) return *literal;
         const auto& call = *std::get<std::unique_ptr<Call>>(node);
         std::vector<std::string> arguments;
         for (const auto& argument : call.arguments) arguments.push_back(value_of(argument));
         auto value = lookup_(call.variable);
-        if (!value && !gives_default(call.name)) {
-            const auto line = 1 + std::ranges::count(text_.substr(0, call.offset), '\n');
-            throw Error{ErrorKind::invalid, "line " + std::to_string(line) +
-                                                ": variable not set (strict mode): \"" +
-                                                call.variable + "\""};
-        }
+        if (!value && !gives_default(call.name) && named_.insert(call.variable).second)
+            unset_.push_back(&call);
         auto result = apply(call.name, std::move(value).value_or(""), arguments, budget_);
         budget_.check(result.size());
         return result;
@@ -401,6 +415,8 @@ private:
     std::string_view text_;
     const Lookup& lookup_;
     Budget budget_;
+    std::vector<const Call*> unset_;
+    std::set<std::string_view> named_;  // of these, which live as long as the nodes
 };
 
 }  // namespace

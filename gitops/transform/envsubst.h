@@ -24,8 +24,9 @@ struct EnvsubstLimits {
 /// `:+`, all five of which mean: the word where v is empty. Arguments may hold further `${}`. `$$`
 /// is `$`; a `$` before anything but `{` is itself.
 ///
-/// A variable that is not set is Error(invalid) unless one of those five takes care of it; a lookup
-/// that answers "" in place of nullopt gives the lenient mode. Error(invalid): not of this form,
+/// A variable that is not set is Error(invalid) unless one of those five takes care of it, and one
+/// error names all of them, each with its first line; a lookup that answers "" in place of nullopt
+/// gives the lenient mode. Error(invalid): not of this form,
 /// with the line; Error(exhausted): a limit.
 [[nodiscard]] std::string envsubst(std::string_view text, const Lookup& lookup,
                                    const EnvsubstLimits& limits = {});

@@ -65,6 +65,9 @@ TEST(Envsubst, LeavesWhatIsNoVariable) {
 TEST(Envsubst, SaysWhichVariableIsNotSetAndWhere) {
     EXPECT_EQ(failure("a: 1\nb: ${nowhere}\n"),
               "line 2: variable not set (strict mode): \"nowhere\"");
+    EXPECT_EQ(failure("${a}\n${b:-x} ${c}${a}\n${name^^}"),
+              "line 1: variable not set (strict mode): \"a\"; line 2: variable not set (strict "
+              "mode): \"c\"");
     EXPECT_EQ(failure("a: ${nowhere:=x}"), "gave a: x");
     EXPECT_EQ(failure("\n\n${name"), "line 3: bad substitution: '}' is missing");
 }

@@ -134,6 +134,18 @@ Cron Cron::parse(std::string_view text) {
     return cron;
 }
 
+bool Cron::never() const {
+    constexpr std::array<std::size_t, 13> longest{0,  31, 29, 31, 30, 31, 30,
+                                                  31, 31, 30, 31, 30, 31};
+    if (!any_day_ && !any_weekday_) return months_.none();  // a day of the week will do
+    for (std::size_t month = 1; month < longest.size(); ++month) {
+        if (!months_.test(month)) continue;
+        for (std::size_t day = 1; day <= longest[month]; ++day)
+            if (days_.test(day)) return false;
+    }
+    return true;
+}
+
 bool Cron::includes(chr::local_days day) const {
     const chr::year_month_day date{day};
     if (!months_.test(static_cast<unsigned>(date.month()))) return false;

@@ -19,6 +19,9 @@ public:
     /// Error(invalid) names the field.
     static Cron parse(std::string_view text);
 
+    /// Whether no year has such a day, as 30 February.
+    [[nodiscard]] bool never() const;
+
     /// The first moment after `after` at which clocks of `zone` show a time of the schedule;
     /// nullopt: not within nine years. Where clocks are set back over a time it comes twice; where
     /// they are set forward over it, at the moment of that.

@@ -54,7 +54,13 @@ DeployWindows DeployWindows::from_json(const kube::json::value& list, const std:
             chr::floor<chr::seconds>(in_field(fields, "duration", parse_duration));
         if (duration < chr::minutes{1} || duration > shortest_year)
             throw fields.bad("duration", "not between a minute and a year");
-        result.windows_.push_back({.schedule = in_field(fields, "schedule", Cron::parse),
+        auto schedule = in_field(fields, "schedule", Cron::parse);
+        if (schedule.never()) {
+            throw fields.bad("schedule", "'" + fields.text("schedule") +
+                                             "' is on days that no year has: the window would "
+                                             "never begin");
+        }
+        result.windows_.push_back({.schedule = std::move(schedule),
                                    .duration = duration,
                                    .zone = in_field(fields, "timeZone",
                                                     [](const std::string& name) {

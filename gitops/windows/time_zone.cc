@@ -235,9 +235,10 @@ TimeZone TimeZone::parse(std::string_view tzif) {
 
 TimeZone TimeZone::load(std::string_view name) {
     if (name == "UTC" || name == "Etc/UTC") return {};
-    const Error unknown{ErrorKind::invalid, "'" + std::string{name} +
-                                                "' is no time zone of this system (tzdata): "
-                                                "\"Europe/Berlin\", \"UTC\""};
+    const Error unknown{ErrorKind::invalid,
+                        "'" + std::string{name} +
+                            "' is no time zone of this system: a name as \"Europe/Berlin\" or "
+                            "\"UTC\", as `timedatectl list-timezones` has them"};
     // A name is not a way out of the folder.
     const bool fine =
         !name.empty() && name.size() <= name_limit && is_letter(name.front()) &&
@@ -248,6 +249,15 @@ TimeZone TimeZone::load(std::string_view name) {
     std::vector<std::filesystem::path> folders{"/usr/share/zoneinfo", "/etc/zoneinfo"};
     if (const auto* own = std::getenv("TZDIR"); own != nullptr && *own == '/')
         folders.insert(folders.begin(), own);
+    std::error_code absent;
+    if (std::ranges::none_of(folders, [&](const auto& folder) {
+            return std::filesystem::is_directory(folder, absent);
+        })) {
+        throw Error{ErrorKind::invalid,
+                    "'" + std::string{name} +
+                        "': this system has no time zones: install tzdata, name its folder in the "
+                        "environment of kledd (TZDIR), or use UTC"};
+    }
     for (const auto& folder : folders) {
         std::error_code failed;
         const auto path = folder / name;

@@ -148,6 +148,12 @@ class Commands:
         self.run("tree", "apps", says=["Namespace web", "ConfigMap web/a"], not_says="ConfigMap web/b")
         self.run("get", "-o", "name", says="apps")
         self.run("get", "-o", "wide", says="Applied")
+        for kind in ("ks", "KS", "Kustomization", "kustomizations", "kustomizations.kustomize.toolkit.fluxcd.io"):
+            self.run("get", kind, says="Kustomization/apps", not_says="GitRepository")
+            self.run("get", f"{kind}/apps", says="Kustomization/apps")
+        self.run("get", "git", says="GitRepository/flux-system", not_says="Kustomization")
+        self.run("get", "pods", status=ABSENT, says=["'pods'", "kustomizations (ks)"])
+        self.run("get", "pods/apps", status=ABSENT, says=["no kind 'pods'", "kustomizations (ks)"])
         self.run("suspend", "apps")
         self.push(a="5")
         self.run("get", says="Suspended")
@@ -171,9 +177,12 @@ class Commands:
         self.holds("a", "5")
         self.run("rollback", "apps", "--undo", says=last)
         self.holds("a", "6")
-        repository.write("apps/c.yaml", config("c", "1").replace("'1'", "1"))  # the API takes no number there
+        for name in ("c", "d"):
+            repository.write(f"apps/{name}.yaml", config(name, "1").replace("'1'", "1"))  # the API takes no number there
         repository.push_commit("wrong")
         wait_for("it to fail", lambda: "Failed" in self.run("get"))
+        self.run("get", says="(+1 line: -o yaml)")
+        self.run("get", "ks/apps", "-o", "yaml", says=["web/c", "web/d"])
         self.run("rollback", "apps", says=[last, "pinned to it"])
         self.holds("a", "6")
 

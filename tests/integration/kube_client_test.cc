@@ -11,6 +11,7 @@
 #include "kube/kubeconfig.h"
 #include "kube/yaml.h"
 
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -384,6 +385,45 @@ TEST_P(Servers, ListInPages) { check(pages); }
 TEST_P(Servers, AreFollowedThroughManyStreams) { check(informs); }
 TEST_P(Servers, ServeCustomKinds) { check(custom_kinds); }
 TEST_P(Servers, KeepEvents) { check(records); }
+
+// ---- one that is about to start
+
+asio::awaitable<void> ask_early(std::shared_ptr<Transport> transport, unsigned& status,
+                                TaskGroup& tasks) {
+    net::Request request;
+    request.method = "GET";
+    request.target = "/readyz";
+    const auto response = co_await transport->send(std::move(request));
+    status = response.status;
+    tasks.cancel();
+}
+
+asio::awaitable<void> before_it_runs() {
+    const auto loop = co_await asio::this_coro::executor;
+    const TemporaryDirectory directory;
+    api::ApiServer::Options options;
+    options.state = directory.path() / "api";
+    api::ApiServer server{loop, options};
+    unsigned status = 0;
+    TaskGroup tasks{loop};
+    tasks.spawn(ask_early(server.in_process_transport(), status, tasks));
+    co_await asio::post(loop, asio::use_awaitable);
+    tasks.spawn(server.run());
+    co_await even_if_cancelled;
+    co_await tasks.join();
+    EXPECT_EQ(status, 200U);
+    std::string refusal;
+    try {
+        const auto transport = server.in_process_transport();
+        net::Request late;
+        late.target = "/readyz";
+        co_await transport->send(std::move(late));
+    } catch (const Error& error) {
+        refusal = error.what();
+    }
+    EXPECT_EQ(refusal, "the embedded API server is not running");
+}
+TEST(EmbeddedInProcess, ItIsWaitedForAtTheStart) { run_to_end(before_it_runs()); }
 
 // ---- an API server that restarts
 
