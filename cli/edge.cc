@@ -59,9 +59,10 @@ asio::awaitable<json::value> ask(const Globals& globals, net::Request request) {
     try {
         response = co_await client.send(std::move(request));
     } catch (const Error& error) {
-        throw error.within(error.kind() == ErrorKind::denied
-                               ? "the socket is for the user and the group that kledd runs as"
-                               : "is a kledd with the role edge running here? (--state says where)");
+        throw error.within(
+            error.kind() == ErrorKind::denied
+                ? "the socket is for the user and the group that kledd runs as"
+                : "is a kledd with the role edge running here? (--state says where)");
     }
     if (response.status != 200) {
         while (response.body.ends_with('\n')) response.body.pop_back();

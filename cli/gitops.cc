@@ -10,10 +10,10 @@
 #include "cli/gitops_rollback.h"
 #include "cli/gitops_tree.h"
 #include "cli/output.h"
-#include "gitops/annotations.h"
-#include "gitops/hook.h"
-#include "gitops/objects.h"
+#include "gitops/objects/annotations.h"
+#include "gitops/objects/objects.h"
 #include "gitops/pipeline/pipeline.h"
+#include "gitops/receive/hook.h"
 #include "net/http_client.h"
 
 #include <CLI/CLI.hpp>

@@ -7,9 +7,9 @@
 #include "cli/connect.h"
 #include "cli/gitops_flags.h"
 #include "cli/gitops_request.h"
-#include "gitops/annotations.h"
-#include "gitops/objects.h"
-#include "gitops/prune_approval.h"
+#include "gitops/apply/prune_approval.h"
+#include "gitops/objects/annotations.h"
+#include "gitops/objects/objects.h"
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/this_coro.hpp>

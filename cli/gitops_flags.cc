@@ -1,7 +1,7 @@
 #include "cli/gitops_flags.h"
 
 #include "cli/connect.h"
-#include "gitops/objects.h"
+#include "gitops/objects/objects.h"
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/awaitable.hpp>

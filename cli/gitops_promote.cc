@@ -8,8 +8,8 @@
 #include "cli/connect.h"
 #include "cli/gitops_flags.h"
 #include "cli/gitops_request.h"
-#include "gitops/annotations.h"
-#include "gitops/objects.h"
+#include "gitops/objects/annotations.h"
+#include "gitops/objects/objects.h"
 #include "gitops/pipeline/jobs.h"
 #include "gitops/pipeline/pipeline.h"
 

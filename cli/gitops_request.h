@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "cli/gitops_flags.h"
-#include "gitops/objects.h"
+#include "gitops/objects/objects.h"
 
 #include <boost/asio/awaitable.hpp>
 

@@ -6,9 +6,9 @@
 #include "cli/connect.h"
 #include "cli/gitops_flags.h"
 #include "cli/gitops_request.h"
-#include "gitops/annotations.h"
-#include "gitops/history.h"
-#include "gitops/objects.h"
+#include "gitops/objects/annotations.h"
+#include "gitops/objects/history.h"
+#include "gitops/objects/objects.h"
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/this_coro.hpp>

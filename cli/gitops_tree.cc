@@ -6,9 +6,9 @@
 #include "cli/connect.h"
 #include "cli/output.h"
 #include "gitops/apply/ownership.h"
-#include "gitops/destinations.h"
-#include "gitops/health.h"
-#include "gitops/objects.h"
+#include "gitops/destination/destinations.h"
+#include "gitops/health/health.h"
+#include "gitops/objects/objects.h"
 #include "kube/yaml.h"
 
 #include <CLI/CLI.hpp>

@@ -2,13 +2,13 @@
 
 #include "base/error.h"
 #include "base/task_group.h"
-#include "gitops/annotations.h"
 #include "gitops/apply/compare.h"
 #include "gitops/apply/immutable.h"
 #include "gitops/apply/live.h"
 #include "gitops/apply/order.h"
 #include "gitops/apply/take_over.h"
 #include "gitops/drift/record.h"
+#include "gitops/objects/annotations.h"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>

@@ -1,12 +1,12 @@
 /// Brings objects into a cluster: server-side apply, only what differs.
 #pragma once
 
-#include "gitops/api.h"
 #include "gitops/apply/change.h"
 #include "gitops/apply/memory.h"
 #include "gitops/apply/ownership.h"
 #include "gitops/apply/plan.h"
 #include "gitops/drift/ignore_rules.h"
+#include "gitops/objects/api.h"
 #include "kube/client.h"
 
 #include <boost/asio/awaitable.hpp>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "gitops/apply/applier.h"
-#include "gitops/world.h"
+#include "gitops/testing/world.h"
 
 #include <gtest/gtest.h>
 

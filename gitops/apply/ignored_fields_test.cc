@@ -1,6 +1,6 @@
 // Fields that Git makes and others change (spec.ignore), in an embedded API.
 #include "gitops/apply/apply_world.h"
-#include "gitops/fields.h"
+#include "gitops/objects/fields.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

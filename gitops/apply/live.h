@@ -1,9 +1,9 @@
 /// What a cluster has of an owner's objects, read by as few lists as may be.
 #pragma once
 
-#include "gitops/api.h"
 #include "gitops/apply/memory.h"
 #include "gitops/apply/plan.h"
+#include "gitops/objects/api.h"
 #include "kube/client.h"
 
 #include <boost/asio/awaitable.hpp>

@@ -1,7 +1,7 @@
 #include "gitops/apply/memory.h"
 
-#include "gitops/annotations.h"
 #include "gitops/drift/record.h"
+#include "gitops/objects/annotations.h"
 
 namespace kled::gitops {
 

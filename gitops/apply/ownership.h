@@ -1,7 +1,7 @@
 /// How an object in a cluster says which Kustomization brought it, and who had it before.
 #pragma once
 
-#include "gitops/api.h"
+#include "gitops/objects/api.h"
 #include "kube/object.h"
 
 #include <string>

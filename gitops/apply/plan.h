@@ -1,9 +1,9 @@
 /// What is to be applied of a deployment object's, where and in which order.
 #pragma once
 
-#include "gitops/api.h"
-#include "gitops/inventory.h"
-#include "gitops/manifest.h"
+#include "gitops/build/manifest.h"
+#include "gitops/objects/api.h"
+#include "gitops/objects/inventory.h"
 #include "kube/client.h"
 
 #include <boost/asio/awaitable.hpp>

@@ -1,9 +1,9 @@
 #include "gitops/apply/prune.h"
 
 #include "base/error.h"
-#include "gitops/annotations.h"
 #include "gitops/apply/order.h"
 #include "gitops/apply/ownership.h"
+#include "gitops/objects/annotations.h"
 #include "net/http.h"
 
 #include <algorithm>

@@ -1,10 +1,10 @@
 /// Takes objects out of a cluster again.
 #pragma once
 
-#include "gitops/api.h"
 #include "gitops/apply/change.h"
 #include "gitops/apply/memory.h"
-#include "gitops/inventory.h"
+#include "gitops/objects/api.h"
+#include "gitops/objects/inventory.h"
 #include "kube/client.h"
 
 #include <boost/asio/awaitable.hpp>

@@ -11,7 +11,7 @@
 #include "gitops/cloud/git_login.h"
 #include "gitops/cloud/identities.h"
 #include "gitops/cloud/registry_login.h"
-#include "gitops/issuing_api.h"
+#include "gitops/testing/issuing_api.h"
 #include "kube/yaml.h"
 #include "net/http_server.h"
 

@@ -2,9 +2,9 @@
 /// (`provider: aws` and `azure`).
 #pragma once
 
-#include "gitops/api.h"
 #include "gitops/cloud/identities.h"
 #include "gitops/git/access.h"
+#include "gitops/objects/api.h"
 
 namespace kled::gitops::cloud {
 

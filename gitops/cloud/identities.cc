@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "gitops/cloud/applicant.h"
-#include "gitops/destinations.h"
+#include "gitops/destination/destinations.h"
 #include "kube/token_request.h"
 
 #include <chrono>

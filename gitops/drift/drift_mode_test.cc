@@ -1,10 +1,10 @@
 // What others change in the cluster, seen and repaired in between two looks at everything.
 #include "base/metrics.h"
 #include "base/signal.h"
-#include "gitops/annotations.h"
-#include "gitops/cluster_world.h"
-#include "gitops/destinations.h"
+#include "gitops/destination/destinations.h"
 #include "gitops/drift/watches.h"
+#include "gitops/objects/annotations.h"
+#include "gitops/testing/cluster_world.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "crypto/hash.h"
 #include "gitops/drift/record.h"
-#include "gitops/fields.h"
+#include "gitops/objects/fields.h"
 #include "kube/field_set.h"
 
 #include <re2/re2.h>

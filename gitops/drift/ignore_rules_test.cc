@@ -1,7 +1,7 @@
 #include "gitops/drift/ignore_rules.h"
 
 #include "base/error.h"
-#include "gitops/fields.h"
+#include "gitops/objects/fields.h"
 #include "kube/yaml.h"
 
 #include <gtest/gtest.h>

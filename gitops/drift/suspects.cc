@@ -1,7 +1,7 @@
 #include "gitops/drift/suspects.h"
 
-#include "gitops/annotations.h"
 #include "gitops/drift/record.h"
+#include "gitops/objects/annotations.h"
 
 #include <algorithm>
 #include <charconv>

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/task_group.h"
-#include "gitops/destinations.h"
+#include "gitops/destination/destinations.h"
 #include "gitops/drift/suspects.h"
 #include "kube/gvk.h"
 

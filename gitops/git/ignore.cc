@@ -1,7 +1,7 @@
 #include "gitops/git/ignore.h"
 
 #include "base/error.h"
-#include "gitops/glob.h"
+#include "gitops/objects/glob.h"
 
 #include <algorithm>
 #include <ranges>

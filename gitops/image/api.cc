@@ -1,7 +1,7 @@
 #include "gitops/image/api.h"
 
 #include "base/error.h"
-#include "gitops/fields.h"
+#include "gitops/objects/fields.h"
 
 #include <re2/re2.h>
 

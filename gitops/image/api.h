@@ -1,13 +1,13 @@
 /// Flux's objects of image.toolkit.fluxcd.io as kled reads them, and what it writes back.
 #pragma once
 
-#include "gitops/api.h"
+#include "gitops/access/registry_access.h"
 #include "gitops/git/change.h"
 #include "gitops/git/revision.h"
 #include "gitops/image/choice.h"
 #include "gitops/image/group.h"
 #include "gitops/image/setters.h"
-#include "gitops/registry_access.h"
+#include "gitops/objects/api.h"
 #include "kube/selector.h"
 
 #include <cstdint>

@@ -1,9 +1,9 @@
 /// Which of an image's tags is the latest, by the rules of an ImagePolicy.
 #pragma once
 
-#include "gitops/fields.h"
 #include "gitops/git/semver.h"
-#include "gitops/pattern.h"
+#include "gitops/objects/fields.h"
+#include "gitops/objects/pattern.h"
 
 #include <memory>
 #include <optional>

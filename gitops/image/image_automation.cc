@@ -2,10 +2,10 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "crypto/pgp.h"
-#include "gitops/cache_names.h"
-#include "gitops/credentials.h"
+#include "gitops/access/credentials.h"
+#include "gitops/access/secret_data.h"
 #include "gitops/image/image_objects.h"
-#include "gitops/secret_data.h"
+#include "gitops/source/cache_names.h"
 
 #include <algorithm>
 #include <chrono>

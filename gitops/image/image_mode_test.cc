@@ -1,12 +1,12 @@
 // Image automation in a cluster: from what a registry has to a commit, and from that to the source.
 #include "base/encoding.h"
 #include "base/error.h"
-#include "gitops/cluster_store.h"
 #include "gitops/git/tree.h"
 #include "gitops/image/image_objects.h"
 #include "gitops/image/oci_registry.h"
-#include "gitops/verification.h"
-#include "gitops/world.h"
+#include "gitops/source/verification.h"
+#include "gitops/store/cluster_store.h"
+#include "gitops/testing/world.h"
 #include "tests/support/push.h"
 #include "tests/support/registry.h"
 

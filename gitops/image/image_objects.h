@@ -5,13 +5,13 @@
 #include "base/offload.h"
 #include "base/retry.h"
 #include "base/task_group.h"
-#include "gitops/cluster_store.h"
-#include "gitops/credentials.h"
-#include "gitops/events.h"
+#include "gitops/access/credentials.h"
 #include "gitops/image/api.h"
 #include "gitops/image/registry.h"
 #include "gitops/image/update.h"
-#include "gitops/schedule.h"
+#include "gitops/reconcile/events.h"
+#include "gitops/reconcile/schedule.h"
+#include "gitops/store/cluster_store.h"
 #include "kube/client.h"
 
 #include <boost/asio/any_io_executor.hpp>

@@ -1,8 +1,8 @@
 // ImageRepositories and ImagePolicies: the tags of an image, and the one that counts.
 #include "base/error.h"
 #include "crypto/hash.h"
+#include "gitops/access/registry_access.h"
 #include "gitops/image/image_objects.h"
-#include "gitops/registry_access.h"
 
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>

@@ -1,8 +1,8 @@
 #include "gitops/notify/alert.h"
 
 #include "base/error.h"
-#include "gitops/fields.h"
 #include "gitops/image/group.h"
+#include "gitops/objects/fields.h"
 
 #include <re2/re2.h>
 

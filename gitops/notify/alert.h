@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/clock.h"
-#include "gitops/api.h"
-#include "gitops/events.h"
+#include "gitops/objects/api.h"
+#include "gitops/reconcile/events.h"
 #include "kube/object.h"
 
 #include <map>

@@ -4,9 +4,9 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "crypto/hash.h"
-#include "gitops/client_options.h"
+#include "gitops/access/client_options.h"
+#include "gitops/access/secret_data.h"
 #include "gitops/notify/commit_status.h"
-#include "gitops/secret_data.h"
 #include "kube/served.h"
 #include "kube/yaml.h"
 

@@ -4,10 +4,10 @@
 #include "base/clock.h"
 #include "base/retry.h"
 #include "base/task_group.h"
-#include "gitops/cluster_store.h"
-#include "gitops/events.h"
 #include "gitops/notify/alert.h"
 #include "gitops/notify/message.h"
+#include "gitops/reconcile/events.h"
+#include "gitops/store/cluster_store.h"
 #include "kube/client.h"
 
 #include <boost/asio/any_io_executor.hpp>

@@ -1,8 +1,8 @@
 // Alerts and Providers in a cluster: from what happens to what a real server is told.
 #include "crypto/hash.h"
-#include "gitops/cluster_store.h"
 #include "gitops/notify/notifier.h"
-#include "gitops/world.h"
+#include "gitops/store/cluster_store.h"
+#include "gitops/testing/world.h"
 #include "net/http_server.h"
 
 #include <gmock/gmock.h>

@@ -2,8 +2,8 @@
 
 #include "base/error.h"
 #include "crypto/hash.h"
-#include "gitops/annotations.h"
-#include "gitops/condition.h"
+#include "gitops/objects/annotations.h"
+#include "gitops/objects/condition.h"
 
 #include <algorithm>
 #include <chrono>

@@ -1,7 +1,7 @@
 #include "gitops/pipeline/jobs.h"
 
 #include "base/error.h"
-#include "gitops/annotations.h"
+#include "gitops/objects/annotations.h"
 #include "kube/yaml.h"
 
 #include <gmock/gmock.h>

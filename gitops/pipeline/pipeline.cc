@@ -1,7 +1,7 @@
 #include "gitops/pipeline/pipeline.h"
 
 #include "base/error.h"
-#include "gitops/fields.h"
+#include "gitops/objects/fields.h"
 #include "kube/names.h"
 
 #include <algorithm>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/clock.h"
-#include "gitops/api.h"
+#include "gitops/objects/api.h"
 #include "gitops/windows/deploy_windows.h"
 #include "kube/object.h"
 

@@ -1,6 +1,6 @@
 #include "gitops/pipeline/promotion.h"
 
-#include "gitops/annotations.h"
+#include "gitops/objects/annotations.h"
 #include "gitops/pipeline/jobs.h"
 
 #include <algorithm>

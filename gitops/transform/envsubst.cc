@@ -1,7 +1,7 @@
 #include "gitops/transform/envsubst.h"
 
 #include "base/error.h"
-#include "gitops/glob.h"
+#include "gitops/objects/glob.h"
 #include "gitops/transform/letter_case.h"
 #include "kube/unicode.h"
 

@@ -1,7 +1,7 @@
 #include "gitops/windows/deploy_windows.h"
 
 #include "base/error.h"
-#include "gitops/fields.h"
+#include "gitops/objects/fields.h"
 #include "kube/yaml.h"
 
 #include <algorithm>

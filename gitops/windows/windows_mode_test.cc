@@ -1,6 +1,6 @@
 // Kustomizations that may change at certain times only, in an embedded API.
-#include "gitops/annotations.h"
-#include "gitops/cluster_world.h"
+#include "gitops/objects/annotations.h"
+#include "gitops/testing/cluster_world.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,8 +1,8 @@
 /// What an S3 server may answer: a list of objects, a refusal, anything.
 #include "base/encoding.h"
 #include "base/error.h"
-#include "gitops/bucket_content.h"
 #include "gitops/s3/answers.h"
+#include "gitops/source/bucket_content.h"
 #include "tests/fuzz/target.h"
 
 #include <string>

@@ -1,0 +1,89 @@
+// What a Bucket, an OCIRepository and an ExternalArtifact have in common: what they brought is kept
+// as Git's objects, whatever it came from.
+#include "gitops/objects/annotations.h"
+#include "gitops/reconcile/reconciler_impl.h"
+
+#include <algorithm>
+
+namespace kled::gitops {
+
+namespace asio = boost::asio;
+
+void Reconciler::Impl::make_imported(const Key& key, Source& source) const {
+    if (!source.mirror)
+        source.mirror =
+            std::make_shared<git::Mirror>(cache_of(key), "artifact://" + key.ns + "/" + key.name);
+}
+
+git::Imported Reconciler::Impl::imported_of(const Key& key, const Source& source) const {
+    std::set<std::string> digests;
+    for (const auto& [name, work] : works) {
+        if (source_named_in(work->object) != key) continue;
+        const auto& object = work->object;
+        for (const std::string_view one :
+             {std::string_view{work->status.last_applied_revision},
+              object.annotation(pin_annotation), object.annotation(promoted_annotation)}) {
+            if (const auto digits = commit_in(one); !digits.empty())
+                digests.insert("sha256:" + digits);
+        }
+    }
+    const bool all = knows_all_works();
+    return git::Imported{
+        source.mirror,
+        [digests = std::move(digests), all](std::string_view name, std::string_view memo) {
+            return !all || std::ranges::any_of(digests, [&](const std::string& digest) {
+                return is_revision_of(name, digest) || memo == digest;
+            });
+        }};
+}
+
+bool Reconciler::Impl::knows_all_works() const {
+    if (options.only_sources) return true;
+    return known_kinds.contains("Kustomization") &&
+           std::ranges::all_of(options.targets, [this](const auto& target) {
+               return known_kinds.contains(target.first);
+           });
+}
+
+asio::awaitable<void> Reconciler::Impl::recall_imported(Key key, std::shared_ptr<Source> source,
+                                                        Remember remember, Trusted trusted) {
+    make_imported(key, *source);
+    if (std::exchange(source->recalled, true)) co_return;
+    struct Found {
+        std::optional<git::Revision> revision;
+        bool damaged = false;
+        bool refused = false;
+    };
+    // What another process fetched is not here, and what is here is whole for all that.
+    auto find = [imported = git::Imported{source->mirror}, remember = std::move(remember),
+                 trusted = std::move(trusted), ours = source->revision.has_value(),
+                 name =
+                     source->revision ? source->revision->name : source->status.artifact_revision](
+                    const std::stop_token& stop) mutable {
+        Found result;
+        if (name.empty()) return result;
+        try {
+            const auto kept = imported.find(name);
+            result.refused = kept && trusted && !trusted(kept->memo);
+            if (result.refused) return result;
+            ours = ours || kept.has_value();
+            const auto files = kept ? imported.files(kept->revision, stop) : std::nullopt;
+            result.revision = files ? remember(*kept, *files) : std::nullopt;
+            if (result.revision) return result;
+        } catch (const Error&) {
+            ours = true;
+        }
+        if (!ours) return result;
+        imported.forget();  // damaged, or gone: all of it comes again
+        result.damaged = true;
+        return result;
+    };
+    auto found = co_await offload_stoppable(pool, std::move(find));
+    source->damaged = found.damaged;
+    if (found.refused) source->recalled = false;  // its keys may come to be others
+    if (source->revision || !found.revision) co_return;
+    source->revision = std::move(found.revision);
+    touch_dependents_of_source(key);
+}
+
+}  // namespace kled::gitops
