@@ -57,33 +57,57 @@ TEST_F(PruneTest, LeavesAloneWhatSaysSoInTheCluster) {
                 ElementsAre("kept", "kept"));
 }
 
-/// Behind which an extension API server is away.
+/// Behind which extension API servers are away: of `ext` the only one, of `moved` that of a
+/// version.
 class Away : public testing::Passing {
 public:
     using Passing::Passing;
     boost::asio::awaitable<net::Response> send(net::Request request) override {
-        if (request.target != "/apis/ext.example.org/v1") return Passing::send(std::move(request));
-        return unavailable();
+        if (request.target == "/apis/ext.example.org/v1") return answer(503, "");
+        if (request.target == "/apis/moved.example.org")
+            return answer(200, R"({"versions":[{"version":"v1"},{"version":"v2"}]})");
+        if (request.target == "/apis/moved.example.org/v2") return answer(status, body);
+        return Passing::send(std::move(request));
     }
+    unsigned status = 503;
+    std::string body;
 
 private:
-    static boost::asio::awaitable<net::Response> unavailable() {
+    static boost::asio::awaitable<net::Response> answer(unsigned status, std::string body) {
         net::Response response;
-        response.status = 503;
+        response.status = status;
+        response.body = std::move(body);
         co_return response;
     }
 };
 
 TEST_F(PruneTest, ForgetsWhatItCannotPruneOnlyWhereItsKindIsGone) {
-    kube::Client behind{std::make_shared<Away>(world.client().transport())};
-    const Inventory::EntryList gone{
-        {{.group = "ext.example.org", .kind = "Thing", .ns = "default", .name = "a"}, "v1"},
-        {{.group = "gone.example.org", .kind = "Thing", .ns = "default", .name = "a"}, "v1"}};
-    std::map<std::string, std::string> by_group;
-    for (const auto& change : world.sync(prune(behind, owner, gone, memory)))
-        by_group[change.id.group] = to_string(change.action);
-    EXPECT_EQ(by_group["ext.example.org"], "failed");
-    EXPECT_EQ(by_group["gone.example.org"], "pruned");
+    auto away = std::make_shared<Away>(world.client().transport());
+    kube::Client behind{away};
+    const auto thing = [](const std::string& group) {
+        return Inventory::EntryList::value_type{
+            {.group = group, .kind = "Thing", .ns = "default", .name = "a"}, "v1"};
+    };
+    const auto pruned = [&] {
+        std::map<std::string, std::string> by_group;
+        const Inventory::EntryList gone{thing("ext.example.org"), thing("gone.example.org"),
+                                        thing("moved.example.org"), thing("")};
+        for (const auto& change : world.sync(prune(behind, owner, gone, memory)))
+            by_group[change.id.group] = to_string(change.action);
+        return by_group;
+    };
+    const std::map<std::string, std::string> expected{{"", "pruned"},
+                                                      {"ext.example.org", "failed"},
+                                                      {"gone.example.org", "pruned"},
+                                                      {"moved.example.org", "failed"}};
+    EXPECT_EQ(pruned(), expected);
+    away->status = 200;
+    away->body = R"({"resources":[{"kind":"Thing"}]})";
+    EXPECT_EQ(pruned()["moved.example.org"], "failed");
+    away->body = R"({"resources":[{"kind":"Other"}]})";
+    EXPECT_EQ(pruned()["moved.example.org"], "pruned");
+    away->body = "not JSON";
+    EXPECT_EQ(pruned()["moved.example.org"], "failed");
 }
 
 }  // namespace
