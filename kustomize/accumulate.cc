@@ -126,7 +126,7 @@ private:
     }
 
     void add_resources(Accumulated& all, const Source& source, const std::string& path) {
-        for (auto& item : load_resources(source.text, source.file)) {
+        for (auto& item : load_resources(source.text, source.file, context_)) {
             context_.budget.object();
             if (target_.tracks_origin) item->provenance = provenance_of(path);
             all.resources.append(std::move(item));
@@ -196,13 +196,14 @@ public:
         below.repo = remote ? remote->url : target_.repo;
         below.ref = remote ? remote->ref : target_.ref;
         below.tracks_origin = target_.tracks_origin;
-        choose_open_api(below, false);
+        choose_open_api(below);
         return below;
     }
 
     void add_below(Accumulated& all, const Target& below, bool component) {
         if (component) {
             Accumulator{below}.run(all);
+            if (sound()) all.resources.check_distinct();
             return;
         }
         auto theirs = accumulate(below);
@@ -501,7 +502,7 @@ private:
 public:
     /// The first OpenAPI document named, from the top down, is the build's. Named at the top it
     /// takes the place of Kubernetes' own; named further down it comes beside that.
-    static void choose_open_api(const Target& target, bool top) {
+    static void choose_open_api(const Target& target) {
         auto& context = target.root.context();
         const auto& chosen = target.kustomization.open_api;
         if (context.open_api_chosen || chosen.empty()) return;
@@ -518,8 +519,8 @@ public:
         context.open_api_chosen = true;
         if (path == chosen.end()) return;
         try {
-            context.open_api =
-                std::make_unique<OpenApi>(read_document(target.root, path->second).value, !top);
+            context.open_api = std::make_unique<OpenApi>(
+                read_document(target.root, path->second).value, context.uses_builtin_api);
         } catch (const Error& error) {
             throw Error{error.kind(), at + "path: " + path->second + ": " + error.what()};
         }
@@ -600,7 +601,7 @@ Target load_target(Root root, bool top) {
     if (top) {
         target.tracks_origin = target.kustomization.build_metadata();
         try {
-            Accumulator::choose_open_api(target, true);
+            Accumulator::choose_open_api(target);
         } catch (const Error& error) {
             if (context.problems.empty()) throw;
             context.problems.add(error.what());
@@ -655,7 +656,8 @@ ResourceMap load_entries(const std::vector<Entry>& entries, const Target& target
             Accumulator{target}.add(all, entry.text);
             continue;
         }
-        for (auto& item : load_resources(entry.text, entry.at.substr(0, entry.at.find(": ")))) {
+        const auto file = entry.at.substr(0, entry.at.find(": "));
+        for (auto& item : load_resources(entry.text, file, target.root.context())) {
             item->provenance =
                 Provenance{.path = join_lexically(target.path, target.kustomization.file_name),
                            .repo = target.repo,

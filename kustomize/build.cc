@@ -76,7 +76,8 @@ void finish_annotations(Resource& resource, const Kustomization& top) {
                 annotation.key() == transformations_annotation) {
                 continue;
             }
-            annotations[annotation.key()] = resource.written(annotation.key(), annotation.value());
+            annotations[annotation.key()] =
+                resource.notation.spelling(annotation.key(), annotation.value());
         }
     }
     if (top.origin_annotations && resource.provenance) {
@@ -131,6 +132,11 @@ kube::LoadedObject finish(Resource& resource, const Kustomization& top) {
                                             (id.gvk.kind.empty() ? "kind" : "metadata.name") +
                                             "` is left in it"};
     }
+    try {
+        resource.notation.require_readable(resource.object.fields());
+    } catch (const Error& error) {
+        throw error.within(resource.describe());
+    }
     resource.refold(false);
     finish_annotations(resource, top);
     return {.object = std::move(resource.object), .origin = std::move(resource.origin)};
@@ -169,6 +175,7 @@ BuildResult build(const Files& files, const std::string& directory, const BuildO
 
     for (const auto& item : all.resources.items()) item->removed = is_local(*item);
     all.resources.sweep();
+    all.resources.check_distinct();
     put_in_order(all.resources, top, options);
     if (top.managed_by_label) {
         add_pairs(all.resources, {{"app.kubernetes.io/managed-by", "kustomize-v5.8.2"}},

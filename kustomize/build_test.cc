@@ -336,8 +336,60 @@ TEST(Build, LeavesANumberANumberWhenItIsReplaced) {
     };
     EXPECT_EQ(replaced("3"), "no error");
     EXPECT_EQ(replaced("many"),
-              "kustomization.yaml:3: replacements[0]: Deployment web (a.yaml:1): `many` in place "
+              "Deployment web (a.yaml:1): kustomization.yaml:3: replacements[0]: `many` in place "
               "of a number");
+    EXPECT_EQ(replaced("1.5"),
+              "Deployment web (a.yaml:1): kustomization.yaml:3: replacements[0]: `1.5` in place "
+              "of a number");
+}
+
+TEST(Build, RefusesTextInPlaceOfANullThatStaysThere) {
+    const auto with = [](const std::string& path) {
+        return problems(
+            {{"kustomization.yaml",
+              "resources: [thing.yaml]\nreplacements:\n- sourceValue: text\n  targets:\n"
+              "  - {select: {kind: Thing}, fieldPaths: [spec." +
+                  path + "], options: {create: true}}\n"},
+             {"thing.yaml",
+              "apiVersion: a/v1\nkind: Thing\nmetadata: {name: x}\n"
+              "spec:\n  said: null\n  empty:\n"}});
+    };
+    EXPECT_EQ(with("said"),
+              "Thing x (thing.yaml:1): kustomization.yaml:3: replacements[0]: `text` in place of a "
+              "null");
+    EXPECT_EQ(with("empty.below"),
+              "kustomization.yaml:3: replacements[0]: Thing x (thing.yaml:1): spec.empty.below: "
+              "`below`: expected a map, found nothing");
+    EXPECT_EQ(with("said.below"), "no error");
+}
+
+TEST(Build, RefusesTwoObjectsThatBecomeTheSame) {
+    const std::string rename = "- {op: replace, path: /metadata/name, value: same}\n";
+    const std::string both =
+        config_map + "---\n" + "apiVersion: v1\nkind: ConfigMap\n" + "metadata: {name: others}\n";
+    const std::string patches = "patches: [{path: rename.yaml, target: {kind: ConfigMap}}]\n";
+    const std::string refused =
+        "ConfigMap same (all.yaml:1) and ConfigMap same (all.yaml:5) have become the same object";
+    EXPECT_THAT(problems({{"kustomization.yaml", "resources: [all.yaml]\n" + patches},
+                          {"all.yaml", both},
+                          {"rename.yaml", rename}}),
+                testing::HasSubstr(refused));
+    EXPECT_THAT(problems({{"kustomization.yaml",
+                           "resources: [all.yaml]\ncomponents: [part]\n"
+                           "nameSuffix: -after\n"},
+                          {"part/kustomization.yaml", "kind: Component\n" + patches},
+                          {"all.yaml", both},
+                          {"part/rename.yaml", rename}}),
+                testing::HasSubstr(refused));
+}
+
+TEST(Build, RefusesSubjectsThatAreNoMaps) {
+    EXPECT_THAT(problems({{"kustomization.yaml", "resources: [binding.yaml]\n"},
+                          {"binding.yaml",
+                           "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\n"
+                           "metadata: {name: x}\nroleRef: {apiGroup: a, kind: Role, name: b}\n"
+                           "subjects: [somebody]\n"}}),
+                testing::HasSubstr("a subject is a text, not a map"));
 }
 
 TEST(Build, NeedsTheFieldsOfAPrefixTransformer) {

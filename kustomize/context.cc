@@ -155,13 +155,26 @@ bool is_inline(std::string_view text_or_path) noexcept {
 std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::string& file,
                                               bool scalars_are_text) {
     std::vector<ResourceMap::Item> resources;
-    std::deque<kube::YamlDocument> queue;
+    struct Pending {
+        json::value value;
+        kube::Origin origin;
+        Notation notation;
+        bool alone = false;  ///< the only document of a file
+    };
+    std::deque<Pending> queue;
     kube::YamlOptions options;
     options.file = file;
     options.scalars_are_text = scalars_are_text;
     options.note_quoted = true;
-    for (auto& document : kube::parse_yaml_stream(text, options))
-        queue.push_back(std::move(document));
+    auto documents = kube::parse_yaml_stream(text, options);
+    const bool alone = documents.size() == 1;
+    for (auto& document : documents) {
+        queue.push_back({std::move(document.value), std::move(document.origin),
+                         Notation{.quoted = std::move(document.quoted),
+                                  .spelled = std::move(document.spelled),
+                                  .folded = std::move(document.folded)},
+                         alone});
+    }
     while (!queue.empty()) {
         auto document = std::move(queue.front());
         queue.pop_front();
@@ -181,17 +194,19 @@ std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::
             if (auto* items = map->if_contains("items")) {
                 if (!items->is_array() && !items->is_null()) fail("`items` of a list is no list");
                 if (items->is_null()) continue;
+                // kustomize writes the items as JSON and reads them again, if this is not all the
+                // file says.
+                const bool kept = document.alone && kind_name == "List";
+                const auto notation =
+                    kept ? document.notation : Notation{.written = Notation::Written::as_json};
                 for (auto& item : items->get_array())
-                    queue.push_back({std::move(item), document.origin, document.quoted,
-                                     document.spelled, document.folded});
+                    queue.push_back({std::move(item), document.origin, notation});
                 continue;
             }
         }
         resource->object = kube::Object{std::move(*map)};
         resource->origin = std::move(document.origin);
-        resource->quoted = std::move(document.quoted);
-        resource->spelled = std::move(document.spelled);
-        resource->folded = std::move(document.folded);
+        resource->notation = std::move(document.notation);
         resource->refresh();
         if (resource->id.name.empty() && !kind_name.ends_with("List")) {
             throw Error{ErrorKind::invalid,
@@ -200,6 +215,14 @@ std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::
         take_previous_ids(*resource);
         resources.push_back(std::move(resource));
     }
+    return resources;
+}
+
+std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::string& file,
+                                              Context& context) {
+    auto resources = load_resources(text, file);
+    for (const auto& resource : resources)
+        context.uses_builtin_api = context.uses_builtin_api || !scope_is_known(resource->id.gvk);
     return resources;
 }
 

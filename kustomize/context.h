@@ -48,6 +48,8 @@ struct Context {
     std::vector<std::string> warnings = {};
     std::unique_ptr<OpenApi> open_api = {};  ///< the first one named, from the top down
     bool open_api_chosen = false;
+    /// kustomize has loaded its own OpenAPI document, which then stays beside the one named.
+    bool uses_builtin_api = false;
     bool wants_settings = false;  ///< Kustomization::settings
 };
 
@@ -109,5 +111,9 @@ private:
 [[nodiscard]] std::vector<ResourceMap::Item> load_resources(std::string_view text,
                                                             const std::string& file,
                                                             bool scalars_are_text = false);
+/// The same, for the build `context` is of.
+[[nodiscard]] std::vector<ResourceMap::Item> load_resources(std::string_view text,
+                                                            const std::string& file,
+                                                            Context& context);
 
 }  // namespace kled::kustomize

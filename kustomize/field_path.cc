@@ -1,6 +1,7 @@
 #include "kustomize/field_path.h"
 
 #include "base/error.h"
+#include "kube/yaml.h"
 #include "kustomize/field_spec.h"
 #include "kustomize/scalar.h"
 
@@ -74,11 +75,11 @@ json::value* find_field(json::value& value, std::string_view part) {
 
 class Matches {
 public:
-    explicit Matches(Create create) : create_{create} {}
+    Matches(Create create, const Notation& notation) : create_{create}, notation_{notation} {}
 
-    void walk(json::value& value, Path path) {
+    void walk(json::value& value, Path path, std::string_view field = {}, bool made = false) {
         if (path.empty()) {
-            found.push_back(&value);
+            found.push_back({&value, field, made});
         } else if (const auto index = index_of(path[0])) {
             walk_index(value, *index, path);
         } else if (is_element(path[0])) {
@@ -88,11 +89,11 @@ public:
                 for (auto& element : *list) walk(element, path.subspan(1));
             }
         } else {
-            walk_field(value, path);
+            walk_field(value, path, field);
         }
     }
 
-    std::vector<json::value*> found;
+    std::vector<Place> found;
 
 private:
     /// What has to stand at the end of `path`, or before its next part.
@@ -106,28 +107,40 @@ private:
         return json::object{};
     }
 
-    void walk_field(json::value& value, Path path) {
+    void walk_field(json::value& value, Path path, std::string_view name) {
         const auto rest = path.subspan(1);
-        if (value.is_null() && create_ != Create::nothing) value.emplace_object();
+        if (value.is_null() && create_ != Create::nothing) {
+            if (notation_.is_nothing(name))
+                fail("`" + path[0] + "`: expected a map, found nothing");
+            found.push_back({});
+            return;
+        }
         auto* field = find_field(value, path[0]);
-        if (field == nullptr) {
+        const bool made = field == nullptr;
+        if (made) {
             if (create_ == Create::nothing) return;
             field = &(value.get_object()[path[0]] = made_for(rest));
         }
-        if (is_scalar(*field) && !rest.empty())
-            return;  // a document inside text is no place in this one
-        walk(*field, rest);
+        if (is_scalar(*field) && !rest.empty()) {
+            // A document inside text: kustomize changes a copy of it.
+            auto document = kube::parse_yaml(text_of(*field));
+            if (document.is_null()) fail("`" + rest[0] + "`: expected a map, found no text");
+            const auto count = match(document, {rest.begin(), rest.end()}, create_).size();
+            found.resize(found.size() + count);
+            return;
+        }
+        walk(*field, rest, path[0], made);
     }
 
     void walk_index(json::value& value, std::size_t index, Path path) {
         auto* list = elements_of(value, path[0]);
         const auto size = list == nullptr ? 0 : list->size();
-        if (list != nullptr && index == size && create_ != Create::nothing)
-            list->push_back(made_for(path.subspan(1)));
+        const bool makes = list != nullptr && index == size && create_ != Create::nothing;
+        if (makes) list->push_back(made_for(path.subspan(1)));
         if (list == nullptr || index >= list->size()) {
             fail("index " + path[0] + " of a list of " + std::to_string(size));
         }
-        walk((*list)[index], path.subspan(1));
+        walk((*list)[index], path.subspan(1), {}, makes);
     }
 
     void walk_elements(json::value& value, Path path) {
@@ -142,7 +155,7 @@ private:
             for (auto& element : *list) {
                 if (wanted.key.empty()) {
                     if (re2::RE2::PartialMatch(text_of(element), pattern))
-                        found.push_back(&element);
+                        found.push_back({&element, {}, false});
                     continue;
                 }
                 auto* map = element.if_object();
@@ -162,6 +175,7 @@ private:
     }
 
     Create create_;
+    const Notation& notation_;
 };
 
 }  // namespace
@@ -224,8 +238,9 @@ const json::value* look_up(const json::value& root, const FieldPath& path) {
     return look_up(const_cast<json::value&>(root), path);  // the walk itself changes nothing
 }
 
-std::vector<json::value*> match(json::value& root, const FieldPath& path, Create create) {
-    Matches matches{create};
+std::vector<Place> match(json::value& root, const FieldPath& path, Create create,
+                         const Notation& notation) {
+    Matches matches{create, notation};
     matches.walk(root, path);
     return std::move(matches.found);
 }

@@ -1,6 +1,8 @@
 /// Paths like "spec.containers.[name=web].image" into an object, as replacements and vars use them.
 #pragma once
 
+#include "kustomize/notation.h"
+
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
@@ -26,10 +28,19 @@ using FieldPath = std::vector<std::string>;
 /// What is made where a path leads nowhere.
 enum class Create { nothing, scalar, map, list };
 
-/// All values at `path`; besides the steps of look_up, "*" means every element and the text in
+/// A place a path leads to.
+struct Place {
+    json::value* value = nullptr;  ///< nullptr: within a null, where kustomize makes what is lost
+    std::string_view field;        ///< the path's last step, if that is a field's name
+    bool made = false;
+};
+
+/// All places at `path`, which outlives them; besides the steps of look_up, "*" means every element
+/// and the text in
 /// "[key=text]" is a regular expression to be found. What is missing is made of the kind `create`
-/// says. A scalar that is made is null. Error(invalid).
-[[nodiscard]] std::vector<json::value*> match(json::value& root, const FieldPath& path,
-                                              Create create);
+/// says. A scalar that is made is null. Error(invalid), also where something is to be made within
+/// a field that has nothing behind it.
+[[nodiscard]] std::vector<Place> match(json::value& root, const FieldPath& path, Create create,
+                                       const Notation& notation = {});
 
 }  // namespace kled::kustomize

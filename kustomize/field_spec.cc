@@ -9,6 +9,12 @@
 
 namespace kled::kustomize {
 
+std::string FieldSpec::field() const {
+    auto name = split_path(path, '/').back();
+    if (name.ends_with("[]")) name.resize(name.size() - 2);
+    return name;
+}
+
 void FieldSpecs::add(const FieldSpec& spec) {
     for (const auto& there : specs_) {
         if (there.path != spec.path || !selects(spec.gvk, there.gvk)) continue;

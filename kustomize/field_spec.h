@@ -16,6 +16,9 @@ struct FieldSpec {
     std::string
         path;  ///< "spec/template/metadata/labels"; a "[]" says list, a "\/" is no separator
     bool create = false;
+
+    /// The name of the field itself: the last part of `path`.
+    [[nodiscard]] std::string field() const;
 };
 
 /// In order, without two that mean the same field.

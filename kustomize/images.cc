@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 namespace kled::kustomize {
 
@@ -42,7 +43,7 @@ public:
     /// A name that is no regular expression matches nothing.
     explicit Change(const Image& image) : image_{image}, pattern_{compile(image.name)} {}
 
-    void apply(json::value& field) const {
+    void apply(Resource& resource, std::string_view key, json::value& field) const {
         if (!is_scalar(field)) return;
         const auto text = text_of(field);
         if (!pattern_->ok() || !re2::RE2::PartialMatch(text, *pattern_)) return;
@@ -56,7 +57,7 @@ public:
             reference.tag += image_.tag_suffix;
             reference.digest.clear();
         }
-        set_text(field, reference.to_string());
+        resource.notation.rewrite(key, field, reference.to_string());
     }
 
 private:
@@ -107,15 +108,15 @@ void set_images(ResourceMap& resources, const std::vector<Image>& images,
         for (auto& field : resource.object.fields()) {
             collect(field.value(), containers);
         }
-        std::vector<json::value*> others;
+        std::vector<std::pair<std::string, json::value*>> others;
         for (const auto& spec : fields) {
             visit(resource, spec, Make::nothing,
-                  [&](json::value& field) { others.push_back(&field); });
+                  [&](json::value& field) { others.emplace_back(spec.field(), &field); });
         }
         // Two entries may name one image, and a field may be found both ways: in kustomize's order.
         for (const auto& change : changes) {
-            for (auto* field : containers) change.apply(*field);
-            for (auto* field : others) change.apply(*field);
+            for (auto* field : containers) change.apply(resource, "image", *field);
+            for (auto& [key, field] : others) change.apply(resource, key, *field);
         }
     }
 }

@@ -6,11 +6,25 @@
 
 namespace kled::kustomize {
 
+namespace {
+
+/// kustomize keeps its own notes there, writes into a null too, and finds that again where it reads
+/// annotations.
+void find_annotations(Resource& resource) {
+    const auto* there = kube::find(resource.object.fields(), {"metadata", "annotations"});
+    if (there == nullptr ? resource.has_build_annotations() : there->is_null())
+        resource.make_annotations();
+}
+
+}  // namespace
+
 void add_pairs(ResourceMap& resources, const Pairs& pairs, const FieldSpecs& fields) {
     if (pairs.empty()) return;
     std::vector<std::vector<std::string>> made(pairs.size());  // the maps that got a new key
     for (const auto& item : resources.items()) {
         for (const auto& spec : fields) {
+            if (spec.path == "metadata/annotations" && selects(spec.gvk, item->id.gvk))
+                find_annotations(*item);
             visit_places(*item, spec, Make::map, [&](json::value& field, const std::string& place) {
                 if (field.is_null()) return;
                 auto* map = field.if_object();

@@ -165,7 +165,7 @@ void unify(std::vector<Texts>& all) {
 
 class Merger {
 public:
-    explicit Merger(const QuotedStrings& quoted) : quoted_{quoted} {}
+    explicit Merger(const Notations& notations) : notations_{notations} {}
 
     /// What a value becomes: one of the two, changed in place; nullptr: nothing is left.
     /// `keep_null`: a null that was there before and stays.
@@ -191,29 +191,43 @@ public:
     }
 
 private:
-    [[nodiscard]] bool is_noted(std::size_t mark) const { return is_noted(quoted_.target, mark); }
-
-    [[nodiscard]] static bool is_noted(const std::shared_ptr<const std::vector<std::size_t>>& marks,
-                                       std::size_t mark) {
-        return marks != nullptr && std::binary_search(marks->begin(), marks->end(), mark);
-    }
-
     /// The new value takes the old one's notation: what replaces a quoted string is one.
     void keep_quotes(const json::value& dest, json::value& patch) const {
         const auto* old = dest.if_string();
-        if (quoted_.folded != nullptr && patch.is_string()) {
-            auto& folded = *quoted_.folded;
-            const bool was_folded =
-                old != nullptr && is_noted(folded.target, kube::quoted_mark(field_, *old));
+        if (notations_.folded != nullptr && patch.is_string()) {
+            auto& folded = *notations_.folded;
+            const bool was_folded = old != nullptr && folded.target != nullptr &&
+                                    std::binary_search(folded.target->begin(), folded.target->end(),
+                                                       kube::quoted_mark(field_, *old));
             auto& now = was_folded ? folded.now_folded : folded.now_plain;
             now.push_back(kube::quoted_mark(field_, patch.get_string()));
         }
         if (old == nullptr || !is_scalar(patch) || patch.is_string()) return;
-        // Unquoted it would have been no string.
-        const bool needs_quotes = kube::resolve_scalar(*old, kube::YamlDialect::manifest).kind !=
-                                  kube::ScalarKind::string;
-        if (!needs_quotes && !is_noted(kube::quoted_mark(field_, *old))) return;
-        patch = quoted_.patch == nullptr ? text_of(patch) : quoted_.patch->written(field_, patch);
+        if (notations_.target.is_quoted(field_, *old))
+            patch = notations_.patch.spelling(field_, patch);
+    }
+
+    /// kyaml's FieldSetter: what has no type is text from now on, and gets quotes if it needs them.
+    void put_in_quotes(json::value& value) const {
+        if (value.is_structured()) return;
+        if (const auto* plain_text = value.if_string()) {
+            const std::string_view text{*plain_text};
+            constexpr std::string_view starts = "yYnNoO0123456789+-.<=";
+            if (notations_.now_quoted != nullptr && !text.empty() &&
+                starts.find(text.front()) != starts.npos && reads_as_no_text(text) &&
+                !notations_.target.is_quoted(field_, text))
+                notations_.now_quoted->push_back(kube::quoted_mark(field_, text));
+            return;
+        }
+        const auto* text = notations_.target.untyped_text(field_, value);
+        if (text != nullptr && reads_as_no_text(*text)) value = json::value(*text);
+    }
+
+    /// For YAML 1.1.
+    static bool reads_as_no_text(std::string_view text) {
+        return !text.empty() && text.find('\n') == text.npos &&
+               kube::resolve_scalar(text, kube::YamlDialect::configuration).kind !=
+                   kube::ScalarKind::string;
     }
 
     void require(const json::value* dest, const json::value* patch,
@@ -238,7 +252,7 @@ private:
                 return {};
             }
             if (patch == nullptr)
-                return {dest, dest != nullptr && !is_noted(kube::nothing_mark(field_))};
+                return {dest, dest != nullptr && !notations_.target.is_nothing(field_)};
             result = patch;
         } else if (patch != nullptr && patch->is_null()) {
             return {};
@@ -267,6 +281,7 @@ private:
             const auto below = schema ? schema->field(name) : std::nullopt;
             field_ = name;
             const auto result = walk(to, from, below);
+            field_ = name;
             const bool clear =
                 result.value == nullptr || (result.value->is_null() && !result.keep_null);
             if (clear) {
@@ -276,6 +291,8 @@ private:
                 dest[name] = std::move(*result.value);
             } else if (result.value != to) {
                 *to = std::move(*result.value);
+            } else {
+                put_in_quotes(*to);
             }
             path_.resize(length);
         }
@@ -448,7 +465,8 @@ private:
             if (auto* map = result->if_object()) {
                 for (std::size_t i = 0; i < used_keys.size(); ++i) {
                     if (used_values[i].empty() || map->contains(used_keys[i])) continue;
-                    (*map)[used_keys[i]] = plain(used_values[i]);
+                    auto& key = (*map)[used_keys[i]] = plain(used_values[i]);
+                    if (reads_as_no_text(used_values[i])) key = used_values[i];
                 }
             }
             set_element(merged, used_keys, used_values, result);
@@ -478,7 +496,7 @@ private:
         }
     }
 
-    const QuotedStrings& quoted_;
+    const Notations& notations_;
     std::string path_;
     std::string_view field_;          ///< the last name in it
     std::deque<json::value> copies_;  ///< of patch elements that stand in several places
@@ -487,10 +505,10 @@ private:
 }  // namespace
 
 bool merge(json::object& target, json::object patch, const std::optional<MergeSchema>& schema,
-           const QuotedStrings& quoted) {
+           const Notations& notations) {
     json::value dest = std::move(target);
     json::value source = std::move(patch);
-    const auto result = Merger{quoted}.walk(&dest, &source, schema);
+    const auto result = Merger{notations}.walk(&dest, &source, schema);
     if (result.value == nullptr || !result.value->is_object()) return false;
     // As in kustomize, an object as a whole is not replaced.
     target = std::move(dest.get_object());

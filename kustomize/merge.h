@@ -3,7 +3,7 @@
 #pragma once
 
 #include "kustomize/merge_schema.h"
-#include "kustomize/resource.h"
+#include "kustomize/notation.h"
 
 #include <boost/json/object.hpp>
 
@@ -14,26 +14,28 @@
 
 namespace kled::kustomize {
 
-/// Which strings of the target stand in quotes (Resource::quoted): a number that takes their place
-/// becomes text, as it stands in the patch. And where nothing stands, which a merge takes for no
-/// field.
-struct QuotedStrings {
-    std::shared_ptr<const std::vector<std::size_t>> target = nullptr;
-    const Resource* patch = nullptr;  ///< that the numbers are from
-    struct Folded* folded = nullptr;
-};
-/// A text that takes another one's place takes its notation, and is folded (Resource::folded) where
-/// that was.
+/// A text that takes another one's place takes its notation, and is folded where that was.
 struct Folded {
-    std::shared_ptr<const std::vector<std::size_t>> target;
+    Notation::Marks target;
     std::vector<std::size_t> now_folded = {};
     std::vector<std::size_t> now_plain = {};
+};
+
+/// Where strings of the target stand in quotes, a number that takes their place becomes text, as it
+/// stands in the patch. Where nothing stands, there is no field for a merge. Plain text of no type
+/// that could be a number is put in quotes, wherever a merge comes by.
+struct Notations {
+    const Notation& target;
+    const Notation& patch;
+    Folded* folded = nullptr;
+    /// Gets the quoted_marks of plain texts that are none in YAML 1.1, `yes`: they have quotes now.
+    std::vector<std::size_t>* now_quoted = nullptr;
 };
 
 /// Merges `patch`, which is used up, into `target`. False: the patch deletes the whole object.
 /// Error(invalid): a list meets a map, or a `$patch` is unknown.
 [[nodiscard]] bool merge(json::object& target, json::object patch,
                          const std::optional<MergeSchema>& schema,
-                         const QuotedStrings& quoted = {});
+                         const Notations& notations = {.target = {}, .patch = {}});
 
 }  // namespace kled::kustomize

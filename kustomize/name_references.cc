@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <set>
+#include <string>
 #include <unordered_map>
 
 namespace kled::kustomize {
@@ -199,7 +201,7 @@ public:
 
     void fix(const FieldSpec& field, const Gvk& target) {
         target_ = &target;
-        role_ = field.path.ends_with("roleRef/name") ? role_ref() : Gvk{};
+        role_ = field.path.ends_with("roleRef/name") ? role_ref() : std::nullopt;
         auto anywhere = field;
         anywhere.gvk = {};  // the original kind was asked already
         visit(resource_, anywhere, Make::nothing, [&](json::value& value) { fix(value); });
@@ -266,8 +268,7 @@ private:
 
     const Resource* choose(Candidates candidates, bool same_namespace) const {
         std::erase_if(candidates, [&](const Resource* candidate) {
-            return !had_gvk(*candidate, *target_) ||
-                   (!role_.kind.empty() && !had_gvk(*candidate, role_)) ||
+            return !had_gvk(*candidate, *target_) || (role_ && !had_gvk(*candidate, *role_)) ||
                    !is_reachable(*candidate);
         });
         for (const bool empty_matches : {true, false}) {
@@ -300,8 +301,13 @@ private:
         if (subjects == nullptr || !subjects->is_array()) return;
         for (const auto& subject : subjects->get_array()) {
             const auto* map = subject.if_object();
-            const auto* kind = map == nullptr ? nullptr : map->if_contains("kind");
-            const auto* ns = map == nullptr ? nullptr : map->if_contains("namespace");
+            if (map == nullptr) {
+                throw Error{ErrorKind::invalid, resource_.describe() + ": a subject is a " +
+                                                    std::string{type_name(subject)} +
+                                                    ", not a map"};
+            }
+            const auto* kind = map->if_contains("kind");
+            const auto* ns = map->if_contains("namespace");
             if (kind == nullptr || ns == nullptr || !text_equals(*kind, "ServiceAccount")) continue;
             if (!ns->is_string())
                 throw Error{ErrorKind::invalid,
@@ -310,12 +316,15 @@ private:
         }
     }
 
-    /// The kind a role binding's `roleRef` says; empty when it does not.
-    [[nodiscard]] Gvk role_ref() const {
+    /// The kind a role binding's `roleRef` says, if it does.
+    [[nodiscard]] std::optional<Gvk> role_ref() const {
         const auto* group = kube::find(resource_.object.fields(), {"roleRef", "apiGroup"});
         const auto* kind = kube::find(resource_.object.fields(), {"roleRef", "kind"});
-        if (group == nullptr || kind == nullptr) return {};
-        return {.group = text_of(*group), .version = {}, .kind = text_of(*kind)};
+        if (group == nullptr || kind == nullptr) return std::nullopt;
+        const auto text = [](const json::value& value) {
+            return value.is_null() ? std::string{"null"} : text_of(value);
+        };
+        return Gvk{.group = text(*group), .version = {}, .kind = text(*kind)};
     }
 
     Resource& resource_;
@@ -323,7 +332,7 @@ private:
     LookUps* noted_;
     std::set<std::string> namespaces_;  ///< empty: all
     const Gvk* target_ = nullptr;
-    Gvk role_;
+    std::optional<Gvk> role_;
 };
 
 /// The references an original kind can have, found once for each kind.

@@ -106,17 +106,8 @@ void take_metadata_as_text(std::vector<ResourceMap::Item>& patches, const Source
     }
 }
 
-using Marks = std::shared_ptr<const std::vector<std::size_t>>;
-
-Marks united(const Marks& a, const Marks& b) {
-    if (a == nullptr || b == nullptr) return a == nullptr ? b : a;
-    std::vector<std::size_t> both;
-    std::set_union(a->begin(), a->end(), b->begin(), b->end(), std::back_inserter(both));
-    return std::make_shared<const std::vector<std::size_t>>(std::move(both));
-}
-
 /// The marks of folded texts of both after a merge.
-Marks merged(const Marks& both, Folded folded) {
+Notation::Marks merged(const Notation::Marks& both, Folded folded) {
     std::vector<std::size_t> marks;
     std::sort(folded.now_plain.begin(), folded.now_plain.end());
     std::set_difference(both->begin(), both->end(), folded.now_plain.begin(),
@@ -127,18 +118,22 @@ Marks merged(const Marks& both, Folded folded) {
 }
 
 void apply_strategic(Resource& target, const Resource& patch, const Patch& options,
-                     const Context& context) {
+                     Context& context) {
     const auto before = target.id;
     if (options.allow_name_change || options.allow_kind_change) target.store_previous_id();
+    context.uses_builtin_api = true;
     auto schema = MergeSchema::of(before.gvk, context.open_api.get());
     if (!schema) schema = MergeSchema::of(patch.id.gvk, context.open_api.get());
     const auto shared = target.shared.before_merge(patch.object.fields());
-    Folded folded{.target = target.folded};
-    const bool folds = target.folded != nullptr || patch.folded != nullptr;
+    Folded folded{.target = target.notation.folded};
+    const bool folds = target.notation.folded != nullptr || patch.notation.folded != nullptr;
+    std::vector<std::size_t> quoted;
     try {
-        if (!merge(
-                target.object.fields(), patch.object.fields(), schema,
-                {.target = target.quoted, .patch = &patch, .folded = folds ? &folded : nullptr})) {
+        if (!merge(target.object.fields(), patch.object.fields(), schema,
+                   {.target = target.notation,
+                    .patch = patch.notation,
+                    .folded = folds ? &folded : nullptr,
+                    .now_quoted = &quoted})) {
             target.removed = true;
             return;
         }
@@ -146,15 +141,14 @@ void apply_strategic(Resource& target, const Resource& patch, const Patch& optio
         throw error.within(target.describe());
     }
     target.shared.after_merge(target.object.fields(), shared);
-    target.quoted = united(target.quoted, patch.quoted);
-    if (folds) target.folded = merged(united(target.folded, patch.folded), std::move(folded));
-    if (patch.spelled != nullptr) {
-        auto both =
-            target.spelled == nullptr ? std::map<std::size_t, std::string>{} : *target.spelled;
-        both.insert(patch.spelled->begin(), patch.spelled->end());
-        target.spelled =
-            std::make_shared<const std::map<std::size_t, std::string>>(std::move(both));
+    target.notation.add(patch.notation);
+    if (!quoted.empty()) {
+        std::sort(quoted.begin(), quoted.end());
+        target.notation.quoted =
+            united(target.notation.quoted,
+                   std::make_shared<const std::vector<std::size_t>>(std::move(quoted)));
     }
+    if (folds) target.notation.folded = merged(target.notation.folded, std::move(folded));
     target.refresh();
     if (!options.allow_kind_change) target.set_kind(before.gvk.kind);
     if (!options.allow_name_change) target.set_name(before.name);
@@ -163,7 +157,7 @@ void apply_strategic(Resource& target, const Resource& patch, const Patch& optio
 
 /// To one the patch's own id names.
 void apply_by_id(ResourceMap& resources, const Resource& patch, const Patch& options,
-                 const Context& context) {
+                 Context& context) {
     const auto targets = resources.with_any_id(patch.id);
     if (targets.empty())
         throw Error{ErrorKind::not_found, "nothing to patch is named " + patch.id.to_string()};
@@ -174,6 +168,14 @@ void apply_by_id(ResourceMap& resources, const Resource& patch, const Patch& opt
     }
     apply_strategic(*targets[0], patch, options, context);
     resources.changed(*targets[0]);
+}
+
+/// kustomize notes the options of a patch among its annotations, which makes texts of them all.
+void note_options(Resource& patch, const Patch& options) {
+    if (!options.allow_name_change && !options.allow_kind_change) return;
+    auto* annotations = patch.object.metadata().if_contains("annotations");
+    if (annotations == nullptr) return;
+    *annotations = texts_in(annotations, patch.notation, NullsAre::null_text);
 }
 
 void check_distinct(const ResourceMap& resources, const Resource& resource) {
@@ -192,9 +194,7 @@ void apply_to_selected(ResourceMap& resources, Resource& patch, const Patch& opt
     for (auto* target : targets) {
         Resource copy;
         copy.object = patch.object;
-        copy.quoted = patch.quoted;
-        copy.spelled = patch.spelled;
-        copy.folded = patch.folded;
+        copy.notation = patch.notation;
         copy.object.fields()["apiVersion"] = target->id.gvk.api_version();
         copy.refresh();
         apply_strategic(*target, copy, options, context);
@@ -232,23 +232,12 @@ void write_annotations_as_text(Resource& resource) {
     }
 }
 
-/// kustomize remembers names, prefixes and origins in annotations: an object that has any of these
-/// has annotations, also for a patch.
-void make_annotations(Resource& resource) {
-    const bool remembers = !resource.previous.empty() || !resource.prefixes.empty() ||
-                           !resource.suffixes.empty() || resource.needs_hash ||
-                           resource.behavior != Behavior::unspecified || resource.provenance;
-    if (!remembers) return;
-    auto& annotations = resource.object.metadata()["annotations"];
-    if (annotations.is_null()) annotations.emplace_object();
-}
-
 void apply_operations(Resource& resource, const json::value& operations) {
-    make_annotations(resource);
+    resource.notation.require_readable(resource.object.fields());
+    if (resource.has_build_annotations()) resource.make_annotations();
     resource.refold(true);
     resource.shared.clear();
-    resource.quoted.reset();  // the file's notation is gone
-    resource.spelled.reset();
+    resource.notation = {.written = Notation::Written::as_yaml};  // the file's is gone
     forget_origin_in(resource, operations);
     json::value value = std::move(resource.object.fields());
     try {
@@ -279,8 +268,9 @@ void apply_patch(ResourceMap& resources, const Patch& patch, const Root& root) {
         }
         return;
     }
-    auto documents = load_resources(source.text, source.file);
+    auto documents = load_resources(source.text, source.file, root.context());
     if (documents.empty()) return;
+    for (const auto& document : documents) note_options(*document, patch);
     if (!patch.target) {
         for (const auto& document : documents)
             apply_by_id(resources, *document, patch, root.context());
@@ -296,7 +286,7 @@ void apply_patch(ResourceMap& resources, const Patch& patch, const Root& root) {
 
 std::size_t apply_strategic_text(ResourceMap& resources, const std::string& text,
                                  const std::string& file, const Root& root) {
-    auto documents = load_resources(text, file);
+    auto documents = load_resources(text, file, root.context());
     take_metadata_as_text(documents, {text, file});
     for (const auto& document : documents) {
         const auto targets = resources.with_any_id(document->id);

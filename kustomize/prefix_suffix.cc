@@ -26,14 +26,20 @@ void add_affix(ResourceMap& resources, Affix affix, const std::string& text,
                 (affix == Affix::prefix ? resource.prefixes : resource.suffixes).push_back(text);
                 resource.store_previous_id();
             }
+            const auto name = spec.field();
             visit(resource, spec, Make::text, [&](json::value& field) {
                 if (field.is_object() || field.is_array()) {
                     throw Error{ErrorKind::invalid, resource.describe() + ": field " + spec.path +
                                                         " is a " + std::string{type_name(field)} +
                                                         ", not text"};
                 }
-                const auto old = text_of(field);
-                set_text(field, affix == Affix::prefix ? text + old : old + text);
+                const auto old = field.is_null() ? "" : resource.notation.spelling(name, field);
+                const auto fresh = affix == Affix::prefix ? text + old : old + text;
+                if (plain(fresh).is_string()) {
+                    field = json::value(fresh);
+                } else {
+                    resource.notation.rewrite(name, field, fresh);
+                }
             });
             resources.changed(resource);
         }

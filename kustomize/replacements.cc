@@ -1,12 +1,14 @@
 #include "base/error.h"
 #include "kube/yaml.h"
 #include "kube/yaml_restyle.h"
+#include "kube/yaml_scalar.h"
 #include "kustomize/field_path.h"
 #include "kustomize/scalar.h"
 #include "kustomize/selector.h"
 #include "kustomize/transformers.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace kled::kustomize {
 
@@ -26,6 +28,11 @@ struct Lent {
 
     json::value value;
     Resource& resource;
+};
+
+struct Size {
+    std::size_t bytes = 0;  ///< about what its text takes
+    std::size_t height = 0;
 };
 
 std::vector<std::string> split(const std::string& text, const std::string& delimiter) {
@@ -85,37 +92,6 @@ Resource& find_source(const ResourceMap& resources, const Id& wanted) {
     return *found;
 }
 
-json::value source_value(const ResourceMap& resources, const Replacement& replacement) {
-    if (replacement.source_value) return plain(*replacement.source_value);
-    const auto& source = *replacement.source;
-    auto& resource = find_source(resources, source.id);
-    const auto& path = source.field_path.empty() ? std::string{default_path} : source.field_path;
-    const Lent object{resource};
-    const auto* field = look_up(object.value, parse_field_path(path));
-    if (field == nullptr || is_null_or_empty(*field)) {
-        throw Error{ErrorKind::not_found,
-                    "source: there is no " + path + " in " + resource.id.to_string()};
-    }
-    if (source.options.delimiter.empty()) return *field;
-    if (!is_scalar(*field))
-        throw Error{ErrorKind::invalid, "source: a delimiter needs text, " + path + " is a " +
-                                            std::string{type_name(*field)}};
-    const auto parts = split(text_of(*field), source.options.delimiter);
-    if (source.options.index < 0 ||
-        static_cast<std::size_t>(source.options.index) >= parts.size()) {
-        throw Error{ErrorKind::invalid, "source: there is no part " +
-                                            std::to_string(source.options.index) + " in `" +
-                                            text_of(*field) + "`"};
-    }
-    const auto& part = parts[static_cast<std::size_t>(source.options.index)];
-    return field->is_string() ? json::value(part) : plain(part);
-}
-
-struct Size {
-    std::size_t bytes = 0;  ///< about what its text takes
-    std::size_t height = 0;
-};
-
 Size size_of(const json::value& value) {
     Size size{.bytes = 8, .height = 1};
     const auto add = [&](const json::value& element) {
@@ -136,31 +112,111 @@ Size size_of(const json::value& value) {
     return size;
 }
 
-/// The text a value has as a source: what was written there.
+/// What is copied, with the text that stands there.
 struct Value {
     json::value value;
-    std::string text;
+    std::string text = {};
+    bool untyped = false;                ///< kustomize gave the text no type
+    const Notation* notation = nullptr;  ///< of what is in it
+    /// It is the field itself, not a part of its text: what changes there is copied from then on.
+    const Resource* from = nullptr;
+    FieldPath path = {};
     Size size = {};
+    std::string at = {};  ///< the replacement, for messages
+
+    /// As it stands there by now.
+    void refresh(const json::value& object) {
+        const json::value* field = nullptr;
+        try {
+            field = look_up(object, path);
+        } catch (const Error&) {
+            return;  // something else has taken the place of what it was in
+        }
+        if (field == nullptr) return;
+        value = *field;
+        text = is_scalar(*field) ? notation->spelling(path.back(), *field) : std::string{};
+        untyped = notation->untyped_text(path.back(), *field) != nullptr;
+        size = size_of(value);
+    }
 };
 
-/// A number stays one, and a boolean too.
-void require_same_kind(const json::value& field, const std::string& text) {
-    if (!field.is_number() && !field.is_bool()) return;
-    const auto fresh = plain(text);
-    if (field.is_number() == fresh.is_number() && field.is_bool() == fresh.is_bool()) return;
-    throw Error{ErrorKind::invalid,
-                "`" + text + "` in place of a " + std::string{type_name(field)}};
+Value source_value(const ResourceMap& resources, const Replacement& replacement) {
+    if (replacement.source_value) {
+        return {.value = plain(*replacement.source_value),
+                .text = *replacement.source_value,
+                .untyped = true};
+    }
+    const auto& source = *replacement.source;
+    auto& resource = find_source(resources, source.id);
+    const auto& path = source.field_path.empty() ? std::string{default_path} : source.field_path;
+    const Lent object{resource};
+    const auto steps = parse_field_path(path);
+    const auto* field = look_up(object.value, steps);
+    if (field == nullptr || is_null_or_empty(*field)) {
+        throw Error{ErrorKind::not_found,
+                    "source: there is no " + path + " in " + resource.id.to_string()};
+    }
+    const auto& notation = resource.notation;
+    Value value{.value = *field, .notation = &notation};
+    if (is_scalar(*field)) value.text = notation.spelling(steps.back(), *field);
+    value.untyped = notation.untyped_text(steps.back(), *field) != nullptr;
+    if (source.options.delimiter.empty()) {
+        value.from = &resource;
+        value.path = steps;
+        return value;
+    }
+    if (!is_scalar(*field))
+        throw Error{ErrorKind::invalid, "source: a delimiter needs text, " + path + " is a " +
+                                            std::string{type_name(*field)}};
+    const auto parts = split(value.text, source.options.delimiter);
+    if (source.options.index < 0 ||
+        static_cast<std::size_t>(source.options.index) >= parts.size()) {
+        throw Error{ErrorKind::invalid, "source: there is no part " +
+                                            std::to_string(source.options.index) + " in `" +
+                                            value.text + "`"};
+    }
+    value.text = parts[static_cast<std::size_t>(source.options.index)];
+    const bool is_text = field->is_string() && !value.untyped;
+    value.value = is_text ? json::value(value.text) : plain(value.text);
+    return value;
 }
 
-/// Sets what is there to the source's text; its own type decides how that is read.
-void set(json::value& field, const Value& value, const FieldOptions& options) {
+/// What a scalar is by what stands there; nullopt: something unreadable. Text that is no string was
+/// a date.
+std::optional<kube::ScalarKind> kind_of(const Place& place, const Notation& notation) {
+    const auto& field = *place.value;
+    if (notation.is_unreadable(place.field, field)) return std::nullopt;
+    const auto kind_of = [](const std::string& text) {
+        return kube::resolve_scalar(text, kube::YamlDialect::manifest).kind;
+    };
+    if (!field.is_string()) return kind_of(notation.spelling(place.field, field));
+    const auto* text = notation.other_spelling(place.field, field);
+    return text == nullptr ? kube::ScalarKind::string : kind_of(*text);
+}
+
+/// A number stays one, and so does what else is no text: kustomize cannot read what else it writes.
+/// nullopt: that happened before.
+bool may_become(std::optional<kube::ScalarKind> kind, const std::string& text) {
+    using kube::ScalarKind;
+    const auto fresh = kube::resolve_scalar(text, kube::YamlDialect::manifest).kind;
+    if (!kind) return fresh != ScalarKind::string && fresh != ScalarKind::null;
+    return kind == ScalarKind::string || kind == fresh ||
+           (kind == ScalarKind::floating && fresh == ScalarKind::integer);
+}
+
+/// Sets what is there to the source's text; its own type decides how that is read. What is wrong
+/// with the text if it cannot be read as that; it does not stand there then.
+std::optional<std::string> set(const Place& place, const Value& value, const FieldOptions& options,
+                               Notation& notation) {
+    auto& field = *place.value;
     auto text = value.text;
     if (!options.delimiter.empty()) {
         if (field.is_object() || field.is_array()) {
             throw Error{ErrorKind::invalid,
                         "a delimiter needs text, found a " + std::string{type_name(field)}};
         }
-        auto parts = split(text_of(field), options.delimiter);
+        auto parts =
+            split(place.made ? "" : notation.spelling(place.field, field), options.delimiter);
         if (options.index < 0) {
             parts.insert(parts.begin(), text);
         } else if (static_cast<std::size_t>(options.index) >= parts.size()) {
@@ -171,13 +227,28 @@ void set(json::value& field, const Value& value, const FieldOptions& options) {
         text = join(parts, options.delimiter);
     }
     if (field.is_structured()) {
-        field = value.value;
-    } else if (field.is_null()) {
-        if (!text.empty()) field = plain(text);
-    } else {
-        require_same_kind(field, text);
-        set_text(field, text);
+        if (value.untyped) {
+            notation.set_untyped(place.field, field, text);
+        } else {
+            field = value.value;
+            if (value.value.is_structured() && value.notation != nullptr)
+                notation.add(*value.notation);
+        }
+    } else if (place.made) {
+        notation.set_untyped(place.field, field, text);
+    } else if (notation.untyped_text(place.field, field) != nullptr) {
+        notation.set_untyped(place.field, field, text);
+    } else if (const auto kind = kind_of(place, notation); !may_become(kind, text)) {
+        const auto why = value.at + "`" + text + "` in place of a " +
+                         (kind ? std::string{type_name(field)} : "number or the like");
+        notation.set_unreadable(place.field, field, text, why);
+        return why;
+    } else if (!kind || kind == kube::ScalarKind::timestamp) {
+        field = plain(text);
+    } else if (!field.is_null()) {
+        notation.set_text(place.field, field, text);
     }
+    return std::nullopt;
 }
 
 Create create_as(const json::value& value, const FieldOptions& options) {
@@ -220,12 +291,14 @@ void write_pretty(std::string& out, const json::value& value, const std::string&
     out += "\n" + indent + (object != nullptr ? "}" : "]");
 }
 
+bool is_json(const std::string& text) {
+    const auto first = text.find_first_not_of(" \t\r\n");
+    return first != std::string::npos && (text[first] == '{' || text[first] == '[');
+}
+
 /// The document in the notation `original` had.
 std::string write_document(const json::value& document, const std::string& original) {
-    const auto first = original.find_first_not_of(" \t\r\n");
-    const bool is_json =
-        first != std::string::npos && (original[first] == '{' || original[first] == '[');
-    if (!is_json) {
+    if (!is_json(original)) {
         auto text = kube::restyle_yaml(document, original);
         while (!text.empty() && text.back() == '\n') text.pop_back();
         return text;
@@ -240,7 +313,7 @@ std::string write_document(const json::value& document, const std::string& origi
 
 /// A path that goes on inside a text, which holds YAML or JSON: "data.config\.json.server.port".
 bool set_inside_text(json::value& object, const FieldPath& path, const Value& value,
-                     const FieldOptions& options) {
+                     const FieldOptions& options, Notation& notation) {
     for (std::size_t length = 1; length < path.size(); ++length) {
         const FieldPath outer{path.begin(), path.begin() + static_cast<std::ptrdiff_t>(length)};
         const FieldPath inner{path.begin() + static_cast<std::ptrdiff_t>(length), path.end()};
@@ -251,50 +324,69 @@ bool set_inside_text(json::value& object, const FieldPath& path, const Value& va
             continue;
         }
         if (text == nullptr || !is_scalar(*text)) continue;
+        const auto original = text_of(*text);
+        json::value document;
+        std::vector<Place> places;
         try {
-            const auto original = text_of(*text);
-            auto document = kube::parse_yaml(original);
-            const auto fields = match(document, inner, create_as(value.value, options));
-            if (fields.empty()) return false;
-            for (auto* field : fields) set(*field, value, options);
-            set_text(*text, write_document(document, original));
-            return true;
+            document = kube::parse_yaml(original);
+            if (document.is_null()) return false;
+            places = match(document, inner, create_as(value.value, options));
         } catch (const Error&) {
             return false;  // the text is no document, or the path does not fit it
         }
+        if (places.empty()) return false;
+        Notation none;
+        for (const auto& place : places) {
+            const auto why =
+                place.value == nullptr ? std::nullopt : set(place, value, options, none);
+            if (!why) continue;
+            if (is_json(original)) return false;
+            throw Error{ErrorKind::invalid, why->substr(value.at.size())};
+        }
+        notation.set_text(outer.back(), *text, write_document(document, original));
+        return true;
     }
     return false;
 }
 
-void set_target(Resource& resource, const Replacement::Target& target, const Value& value,
+void check_depth(const FieldPath& path, const Value& value) {
+    if (path.size() + value.size.height <= max_depth) return;
+    throw Error{ErrorKind::exhausted,
+                "the result is nested deeper than " + std::to_string(max_depth)};
+}
+
+void set_target(Resource& resource, const Replacement::Target& target, Value& value,
                 Budget& budget) {
     Lent object{resource};
     const auto create = create_as(value.value, target.options);
     for (const auto& path : target.field_paths) {
         const auto steps = parse_field_path(path);
-        if (steps.size() + value.size.height > max_depth) {
-            throw Error{ErrorKind::exhausted,
-                        "the result is nested deeper than " + std::to_string(max_depth)};
-        }
-        if (set_inside_text(object.value, steps, value, target.options)) continue;
-        std::vector<json::value*> fields;
+        check_depth(steps, value);
+        if (set_inside_text(object.value, steps, value, target.options, resource.notation))
+            continue;
+        std::vector<Place> fields;
         try {
-            fields = match(object.value, steps, create);
+            fields = match(object.value, steps, create, resource.notation);
         } catch (const Error& error) {
             throw error.within(path);
         }
         if (fields.empty()) throw Error{ErrorKind::not_found, "there is no " + path};
         auto& root = object.value.get_object();
-        for (auto* field : fields) {
+        for (const auto& place : fields) {
+            auto* field = place.value;
+            if (field == nullptr) continue;
+            if (value.from == &resource) value.refresh(object.value);
+            check_depth(steps, value);
             budget.bytes(value.size.bytes + (field->is_string() ? field->get_string().size() : 0));
             if (field->is_structured()) resource.shared.replaced(root, *field);
-            set(*field, value, target.options);
+            set(place, value, target.options, resource.notation);
             if (!field->is_structured()) resource.shared.written(root, *field);
+            if (value.from == &resource) value.refresh(object.value);
         }
     }
 }
 
-void apply_target(ResourceMap& resources, Replacement::Target target, const Value& value,
+void apply_target(ResourceMap& resources, Replacement::Target target, Value& value,
                   Budget& budget) {
     if (!target.select) throw Error{ErrorKind::invalid, "targets: needs a `select`"};
     if (target.field_paths.empty()) target.field_paths = {std::string{default_path}};
@@ -330,9 +422,9 @@ void apply_one(ResourceMap& resources, const Replacement& replacement, Budget& b
     if (replacement.source && replacement.source_value) {
         throw Error{ErrorKind::invalid, "`source` and `sourceValue` exclude each other"};
     }
-    Value value{source_value(resources, replacement), {}};
-    value.text = replacement.source_value ? *replacement.source_value : text_of(value.value);
+    auto value = source_value(resources, replacement);
     value.size = size_of(value.value);
+    value.at = replacement.at;
     for (const auto& target : replacement.targets) apply_target(resources, target, value, budget);
 }
 

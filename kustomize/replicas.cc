@@ -27,12 +27,17 @@ void set_replicas(ResourceMap& resources, const Replica& replica, const FieldSpe
         for (auto* resource : named) {
             if (!had_name(*resource, replica.name, spec.gvk)) continue;
             found = true;
+            const auto name = spec.field();
             visit(*resource, spec, Make::text, [&](json::value& field) {
                 if (field.is_object() || field.is_array()) {
                     throw Error{ErrorKind::invalid,
                                 "field " + spec.path + " is a " + std::string{type_name(field)}};
                 }
+                const auto* old = field.if_string();
+                const bool quoted =
+                    old != nullptr && !old->empty() && resource->notation.is_quoted(name, *old);
                 field = replica.count;
+                if (quoted) field = text_of(field);  // the quotes stay
             });
         }
     }

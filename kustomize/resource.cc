@@ -4,7 +4,6 @@
 #include "kustomize/scalar.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace kled::kustomize {
@@ -12,51 +11,6 @@ namespace kled::kustomize {
 namespace {
 
 constexpr std::string_view no_namespace = "_non_namespaceable_";
-
-/// {apiVersion, kind}, sorted.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 40> cluster_kinds{{
-    {"admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"},
-    {"admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"},
-    {"admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding"},
-    {"admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"},
-    {"admissionregistration.k8s.io/v1beta1", "MutatingWebhookConfiguration"},
-    {"admissionregistration.k8s.io/v1beta1", "ValidatingAdmissionPolicy"},
-    {"admissionregistration.k8s.io/v1beta1", "ValidatingAdmissionPolicyBinding"},
-    {"admissionregistration.k8s.io/v1beta1", "ValidatingWebhookConfiguration"},
-    {"apiextensions.k8s.io/v1", "CustomResourceDefinition"},
-    {"apiextensions.k8s.io/v1beta1", "CustomResourceDefinition"},
-    {"apiregistration.k8s.io/v1", "APIService"},
-    {"apiregistration.k8s.io/v1beta1", "APIService"},
-    {"certificates.k8s.io/v1", "CertificateSigningRequest"},
-    {"certificates.k8s.io/v1beta1", "CertificateSigningRequest"},
-    {"flowcontrol.apiserver.k8s.io/v1beta1", "FlowSchema"},
-    {"flowcontrol.apiserver.k8s.io/v1beta1", "PriorityLevelConfiguration"},
-    {"networking.k8s.io/v1", "IngressClass"},
-    {"networking.k8s.io/v1beta1", "IngressClass"},
-    {"node.k8s.io/v1", "RuntimeClass"},
-    {"node.k8s.io/v1beta1", "RuntimeClass"},
-    {"policy/v1beta1", "PodSecurityPolicy"},
-    {"rbac.authorization.k8s.io/v1", "ClusterRole"},
-    {"rbac.authorization.k8s.io/v1", "ClusterRoleBinding"},
-    {"rbac.authorization.k8s.io/v1beta1", "ClusterRole"},
-    {"rbac.authorization.k8s.io/v1beta1", "ClusterRoleBinding"},
-    {"scheduling.k8s.io/v1", "PriorityClass"},
-    {"scheduling.k8s.io/v1beta1", "PriorityClass"},
-    {"storage.k8s.io/v1", "CSIDriver"},
-    {"storage.k8s.io/v1", "CSINode"},
-    {"storage.k8s.io/v1", "StorageClass"},
-    {"storage.k8s.io/v1", "VolumeAttachment"},
-    {"storage.k8s.io/v1beta1", "CSIDriver"},
-    {"storage.k8s.io/v1beta1", "CSINode"},
-    {"storage.k8s.io/v1beta1", "StorageClass"},
-    {"storage.k8s.io/v1beta1", "VolumeAttachment"},
-    {"v1", "ComponentStatus"},
-    {"v1", "Namespace"},
-    {"v1", "Node"},
-    {"v1", "NodeProxyOptions"},
-    {"v1", "PersistentVolume"},
-}};
-static_assert(std::is_sorted(cluster_kinds.begin(), cluster_kinds.end()));
 
 std::string metadata_text(const json::object& object, std::string_view field) {
     const auto* value = kube::find(object, {"metadata", field});
@@ -69,16 +23,6 @@ std::string field_text(const json::object& object, std::string_view field) {
 }
 
 }  // namespace
-
-bool cluster_scoped(const Gvk& gvk) noexcept {
-    // Most kinds are in no namespace-free list at all: look at the kind first, it is short.
-    const auto known = std::any_of(cluster_kinds.begin(), cluster_kinds.end(),
-                                   [&](const auto& entry) { return entry.second == gvk.kind; });
-    if (!known) return false;
-    const auto api_version = gvk.api_version();
-    return std::binary_search(cluster_kinds.begin(), cluster_kinds.end(),
-                              std::pair<std::string_view, std::string_view>{api_version, gvk.kind});
-}
 
 bool selects(const Gvk& selector, const Gvk& gvk) noexcept {
     return (selector.group.empty() || selector.group == gvk.group) &&
@@ -177,22 +121,25 @@ void refold(json::value& value, std::string_view key, const std::vector<std::siz
 }  // namespace
 
 void Resource::refold(bool annotations) {
-    if (folded == nullptr) return;
+    if (notation.folded == nullptr) return;
     auto& metadata = object.metadata();
     json::value kept;
     if (auto* value = metadata.if_contains("annotations"); value != nullptr && !annotations)
         kept = *value;
-    for (auto& field : object.fields()) kustomize::refold(field.value(), field.key(), *folded);
+    for (auto& field : object.fields())
+        kustomize::refold(field.value(), field.key(), *notation.folded);
     if (!kept.is_null()) object.metadata()["annotations"] = std::move(kept);
-    folded.reset();
+    notation.folded.reset();
 }
 
-std::string Resource::written(std::string_view key, const json::value& value) const {
-    if (spelled != nullptr && !value.is_structured()) {
-        const auto found = spelled->find(kube::spelling_mark(key, value));
-        if (found != spelled->end()) return found->second;
-    }
-    return value.is_null() ? "null" : text_of(value);
+bool Resource::has_build_annotations() const noexcept {
+    return !previous.empty() || !prefixes.empty() || !suffixes.empty() || needs_hash ||
+           behavior != Behavior::unspecified || provenance;
+}
+
+void Resource::make_annotations() {
+    auto& annotations = object.metadata()["annotations"];
+    if (annotations.is_null()) annotations.emplace_object();
 }
 
 const json::object* Resource::metadata_map(std::string_view field) const {

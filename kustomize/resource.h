@@ -3,13 +3,12 @@
 
 #include "kube/gvk.h"
 #include "kube/object.h"
+#include "kustomize/notation.h"
 #include "kustomize/shared_values.h"
 
 #include <boost/json/object.hpp>
 
 #include <cstddef>
-#include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +43,8 @@ struct Id {
 /// Kinds outside every namespace, as kustomize knows them: the API of Kubernetes 1.21 and
 /// validating admission policies.
 [[nodiscard]] bool cluster_scoped(const Gvk& gvk) noexcept;
+/// Whether kustomize knows that without a look into its OpenAPI document.
+[[nodiscard]] bool scope_is_known(const Gvk& gvk) noexcept;
 
 /// Where an object, a generator or a transformer came from, for `buildMetadata`.
 struct Provenance {
@@ -79,12 +80,7 @@ struct Resource {
     std::vector<std::string> variables;  ///< names of `vars` whose value is here
     std::optional<Provenance> provenance;
     std::vector<Provenance> transformations;
-    /// Of the strings whose notation in the file was not the plain one (YamlDocument::quoted).
-    std::shared_ptr<const std::vector<std::size_t>> quoted = nullptr;
-    /// How values that are no text stand in the file (YamlDocument::spelled).
-    std::shared_ptr<const std::map<std::size_t, std::string>> spelled = nullptr;
-    /// Of the texts that stand folded (YamlDocument::folded).
-    std::shared_ptr<const std::vector<std::size_t>> folded = nullptr;
+    Notation notation;         ///< of what is in `object`
     SharedValues shared;       ///< in `object`
     std::size_t position = 0;  ///< in its ResourceMap
 
@@ -102,11 +98,13 @@ struct Resource {
     void set_namespace(const std::string& ns);
     void set_kind(const std::string& kind);
 
-    /// Writes and reads `folded` texts, as kustomize does at the end and before JSON patches.
+    /// Writes and reads folded texts, as kustomize does at the end and before JSON patches.
     void refold(bool annotations);
 
-    /// text_of(value), for a value below `key` as it stands in the file; null is "null".
-    [[nodiscard]] std::string written(std::string_view key, const json::value& value) const;
+    /// Whether kustomize keeps something about it in its annotations while it builds: names it had,
+    /// prefixes, where it came from. It has annotations then.
+    [[nodiscard]] bool has_build_annotations() const noexcept;
+    void make_annotations();
 
     /// metadata.labels or metadata.annotations; nullptr when absent.
     [[nodiscard]] const json::object* metadata_map(std::string_view field) const;

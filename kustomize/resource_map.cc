@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <unordered_set>
 
 namespace kled::kustomize {
 
@@ -33,8 +34,7 @@ bool had(const Resource& resource, const Id& id) {
 }
 
 /// `base` with the entries of `over`, as the new value of `fields[name]`.
-void merge_map(json::object& fields, std::string_view name, const json::value* base) {
-    auto merged = base != nullptr && base->is_object() ? base->get_object() : json::object{};
+void merge_map(json::object& fields, std::string_view name, json::object merged) {
     if (const auto* over = fields.if_contains(name); over != nullptr && over->is_object()) {
         for (const auto& entry : over->get_object()) merged[entry.key()] = entry.value();
     }
@@ -69,7 +69,8 @@ void encode_string_data(json::object& secret) {
 void merge_metadata(Resource& fresh, const Resource& old) {
     for (const auto* field : {"labels", "annotations"}) {
         merge_map(fresh.object.metadata(), field,
-                  kube::find(old.object.fields(), {"metadata", field}));
+                  texts_in(kube::find(old.object.fields(), {"metadata", field}), old.notation,
+                           NullsAre::null_text));
     }
     fresh.set_name(old.id.name);
     fresh.set_namespace(old.id.ns);
@@ -97,6 +98,7 @@ Resource& ResourceMap::append(Item item) {
 
 void ResourceMap::append_all(ResourceMap&& other) {
     if (items_.empty()) {
+        other.check_distinct();
         *this = std::move(other);
         return;
     }
@@ -133,7 +135,9 @@ void ResourceMap::absorb(Item item) {
     if (behavior == Behavior::merge) {
         if (item->id.gvk.kind == "Secret") encode_string_data(old.object.fields());
         for (const auto* field : {"data", "binaryData"}) {
-            merge_map(item->object.fields(), field, old.object.fields().if_contains(field));
+            merge_map(
+                item->object.fields(), field,
+                texts_in(old.object.fields().if_contains(field), old.notation, NullsAre::empty));
         }
         if (old.provenance) item->provenance = old.provenance;
     }
@@ -216,6 +220,18 @@ void ResourceMap::insert(Index& index, std::size_t key, Resource& resource) {
     const auto there =
         std::any_of(first, last, [&](const auto& entry) { return entry.second == &resource; });
     if (!there) index.emplace(key, &resource);
+}
+
+void ResourceMap::check_distinct() const {
+    std::unordered_set<std::size_t> seen;
+    seen.reserve(items_.size());
+    for (const auto& item : items_) {
+        if (item->removed || seen.insert(key_of(item->id)).second) continue;
+        const auto twins = with_current_id(item->id);
+        if (twins.size() < 2) continue;
+        throw Error{ErrorKind::conflict, twins[0]->describe() + " and " + twins[1]->describe() +
+                                             " have become the same object"};
+    }
 }
 
 void ResourceMap::sweep() {

@@ -19,7 +19,7 @@ public:
     using Item = std::unique_ptr<Resource>;
     using Hits = std::vector<Resource*>;  ///< in the order of the map, without removed ones
 
-    /// Error(conflict): its id is taken.
+    /// Error(conflict): an id is taken, or `other` has one twice.
     Resource& append(Item item);
     void append_all(ResourceMap&& other);
 
@@ -41,6 +41,8 @@ public:
 
     /// To be called after `resource`'s object may have got another id.
     void changed(Resource& resource);
+    /// Error(conflict): transformers made two resources the same.
+    void check_distinct() const;
     /// Drops the removed.
     void sweep();
     /// Puts the resources into another order; `order` holds each of items() once.

@@ -4,8 +4,12 @@
 #include "kustomize/transformers.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 #include <map>
 #include <set>
+#include <string>
+#include <system_error>
 
 namespace kled::kustomize {
 
@@ -27,6 +31,20 @@ FieldPath split_indices(const FieldPath& path) {
         steps.push_back(part.substr(open + 1, part.size() - open - 2));
     }
     return steps;
+}
+
+/// What Go's strconv reads from the text that stands there: "017" is 17.
+json::value source_value(const Notation& notation, const std::string& name,
+                         const json::value& value) {
+    if (const auto* text = notation.untyped_text(name, value)) return json::value(*text);
+    if (!value.is_int64() && !value.is_uint64()) return value;
+    const auto text = notation.spelling(name, value);
+    const auto* first = text.data() + (text.starts_with('+') ? 1 : 0);
+    const auto* end = text.data() + text.size();
+    std::int64_t number = 0;
+    const auto read = std::from_chars(first, end, number);
+    if (read.ec == std::errc{} && read.ptr == end) return number;
+    throw Error{ErrorKind::invalid, "`" + text + "` is no decimal integer of 64 bits"};
 }
 
 class Expander {
@@ -134,12 +152,17 @@ void expand_variables(ResourceMap& resources, const std::vector<Variable>& varia
                         variable.at + "no resource is " + variable.object.to_string()};
         }
         const json::value object = (*holder)->object.fields();
-        const auto* value = look_up(object, split_indices(parse_field_path(variable.field_path)));
+        const auto steps = split_indices(parse_field_path(variable.field_path));
+        const auto* value = look_up(object, steps);
         if (value == nullptr) {
             throw Error{ErrorKind::invalid, variable.at + "there is no " + variable.field_path +
                                                 " in " + (*holder)->describe()};
         }
-        expander.add(variable.name, *value);
+        try {
+            expander.add(variable.name, source_value((*holder)->notation, steps.back(), *value));
+        } catch (const Error& error) {
+            throw error.within(variable.at + variable.field_path);
+        }
     }
     for (const auto& item : resources.items()) {
         for (const auto& spec : fields) {
