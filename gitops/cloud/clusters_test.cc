@@ -45,25 +45,25 @@ TEST(CloudClusters, HaveNamesThatStayInTheirPath) {
     EXPECT_EQ(CloudCluster::parse("aws", arn).region, "eu-west-1");
     EXPECT_EQ(CloudCluster::parse("aws", arn).name, "shop");
     EXPECT_TRUE(is_cluster("aws", "arn:aws-us-gov:eks:us-gov-west-1:1:cluster/a_b-c"));
-    for (const std::string other : {std::string{}, arn + "/x", arn + "?x", arn + ":x",
-                                    std::string{"arn:aws:eks:s3:1:cluster/a"},
-                                    std::string{"arn:aws:eks:eu-west-1:x:cluster/a"},
-                                    std::string{"arn:aws:eks:eu-west-1::cluster/a"},
-                                    std::string{"arn:aws:eks:eu-west-1:1:cluster/"},
-                                    std::string{"arn:aws:eks:eu-west-1:1:cluster/-a"},
-                                    std::string{"arn:aws:ec2:eu-west-1:1:cluster/a"}, gke})
+    for (const std::string& other : {std::string{}, arn + "/x", arn + "?x", arn + ":x",
+                                     std::string{"arn:aws:eks:s3:1:cluster/a"},
+                                     std::string{"arn:aws:eks:eu-west-1:x:cluster/a"},
+                                     std::string{"arn:aws:eks:eu-west-1::cluster/a"},
+                                     std::string{"arn:aws:eks:eu-west-1:1:cluster/"},
+                                     std::string{"arn:aws:eks:eu-west-1:1:cluster/-a"},
+                                     std::string{"arn:aws:ec2:eu-west-1:1:cluster/a"}, gke})
         EXPECT_FALSE(is_cluster("aws", other)) << other;
     EXPECT_EQ(CloudCluster::parse("azure", aks).name, "shop");
     EXPECT_TRUE(is_cluster("azure", "")) << "with an address";
-    for (const std::string other :
+    for (const std::string& other :
          {aks.substr(1), aks + "/", aks + "/x/y", aks + "?a", "/" + aks,
           std::string{"/subscriptions/../resourceGroups/g/providers/Microsoft.ContainerService/"
                       "managedClusters/n"},
           std::string{"/subscriptions/s/resourceGroups/g/providers/Other/managedClusters/n"}})
         EXPECT_FALSE(is_cluster("azure", other)) << other;
     EXPECT_EQ(CloudCluster::parse("gcp", gke).name, "shop");
-    for (const std::string other : {"/" + gke, gke + "/x", gke + "?x", std::string{"shop"},
-                                    std::string{"projects/../locations/l/clusters/c"}})
+    for (const std::string& other : {"/" + gke, gke + "/x", gke + "?x", std::string{"shop"},
+                                     std::string{"projects/../locations/l/clusters/c"}})
         EXPECT_FALSE(is_cluster("gcp", other)) << other;
 }
 
@@ -129,7 +129,7 @@ TEST(CloudClusters, AreWhereTheirCloudSays) {
         place("azure", aks,
               R"({"kubeconfigs":[{"name":"clusterUser","value":")" + to_base64(config) + R"("}]})"),
         "https://b:443 " + pem);
-    for (const std::string body :
+    for (const std::string& body :
          {std::string{}, std::string{"[]"}, std::string{"{}"}, std::string{R"({"cluster":7})"},
           std::string{R"({"cluster":{"endpoint":"https://a"}})"},
           std::string{

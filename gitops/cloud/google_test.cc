@@ -17,7 +17,7 @@ const std::string provider =
 
 TEST(Google, HasNamesThatStayInTheirPath) {
     EXPECT_TRUE(is_workload_provider(provider));
-    for (const std::string other :
+    for (const std::string& other :
          {std::string{}, provider + "/x", "/" + provider, provider + "?x", "projects/x" + provider,
           std::string{"projects/1/locations/eu/workloadIdentityPools/a/providers/b"},
           std::string{"projects//locations/global/workloadIdentityPools/a/providers/b"},

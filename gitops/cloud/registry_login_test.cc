@@ -40,7 +40,7 @@ TEST(RegistriesOfClouds, AreKnownByTheirHosts) {
           "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com",
           "123456789012.dkr-ecr.eu-west-1.on.aws", "public.ecr.aws", ecr.c_str()})
         EXPECT_TRUE(is_registry("aws", host)) << host;
-    for (const std::string host :
+    for (const std::string& host :
          {ecr + ":443", ecr + ".example.org", "x" + ecr, ecr.substr(1),
           std::string{"123456789012.dkr.ecr.s3.amazonaws.com"},
           std::string{"123456789012.dkr.ecr.eu-west-1.amazonaws.com.cn"},
