@@ -60,7 +60,7 @@ TEST(Google, LendsAnAccount) {
         read_account_token(R"({"accessToken":"ya29.x","expireTime":"2026-11-29T11:00:00Z"})", now);
     EXPECT_EQ(token.text->reveal(), "ya29.x");
     EXPECT_EQ(token.expires, now + 1h);
-    EXPECT_EQ(read_account_token(R"({"accessToken":"x","expireTime":"2926-11-29T11:00:00Z"})", now)
+    EXPECT_EQ(read_account_token(R"({"accessToken":"x","expireTime":"2126-11-29T11:00:00Z"})", now)
                   .expires,
               now + 24h);
     for (const auto* bad :
