@@ -318,7 +318,9 @@ struct Rebuild::Impl {
                 message.insert(std::min(message.find('\n'), message.size()), " (" + why + ")");
             if (!problems->empty()) message += "\n" + problems->text();
             // Whoever builds takes what it cannot read for a fault of the files.
-            throw Error{tree_files.damaged() ? ErrorKind::unavailable : error.kind(), message};
+            if (tree_files.damaged()) throw Error{ErrorKind::unavailable, message};
+            if (elsewhere.used()) throw RemoteBaseError{error.kind(), message};
+            throw Error{error.kind(), message};
         }
     }
 

@@ -1,6 +1,7 @@
 /// From a revision and a deployment object to the objects it stands for.
 #pragma once
 
+#include "base/error.h"
 #include "gitops/build/inputs.h"
 #include "gitops/build/manifest.h"
 #include "gitops/git/tree.h"
@@ -30,6 +31,12 @@ struct RemoteBases {
     std::stop_token stop = {};
 };
 
+/// Thrown by a build that read such, where nothing it read of its own revision was damaged.
+class RemoteBaseError : public Error {
+public:
+    using Error::Error;
+};
+
 /// The builds of one deployment object, one after the other: each redoes what changed in Git since
 /// the one before, and gives the same Manifest for what did not. It keeps the objects of large
 /// trees; of small ones nothing, and nothing that was decrypted or holds values of a Secret. One
@@ -43,7 +50,8 @@ public:
 
     /// The objects, with the variables of `inputs` substituted. Files that SOPS has encrypted are
     /// read as plain text where there are keys. Long: call it where that does no harm.
-    /// Error(not_found|invalid|denied|exhausted) with file and line.
+    /// Error(not_found|invalid|denied|exhausted) with file and line; Error(unavailable) where the
+    /// revision is not whole, RemoteBaseError(unavailable) where a remote base cannot be had.
     [[nodiscard]] Built run(git::Mirror& mirror, const git::Revision& revision,
                             const Deployment& deployment, const Inputs& inputs = {},
                             const RemoteBases& remotes = {});

@@ -151,6 +151,22 @@ TEST_F(BuildTest, NeedsANameOfEachObject) {
         ErrorKind::invalid);
 }
 
+TEST_F(BuildTest, TellsARemoteBaseThatIsAwayFromADamagedCache) {
+    built({{"app/a.yaml", config}});
+    remote.commit({{"app/kustomization.yaml", "resources: ['http://127.0.0.1:1/a.yaml']\n"}});
+    git::Access access;
+    access.local_repositories = true;
+    const auto revision = mirror.fetch({.branch = "main"}, access, {});
+    RemoteBases remotes;
+    remotes.directory = directory.path() / "bases";
+    try {
+        static_cast<void>(Rebuild{}.run(mirror, revision, last_deployment, {}, remotes));
+        FAIL() << "of what is not there";
+    } catch (const RemoteBaseError& error) {
+        EXPECT_THAT(error.what(), ::testing::HasSubstr("127.0.0.1"));
+    }
+}
+
 TEST_F(BuildTest, SeesThatTheCacheIsDamagedAndTheNextFetchMakesItAnew) {
     built({{"app/a.yaml", config}});
     const auto packs = directory.path() / "mirror" / "objects" / "pack";
@@ -167,6 +183,7 @@ TEST_F(BuildTest, SeesThatTheCacheIsDamagedAndTheNextFetchMakesItAnew) {
         FAIL() << "of what is not there";
     } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::unavailable);
+        EXPECT_EQ(dynamic_cast<const RemoteBaseError*>(&error), nullptr);
         EXPECT_THAT(error.what(), ::testing::HasSubstr("the cache of the repository is damaged"));
     }
     git::Access access;

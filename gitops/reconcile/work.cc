@@ -272,13 +272,20 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     };
     std::optional<Built> built;
     std::optional<Outcome> bad;
-    std::uint64_t inputs_digest = 0;
+    Inputs inputs;
+    if (!due.empty()) work.complete = false;  // it is not asked for again
     try {
-        auto inputs = co_await read_inputs(client, deployment);
-        inputs_digest = inputs.digest;
-        work.redactions = inputs.redactions;
+        inputs = co_await read_inputs(client, deployment);
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::unavailable) throw;
+        bad = Outcome{.reason = "BuildFailed", .message = error.what()};
+    }
+    if (bad) co_return bad;
+    const auto inputs_digest = inputs.digest;
+    work.redactions = inputs.redactions;
+    work.complete = false;  // whatever happens between a build and the end of what follows
+    try {
         const bool only_changes = !full && inputs_digest == work.inputs;
-        work.complete = false;  // whatever happens between a build and the end of what follows
         RemoteBases remotes;
         if (options.remote_bases) remotes.directory = bases_of(key);
         remotes.local_repositories = options.local_repositories;
@@ -307,7 +314,8 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
     } catch (const Error& error) {
         bad = Outcome{.reason = "BuildFailed", .message = error.what()};
         // The cache was damaged or thrown away: the source makes it anew.
-        if (error.kind() == ErrorKind::unavailable) {
+        const bool elsewhere = dynamic_cast<const RemoteBaseError*>(&error) != nullptr;
+        if (error.kind() == ErrorKind::unavailable && !elsewhere) {
             source->recalled = false;
             touch({.kind = deployment.source.kind,
                    .ns = deployment.source.ns,
@@ -337,9 +345,9 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::deploy(
         work.complete = !remote && work.prunes_waiting == 0;
         work.inputs = inputs_digest;
     } else {
-        work.complete = true;
         if (!due.empty()) bad = co_await mend(key, work, deployment, work.plan, std::move(due));
         if (bad) co_return bad;
+        work.complete = true;
         work.status.history.follow(revision.name, work.origin);
     }
     if (full) work.next_full = after(deployment.interval);
