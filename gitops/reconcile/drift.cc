@@ -101,8 +101,15 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::mend(const Key& key, W
     order.drift = drift_of(deployment);
     order.ignore = &deployment.ignore;
     order.timeout = deployment.timeout;
-    const auto changes = co_await with_timeout(
-        deployment.timeout, "repairing", work.destination->applier.apply(order, part, work.memory));
+    std::vector<Change> changes;
+    std::optional<Outcome> bad;
+    try {
+        changes = co_await with_timeout(deployment.timeout, "repairing",
+                                        work.destination->applier.apply(order, part, work.memory));
+    } catch (const Error& error) {
+        bad = Outcome{.reason = "ReconciliationFailed", .message = error.what()};
+    }
+    if (bad) co_return bad;
     tell(work, changes);
     const auto failures = failures_of(changes);
     if (failures.empty()) co_return std::nullopt;
