@@ -189,14 +189,12 @@ asio::awaitable<Change> Applier::apply_object(const Task& task) {
     } else {
         live = co_await client_.get(task.object.gvk(), id.ns, id.name);
     }
-    if (live && says_hands_off(*live)) co_return kept(id, as_it_says);
-    if (live && only_once) co_return kept(id, "it is there already (IfNotPresent)");
-    if (!task.compares()) {
-        co_await write(task, task.object, task.known->adopted);
-        co_return changed(id, Change::Action::configured);
-    }
     // What depends on the very version that was read is read again when somebody was faster.
-    for (unsigned left = conflict_retries; left > 0 && live && !task.ignored.empty(); --left) {
+    for (unsigned left = task.ignored.empty() ? 0U : conflict_retries; live; --left) {
+        if (says_hands_off(*live)) co_return kept(id, as_it_says);
+        if (only_once) co_return kept(id, "it is there already (IfNotPresent)");
+        if (!task.compares()) break;
+        if (left == 0) co_return co_await apply_on(task, std::move(*live));
         try {
             co_return co_await apply_on(task, *live);
         } catch (const kube::StatusError& error) {
@@ -204,8 +202,9 @@ asio::awaitable<Change> Applier::apply_object(const Task& task) {
         }
         live = co_await client_.get(task.object.gvk(), id.ns, id.name);
     }
-    if (!live) co_return co_await make(task);
-    co_return co_await apply_on(task, std::move(*live));
+    if (task.compares()) co_return co_await make(task);
+    co_await write(task, task.object, task.known->adopted);
+    co_return changed(id, Change::Action::configured);
 }
 
 /// Onto the version that kled left there, of which it knows all that matters: one request. False:

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace kled::gitops {
 namespace {
@@ -37,6 +38,15 @@ protected:
         const kube::GroupVersionKind gvk{.group = "apps", .version = "v1", .kind = "Deployment"};
         world.sync(
             world.client().patch(gvk, "default", "web", kube::PatchType::merge, patch, "scale"));
+    }
+    std::vector<Change> apply_by(kube::Client& other, const std::string& yaml) {
+        Applier late{other, {}};
+        const auto manifests = manifests_of(kube::load_manifest(yaml));
+        const auto next = world.sync(make_plan(other, manifests, plan));
+        Applier::Order order;
+        order.owner = owner;
+        order.ignore = &ignore;
+        return world.sync(late.apply(order, next, memory));
     }
     kube::Object live(const std::string& name = "web") {
         return *world.get("apps/v1", "Deployment", "default", name);
@@ -102,40 +112,54 @@ TEST_F(IgnoringTest, IsOnlyForItsTarget) {
     EXPECT_EQ(replicas(live("other")), 4);
 }
 
-/// An autoscaler that comes for the first time between what is read and what is written.
-class FasterScaler : public testing::Passing {
+/// Somebody who comes for the first time between what is read and what is written: an autoscaler,
+/// or whoever patches the object with `patch`.
+class Faster : public testing::Passing {
 public:
-    explicit FasterScaler(kube::Client& client) : Passing{client.transport()}, client_{client} {}
+    explicit Faster(kube::Client& client, std::string patch = "spec: {replicas: 9}",
+                    std::string subresource = "scale")
+        : Passing{client.transport()},
+          client_{client},
+          patch_{std::move(patch)},
+          subresource_{std::move(subresource)} {}
     boost::asio::awaitable<net::Response> send(net::Request request) override {
         const bool writes = request.method == "PATCH" &&
                             request.target.find("/deployments/web") != std::string::npos &&
                             request.target.find("dryRun") == std::string::npos;
-        if (writes && !std::exchange(scaled_, true)) {
-            const auto patch = kube::parse_yaml("spec: {replicas: 9}");
+        if (writes && !std::exchange(came_, true)) {
+            const auto patch = kube::parse_yaml(patch_);
             const kube::GroupVersionKind gvk{
                 .group = "apps", .version = "v1", .kind = "Deployment"};
-            co_await client_.patch(gvk, "default", "web", kube::PatchType::merge, patch, "scale");
+            co_await client_.patch(gvk, "default", "web", kube::PatchType::merge, patch,
+                                   subresource_);
         }
         co_return co_await Passing::send(std::move(request));
     }
 
 private:
     kube::Client& client_;
-    bool scaled_ = false;
+    std::string patch_;
+    std::string subresource_;
+    bool came_ = false;
 };
 
 TEST_F(IgnoringTest, ReadsAgainWhenSomebodyWasFaster) {
     apply(deployment(2, "x:1"));
-    kube::Client raced{std::make_shared<FasterScaler>(world.client())};
-    Applier late{raced, {}};
-    const auto manifests = manifests_of(kube::load_manifest(deployment(2, "x:2")));
-    const auto next = world.sync(make_plan(raced, manifests, plan));
-    Applier::Order order;
-    order.owner = owner;
-    order.ignore = &ignore;
-    EXPECT_THAT(actions(world.sync(late.apply(order, next, memory))), ElementsAre("configured"));
+    kube::Client raced{std::make_shared<Faster>(world.client())};
+    EXPECT_THAT(actions(apply_by(raced, deployment(2, "x:2"))), ElementsAre("configured"));
     EXPECT_EQ(replicas(live()), 9);
     EXPECT_FALSE(holds_replicas(live()));
+}
+
+TEST_F(IgnoringTest, LeavesAloneWhatSaysSoOnlyWhenItIsReadAgain) {
+    apply(deployment(2, "x:1"));
+    kube::Client raced{std::make_shared<Faster>(
+        world.client(),
+        "metadata: {annotations: {kustomize.toolkit.fluxcd.io/reconcile: disabled}}", "")};
+    EXPECT_THAT(actions(apply_by(raced, deployment(2, "x:2"))), ElementsAre("kept"));
+    EXPECT_EQ(
+        kube::find(live().fields(), {"spec", "template", "spec", "containers"})->at(0).at("image"),
+        "x:1");
 }
 
 }  // namespace
