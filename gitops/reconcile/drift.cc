@@ -81,6 +81,9 @@ bool Reconciler::Impl::drift_is_due(Work& work) {
 void Reconciler::Impl::follow(const Key& key, Work& work, const Deployment& deployment,
                               const Plan& plan) {
     work.policy = drift_of(deployment);
+    // It may have gone while it was applied.
+    const auto found = works.find(key);
+    if (found == works.end() || found->second.get() != &work) return;
     DriftWatches::Kinds kinds;
     if (*work.policy != Drift::ignore) {
         for (const auto& [gvk, scope] : plan.scopes) kinds.insert(gvk);
