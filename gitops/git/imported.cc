@@ -33,6 +33,12 @@ OdbPtr odb_of(git_repository* repository) {
     return OdbPtr{raw};
 }
 
+/// False where what was to be read is not whole; throws where it is not known.
+bool is_read(int code) {
+    if (is_of_machine(code)) check(code, "git cache");
+    return code >= 0;
+}
+
 Oid write_object(git_odb* odb, std::string_view bytes, git_object_t type) {
     git_oid oid{};
     check(git_odb_write(&oid, odb, bytes.data(), bytes.size(), type), "git cache");
@@ -265,7 +271,7 @@ std::optional<Imported::Kept> Imported::find_if(const Wanted& wanted) const {
     for (auto one = kept.rbegin(); one != kept.rend(); ++one) {
         git_commit* raw = nullptr;
         const auto oid = to_git(one->commit);
-        if (git_commit_lookup(&raw, repository.get(), &oid) < 0) {
+        if (!is_read(git_commit_lookup(&raw, repository.get(), &oid))) {
             mirror_->impl_->damaged = true;
             return std::nullopt;
         }
@@ -295,7 +301,7 @@ std::optional<Imported::Files> Imported::files(const Revision& revision,
     // Which compares the bytes with their name.
     const auto is_whole = [&](const git_oid* id) {
         git_odb_object* object = nullptr;
-        if (git_odb_read(&object, opened.odb.get(), id) < 0) return false;
+        if (!is_read(git_odb_read(&object, opened.odb.get(), id))) return false;
         git_odb_object_free(object);
         return true;
     };
@@ -310,7 +316,7 @@ std::optional<Imported::Files> Imported::files(const Revision& revision,
         folders.pop_back();
         git_tree* raw = nullptr;
         const auto oid = to_git(tree);
-        if (git_tree_lookup(&raw, opened.repository.get(), &oid) < 0) return std::nullopt;
+        if (!is_read(git_tree_lookup(&raw, opened.repository.get(), &oid))) return std::nullopt;
         const TreePtr keeper{raw};
         for (std::size_t i = 0; i < git_tree_entrycount(raw); ++i) {
             if (stop.stop_requested())

@@ -61,7 +61,8 @@ public:
     /// The last of which `wanted` says so.
     [[nodiscard]] std::optional<Kept> find_if(const Wanted& wanted) const;
     /// All files of `revision`, each read once (and the archive): after a power cut one may be
-    /// empty. nullopt: they are not all there; then forget() what is.
+    /// empty. nullopt: they are not all there; then forget() what is. Error(exhausted|denied): they
+    /// may well be.
     [[nodiscard]] std::optional<Files> files(const Revision& revision,
                                              const std::stop_token& stop) const;
     void forget();

@@ -5,6 +5,7 @@
 #include "gitops/git/tree.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <barrier>
@@ -116,6 +117,18 @@ TEST_F(Import, WhatIsDamagedIsNotTakenForGood) {
     imported.forget();
     EXPECT_FALSE(imported.find("sha256:1"));
     EXPECT_EQ(all(bring(imported, "sha256:1", {{"a", "1"}})), (Contents{{"a", "1"}}));
+}
+
+TEST_F(Import, WhatTheMachineDoesNotLetBeReadIsNotDamaged) {
+    const auto revision = bring(imported, "sha256:1", {{"a", "1"}});
+    const auto oid = imported.files(revision, {})->at("a").oid.hex();
+    const auto file = directory.path() / "m" / "objects" / oid.substr(0, 2) / oid.substr(2);
+    std::filesystem::rename(file, file.string() + ".away");
+    // What opening a socket fails with is no word on content, and that for root too.
+    ASSERT_EQ(::mknod(file.c_str(), S_IFSOCK | 0600U, 0), 0);
+    EXPECT_THROW((void)imported.files(revision, {}), Error);
+    std::filesystem::rename(file.string() + ".away", file);
+    EXPECT_TRUE(imported.files(revision, {}));
 }
 
 TEST_F(Import, SeveralMayWriteTheFirstFiles) {

@@ -10,7 +10,7 @@ namespace kled::gitops::git {
 
 namespace {
 
-ErrorKind kind_of(int code, const git_error* error) {
+ErrorKind kind_of(int code) {
     switch (code) {
         case GIT_ENOTFOUND: return ErrorKind::not_found;
         case GIT_EAUTH:
@@ -20,11 +20,16 @@ ErrorKind kind_of(int code, const git_error* error) {
         case GIT_EINVALID: return ErrorKind::invalid;
         default: break;
     }
-    if (error != nullptr && error->klass == GIT_ERROR_NOMEMORY) return ErrorKind::exhausted;
+    if (is_of_machine(code)) return ErrorKind::exhausted;
     return ErrorKind::unavailable;
 }
 
 }  // namespace
+
+bool is_of_machine(int code) noexcept {
+    const auto* error = code < 0 && code != GIT_ENOTFOUND ? git_error_last() : nullptr;
+    return error != nullptr && (error->klass == GIT_ERROR_OS || error->klass == GIT_ERROR_NOMEMORY);
+}
 
 std::string Oid::hex() const {
     return to_hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
@@ -74,7 +79,7 @@ void check(int code, std::string_view context) {
     const std::string what = error != nullptr && error->message != nullptr
                                  ? error->message
                                  : "error " + std::to_string(code);
-    throw Error{kind_of(code, error), what}.within(context);
+    throw Error{kind_of(code), what}.within(context);
 }
 
 Oid from_git(const git_oid& oid) noexcept {

@@ -33,6 +33,10 @@ using RevwalkPtr = std::unique_ptr<git_revwalk, Freed<git_revwalk_free>>;
 /// Starts the library once, with small caches and without the configuration of user and machine.
 void initialise();
 
+/// Whether what failed with `code` just now did for want of file descriptors, memory, room or
+/// rights: that says nothing about what is on disk.
+[[nodiscard]] bool is_of_machine(int code) noexcept;
+
 /// Throws what libgit2 says about `code` when it is negative, as Error "<context>: <what>".
 void check(int code, std::string_view context);
 

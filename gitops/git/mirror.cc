@@ -80,6 +80,12 @@ Revision revision_of(git_repository* repository, const git_oid& oid, const std::
             .tree = from_git(*git_commit_tree_id(commit))};
 }
 
+/// Of what was thrown while something was read that is there.
+bool means_damage(const Error& error) {
+    return error.kind() != ErrorKind::invalid && error.kind() != ErrorKind::denied &&
+           error.kind() != ErrorKind::exhausted;
+}
+
 bool exists(git_repository* repository, const git_oid& oid) {
     git_odb* raw = nullptr;
     check(git_repository_odb(&raw, repository), "git cache");
@@ -377,8 +383,10 @@ private:
 RepositoryPtr Mirror::Impl::open() const {
     git_repository* raw = nullptr;
     const bool same_url = read_file_if_exists(directory / mark) == url_digest;
-    if (!same_url || git_repository_open_ext(&raw, directory.c_str(), open_flags, nullptr) < 0)
-        return nullptr;
+    if (!same_url) return nullptr;
+    const auto code = git_repository_open_ext(&raw, directory.c_str(), open_flags, nullptr);
+    if (is_of_machine(code)) check(code, "git cache");
+    if (code < 0) return nullptr;
     return RepositoryPtr{raw};
 }
 
@@ -466,7 +474,7 @@ Revision Mirror::fetch(const Reference& reference, const Access& access, std::st
         try {
             if (!impl_->damaged) here = find(*oid, shown_name(reference));
         } catch (const Error& error) {
-            if (error.kind() == ErrorKind::invalid) throw;
+            if (!means_damage(error)) throw;
             impl_->damaged = true;  // it has it, and cannot read it
         }
         if (here) return *here;
@@ -488,7 +496,7 @@ Revision Mirror::fetch(const Reference& reference, const Access& access, std::st
             try {
                 revision = revision_of(repository.get(), oid, shown_name(fetch.reference()));
             } catch (const Error& error) {
-                if (again || error.kind() == ErrorKind::invalid) throw;
+                if (again || !means_damage(error)) throw;
                 // It said that it had the commit, and cannot read it.
                 impl_->damaged = true;
             }

@@ -39,7 +39,8 @@ struct Mirror::Impl {
     /// Something that was fetched could not be read: the next fetch makes the cache anew.
     std::atomic<bool> damaged = false;
 
-    /// Null when it is absent, damaged, or of another URL.
+    /// Null when it is absent, damaged, or of another URL; Error(exhausted|denied) when the machine
+    /// does not let it be looked at.
     [[nodiscard]] RepositoryPtr open() const;
     [[nodiscard]] RepositoryPtr open_or_make();
 };

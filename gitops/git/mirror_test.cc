@@ -8,6 +8,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
@@ -151,6 +152,19 @@ TEST_F(MirrorTest, MakesADamagedCacheAnew) {
     fetch({.branch = "main"});
     std::filesystem::remove(directory.path() / "mirror" / "HEAD");
     EXPECT_EQ(fetch({.branch = "main"}).commit.hex(), commit);
+}
+
+TEST_F(MirrorTest, ACacheThatCannotBeOpenedNowIsNotDamaged) {
+    const auto commit = remote.commit({{"a", "1"}});
+    fetch({.branch = "main"});
+    const auto config = directory.path() / "mirror" / "config";
+    const auto away = directory.path() / "config";
+    std::filesystem::rename(config, away);
+    // Opening a socket fails, and that for root too.
+    ASSERT_EQ(::mknod(config.c_str(), S_IFSOCK | 0600U, 0), 0);
+    EXPECT_EQ(failure({.branch = "main"}).first, ErrorKind::exhausted);
+    std::filesystem::rename(away, config);
+    EXPECT_TRUE(mirror.find(*Oid::parse(commit), "main"));
 }
 
 TEST_F(MirrorTest, FetchesAgainWhatItHasAndCannotRead) {

@@ -1,9 +1,11 @@
 // What a Bucket, an OCIRepository and an ExternalArtifact have in common: what they brought is kept
 // as Git's objects, whatever it came from.
+#include "base/error.h"
 #include "gitops/objects/annotations.h"
 #include "gitops/reconcile/reconciler_impl.h"
 
 #include <algorithm>
+#include <exception>
 
 namespace kled::gitops {
 
@@ -53,6 +55,8 @@ asio::awaitable<void> Reconciler::Impl::recall_imported(Key key, std::shared_ptr
         std::optional<git::Revision> revision;
         bool damaged = false;
         bool refused = false;
+        bool unknown = false;
+        std::exception_ptr failure;  // the machine's: it is looked again
     };
     // What another process fetched is not here, and what is here is whole for all that.
     auto find = [imported = git::Imported{source->mirror}, remember = std::move(remember),
@@ -70,17 +74,22 @@ asio::awaitable<void> Reconciler::Impl::recall_imported(Key key, std::shared_ptr
             const auto files = kept ? imported.files(kept->revision, stop) : std::nullopt;
             result.revision = files ? remember(*kept, *files) : std::nullopt;
             if (result.revision) return result;
-        } catch (const Error&) {
-            ours = true;
+            if (kept && !files) imported.forget();  // damaged: all of it comes again
+        } catch (const Error& error) {
+            // Nothing was seen to be damaged: nothing is thrown away.
+            result.unknown = true;
+            if (error.kind() == ErrorKind::exhausted || error.kind() == ErrorKind::denied)
+                result.failure = std::current_exception();
+            return result;
         }
-        if (!ours) return result;
-        imported.forget();  // damaged, or gone: all of it comes again
-        result.damaged = true;
+        result.damaged = ours;
         return result;
     };
     auto found = co_await offload_stoppable(pool, std::move(find));
-    source->damaged = found.damaged;
-    if (found.refused) source->recalled = false;  // its keys may come to be others
+    if (!found.unknown) source->damaged = found.damaged;
+    // Its keys may come to be others.
+    if (found.refused || found.unknown) source->recalled = false;
+    if (found.failure) std::rethrow_exception(found.failure);
     if (source->revision || !found.revision) co_return;
     source->revision = std::move(found.revision);
     touch_dependents_of_source(key);
