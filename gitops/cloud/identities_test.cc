@@ -109,7 +109,8 @@ asio::awaitable<void> account_role(Cloud& c) {
 
     git::Access access;
     std::string refused;
-    Identities others{co_await asio::this_coro::executor, Identities::Options{}};
+    const auto loop = co_await asio::this_coro::executor;
+    Identities others{loop, Identities::Options{}};
     try {
         co_await sign_in(others, c.embedded, c.amazon, access);
     } catch (const Error& error) {
