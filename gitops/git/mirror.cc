@@ -30,6 +30,7 @@ constexpr std::string_view heads = "refs/heads/";
 constexpr std::string_view tags = "refs/tags/";
 constexpr std::string_view ours = "refs/kled/";            // what was fetched, below this
 constexpr std::string_view by_ids = "refs/kled/commits/";  // of these, those fetched by their id
+constexpr const char* used = "refs/kled-used/revision";    // what was taken of all that
 constexpr std::string_view mark = "kled-url";              // a digest: a URL may hold a password
 constexpr unsigned open_flags = GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_BARE;
 constexpr std::size_t pack_limit = 40;  // each fetch adds one; lookups search all
@@ -109,6 +110,7 @@ void compact(git_repository* repository, const std::filesystem::path& directory)
     check(git_revwalk_new(&raw_walk, repository), "git cache");
     const RevwalkPtr walk{raw_walk};
     check(git_revwalk_push_glob(raw_walk, "refs/kled/*"), "git cache");
+    check(git_revwalk_push_glob(raw_walk, "refs/kled-used/*"), "git cache");
     git_packbuilder* raw = nullptr;
     check(git_packbuilder_new(&raw, repository), "git cache");
     const PackbuilderPtr builder{raw};
@@ -526,6 +528,20 @@ Revision Mirror::fetch_commit(const Oid& commit, const std::string& name, const 
     } catch (const std::filesystem::filesystem_error& error) {
         throw Error{ErrorKind::unavailable, error.what()};
     }
+}
+
+void Mirror::use(const Oid& commit) {
+    const std::shared_lock reading{impl_->packs};
+    const auto repository = impl_->open();
+    if (!repository) throw Error{ErrorKind::unavailable, "the cache of the repository went"};
+    git_oid before{};
+    if (git_reference_name_to_id(&before, repository.get(), used) == 0 &&
+        from_git(before) == commit)
+        return;
+    git_reference* raw = nullptr;
+    const auto oid = to_git(commit);
+    check(git_reference_create(&raw, repository.get(), used, &oid, 1, nullptr), "git cache");
+    const ReferencePtr reference{raw};
 }
 
 std::optional<Revision> Mirror::find(const Oid& commit, const std::string& name) {

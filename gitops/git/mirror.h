@@ -39,6 +39,10 @@ public:
     Revision fetch_commit(const Oid& commit, const std::string& name, const Access& access,
                           std::stop_token stop);
 
+    /// `commit`, which is here, stays here, whatever becomes of the branch it came from, until
+    /// another is used.
+    void use(const Oid& commit);
+
     /// The revision of a commit fetched earlier; nullopt: not here.
     [[nodiscard]] std::optional<Revision> find(const Oid& commit, const std::string& name);
 

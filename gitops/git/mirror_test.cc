@@ -215,6 +215,18 @@ TEST_F(MirrorTest, KeepsFewPacksOverManyFetches) {
     EXPECT_EQ(content(fetch({.commit = last}), "a"), "99");
 }
 
+TEST_F(MirrorTest, KeepsWhatIsUsedHoweverOftenTheBranchIsMovedFromIt) {
+    const auto good = remote.commit({{"a", "good"}});
+    const auto revision = fetch({.branch = "main"});
+    mirror.use(revision.commit);
+    for (int i = 0; i < 60; ++i) {
+        remote.replace({{"a", std::to_string(i)}});
+        fetch({.branch = "main"});
+    }
+    EXPECT_EQ(content(revision, "a"), "good");
+    EXPECT_TRUE(mirror.find(*Oid::parse(good), "main"));
+}
+
 TEST_F(MirrorTest, StopsWhenAsked) {
     remote.commit({{"a", "1"}});
     std::stop_source source;

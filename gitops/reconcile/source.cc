@@ -150,7 +150,10 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_repositor
         assembly.access = co_await access_of(repository);
         auto fetch = [assembly, assembling = source->assembling](const std::stop_token& stop) {
             const std::scoped_lock alone{*assembling};
-            return assembly.fetch(stop);
+            auto result = assembly.fetch(stop);
+            // One that is refused moves the branch, and what there was goes on.
+            if (result.failure.empty()) assembly.mirror->use(result.revision.commit);
+            return result;
         };
         auto assembled = co_await offload_stoppable(pool, std::move(fetch));
         note_verified(*source, assembled.verified, seen);
