@@ -18,23 +18,22 @@ void Reconciler::Impl::make_imported(const Key& key, Source& source) const {
 }
 
 git::Imported Reconciler::Impl::imported_of(const Key& key, const Source& source) const {
-    std::set<std::string> digests;
+    std::set<std::string> all_digits;  // of a digest, or of whatever else another's revisions name
     for (const auto& [name, work] : works) {
         if (source_named_in(work->object) != key) continue;
         const auto& object = work->object;
         for (const std::string_view one :
              {std::string_view{work->status.last_applied_revision},
               object.annotation(pin_annotation), object.annotation(promoted_annotation)}) {
-            if (const auto digits = commit_in(one); !digits.empty())
-                digests.insert("sha256:" + digits);
+            if (const auto digits = commit_in(one); !digits.empty()) all_digits.insert(digits);
         }
     }
     const bool all = knows_all_works();
     return git::Imported{
         source.mirror,
-        [digests = std::move(digests), all](std::string_view name, std::string_view memo) {
-            return !all || std::ranges::any_of(digests, [&](const std::string& digest) {
-                return is_revision_of(name, digest) || memo == digest;
+        [all_digits = std::move(all_digits), all](std::string_view name, std::string_view memo) {
+            return !all || std::ranges::any_of(all_digits, [&](const std::string& digits) {
+                return commit_in(name) == digits || memo == "sha256:" + digits;
             });
         }};
 }

@@ -409,9 +409,9 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::revision
     std::optional<Outcome> bad;
     Found found;
     if (key.kind != repository_kind) {
-        auto find = [imported = git::Imported{source->mirror}, digest = "sha256:" + commit] {
+        auto find = [imported = git::Imported{source->mirror}, commit] {
             return imported.find_if([&](std::string_view name, std::string_view memo) {
-                return is_revision_of(name, digest) || memo == digest;
+                return commit_in(name) == commit || memo == "sha256:" + commit;
             });
         };
         auto kept = co_await offload(pool, std::move(find));

@@ -163,6 +163,21 @@ TEST_F(ExternalMode, ItsArchiveIsDeployedAndFetchedWhenTheDigestIsAnother) {
     EXPECT_TRUE(has("1"));
 }
 
+TEST_F(ExternalMode, APinMayBeTheCommitThatARevisionNames) {
+    start();
+    const std::string commit(40, 'c');
+    const auto one = packed("1");
+    server->put("/one.tar.gz", one);
+    say("/one.tar.gz", "main@sha1:" + commit, one);
+    EXPECT_TRUE(has("1"));
+    const auto two = packed("2");
+    server->put("/two.tar.gz", two);
+    say("/two.tar.gz", "main@sha1:" + std::string(40, 'd'), two);
+    EXPECT_TRUE(has("2"));
+    world.annotate_object("ks/apps", {{"gitops.kled.io/revision", commit}});
+    EXPECT_TRUE(has("1"));
+}
+
 TEST_F(ExternalMode, WhatIsWrongIsSaidAndTheLastGoodOneStays) {
     start();
     const auto one = packed("1");
