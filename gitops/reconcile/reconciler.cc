@@ -244,7 +244,7 @@ void Reconciler::removed(const Key& key) {
     impl_->pipelines.erase(key);
     impl_->touch_pipelines_of(key);
     if (impl_->works.erase(key) > 0 && impl_->options.remote_bases)
-        impl_->tasks.spawn(impl_->discard_bases(key));
+        impl_->touch(key);  // in its turn: it may come again meanwhile
     // Without it there may be no cycle any more.
     for (const auto& [other, work] : impl_->works)
         if (Impl::waits_in_cycle(*work)) impl_->touch(other);
