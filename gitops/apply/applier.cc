@@ -193,6 +193,7 @@ asio::awaitable<Change> Applier::apply_object(const Task& task) {
     for (unsigned left = task.ignored.empty() ? 0U : conflict_retries; live; --left) {
         if (says_hands_off(*live)) co_return kept(id, as_it_says);
         if (only_once) co_return kept(id, "it is there already (IfNotPresent)");
+        if (live->deleting()) co_return failed(id, "it is being deleted; waiting for it to go");
         if (!task.compares()) break;
         if (left == 0) co_return co_await apply_on(task, std::move(*live));
         try {
@@ -203,7 +204,9 @@ asio::awaitable<Change> Applier::apply_object(const Task& task) {
         live = co_await client_.get(task.object.gvk(), id.ns, id.name);
     }
     if (task.compares()) co_return co_await make(task);
-    co_await write(task, task.object, task.known->adopted);
+    // Before anything else: whatever happens then, it is known not to be pruned.
+    if (live && is_unmarked(*live)) co_await mark_adopted(*live);
+    co_await write(task, task.object);
     co_return changed(id, Change::Action::configured);
 }
 
@@ -211,11 +214,11 @@ asio::awaitable<Change> Applier::apply_object(const Task& task) {
 /// it has to be looked at.
 asio::awaitable<bool> Applier::apply_unread(const Task& task) {
     const auto& known = *task.known;
-    if (known.hands_off || known.resource_version.empty()) co_return false;
+    if (known.read_first || known.resource_version.empty()) co_return false;
     kube::Object wanted{task.object.fields()};
     wanted.metadata()["resourceVersion"] = known.resource_version;
     try {
-        co_await write(task, wanted, known.adopted);
+        co_await write(task, wanted);
     } catch (const kube::StatusError& error) {
         if (error.code() == 429 || error.code() == 503) throw;  // it is asked enough already
         // Somebody wrote or deleted it since, or it is refused: then it is once more.
@@ -233,20 +236,16 @@ asio::awaitable<Change> Applier::make(const Task& task) {
         if (expired) co_return changed(id, Change::Action::unchanged);
         co_return left(task.batch.order, id, "deleted");
     }
-    co_await write(task, task.object, task.known != nullptr && task.known->adopted);
+    co_await write(task, task.object);
     if (!by_others || expired) co_return changed(id, Change::Action::created);
     co_return others_changed(id, Change::Action::created, "deleted");
 }
 
 asio::awaitable<Change> Applier::apply_on(const Task& task, kube::Object live) {
     const auto& id = task.id();
-    if (live.deleting()) co_return failed(id, "it is being deleted; waiting for it to go");
     const bool by_others = co_await was_changed_by_others(task, live);
     const bool leave = by_others && task.leaves_to_others();
-    const bool marked = live.annotation(adopted_annotation) == "true";
-    const bool adopted = marked || !has_owner(live);
-    // Before anything else: whatever happens then, it is known not to be pruned.
-    if (adopted && !marked && !leave) live = co_await mark_adopted(live);
+    if (!leave && is_unmarked(live)) live = co_await mark_adopted(live);
     std::optional<kube::Object> as_found;  // with the records of those who changed it
     if (by_others) as_found = live;
     const bool merges = says(task.object, ssa_switch, "Merge") || says(live, ssa_switch, "Merge");
@@ -262,12 +261,12 @@ asio::awaitable<Change> Applier::apply_on(const Task& task, kube::Object live) {
     const bool ours = its_record == 0 || its_record == record_of(live, manager);
     if (leave || (right && ours)) {
         auto& now = task.batch.memory[id];
-        now = Remembered::of(live, task.planned.digest, manager, adopted);
+        now = Remembered::of(live, task.planned.digest, manager);
         now.left = !right;
         if (right) co_return changed(id, Change::Action::unchanged);
         co_return left(task.batch.order, id, "changed", rivals(live, result, manager));
     }
-    co_await write(task, wanted, adopted);
+    co_await write(task, wanted);
     if (!by_others) co_return changed(id, Change::Action::configured);
     co_return others_changed(id, Change::Action::configured, "changed",
                              rivals(*as_found, result, manager));
@@ -297,11 +296,11 @@ kube::ApplyOptions Applier::options(bool dry_run) const {
     return {.field_manager = options_.field_manager, .dry_run = dry_run};
 }
 
-asio::awaitable<void> Applier::write(const Task& task, const kube::Object& wanted, bool adopted) {
+asio::awaitable<void> Applier::write(const Task& task, const kube::Object& wanted) {
     const auto for_good = options(false);
     const auto result = co_await client_.apply(wanted, for_good);
     task.batch.memory.insert_or_assign(
-        task.id(), Remembered::of(result, task.planned.digest, options_.field_manager, adopted));
+        task.id(), Remembered::of(result, task.planned.digest, options_.field_manager));
 }
 
 asio::awaitable<kube::Object> Applier::taken_over(kube::Object live) {
@@ -368,7 +367,7 @@ asio::awaitable<Change> Applier::recreate(const Task& task) {
         timer.expires_after(pause);
         co_await timer.async_wait(asio::use_awaitable);
     }
-    co_await write(task, task.object, false);
+    co_await write(task, task.object);
     co_return changed(id, Change::Action::recreated);
 }
 

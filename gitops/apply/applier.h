@@ -64,7 +64,7 @@ private:
     boost::asio::awaitable<kube::Object> taken_over(kube::Object live);
     boost::asio::awaitable<bool> may_recreate(const Task& task);
     boost::asio::awaitable<Change> recreate(const Task& task);
-    boost::asio::awaitable<void> write(const Task& task, const kube::Object& wanted, bool adopted);
+    boost::asio::awaitable<void> write(const Task& task, const kube::Object& wanted);
     [[nodiscard]] kube::Object wanted_on(const Task& task, const kube::Object& live) const;
     [[nodiscard]] kube::ApplyOptions options(bool dry_run) const;
 

@@ -195,13 +195,60 @@ TEST_F(ChangedTest, IsMadeAgainWhereItWasDeletedSince) {
     EXPECT_EQ(value("a"), "2");
 }
 
+TEST_F(ChangedTest, IsNotWrittenOntoWhatIsBeingDeleted) {
+    world.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default, finalizers: "
+        "[example.org/held]}\n");
+    world.remove("v1", "ConfigMap", "default", "a");
+    const auto going = *world.get("v1", "ConfigMap", "default", "a");
+    ASSERT_TRUE(going.deleting());
+    EXPECT_TRUE(looks_first(going));
+    const auto changes = apply(config("a", "2"));
+    EXPECT_THAT(actions(changes), ElementsAre("failed"));
+    EXPECT_THAT(changes[0].message, HasSubstr("it is being deleted"));
+    EXPECT_EQ(value("a"), "1");
+    auto released = going;
+    released.metadata()["finalizers"].emplace_array();
+    world.sync(world.client().update(released));
+    EXPECT_THAT(actions(apply(config("a", "2"))), ElementsAre("configured"));
+    EXPECT_EQ(value("a"), "2");
+}
+
+TEST_F(ChangedTest, IsMarkedWhereOthersMadeItAgain) {
+    const auto made = [&](const std::string& name) {
+        world.remove("v1", "ConfigMap", "default", name);
+        world.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name +
+                    ", namespace: default}\ndata: {k: theirs}\n");
+    };
+    const auto marked = [&](const std::string& name) {
+        return world.get("v1", "ConfigMap", "default", name)->annotation(adopted_annotation) ==
+               "true";
+    };
+    made("a");
+    made("b");
+    // It was seen once, and left so.
+    drift = Drift::report;
+    compare = true;
+    EXPECT_THAT(actions(apply(config("a", "1"))), ElementsAre("drifted"));
+    EXPECT_FALSE(marked("a"));
+    compare = false;
+    for (const auto* name : {"a", "b"}) {
+        EXPECT_THAT(actions(apply(config(name, "2"))), ElementsAre("configured")) << name;
+        EXPECT_TRUE(marked(name)) << name;
+        EXPECT_EQ(value(name), "2");
+    }
+    asked.clear();
+    EXPECT_THAT(actions(apply(config("b", "3"))), ElementsAre("configured"));
+    EXPECT_THAT(asked, ElementsAre("PATCH b")) << "of what is marked that is known";
+}
+
 TEST_F(ChangedTest, IsReadWhereAWatchSawThatItSaysHandsOff) {
     const auto said = world.apply(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default, annotations: "
         "{kustomize.toolkit.fluxcd.io/reconcile: disabled}}\n");
     auto& known = memory.at(said.id());
     known.resource_version = said.resource_version();
-    known.hands_off = true;
+    known.read_first = true;
     EXPECT_THAT(actions(apply(config("a", "2"))), ElementsAre("kept"));
     EXPECT_THAT(asked, ElementsAre("GET a"));
     EXPECT_EQ(value("a"), "1");

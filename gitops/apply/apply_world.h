@@ -44,6 +44,7 @@ protected:
         order.owner = owner;
         order.force = force;
         order.compare = compare;
+        order.drift = drift;
         order.ignore = &ignore;
         return world.sync(applier.apply(order, plan, memory));
     }
@@ -65,6 +66,7 @@ protected:
     Plan plan;
     IgnoreRules ignore;
     bool compare = true;
+    Drift drift = Drift::repair;
 };
 
 }  // namespace kled::gitops::testing

@@ -1,18 +1,22 @@
 #include "gitops/apply/memory.h"
 
+#include "gitops/apply/ownership.h"
 #include "gitops/drift/record.h"
 #include "gitops/objects/annotations.h"
 
 namespace kled::gitops {
 
-Remembered Remembered::of(const kube::Object& live, std::uint64_t digest, std::string_view manager,
-                          bool adopted) {
+Remembered Remembered::of(const kube::Object& live, std::uint64_t digest,
+                          std::string_view manager) {
     return {.digest = digest,
             .resource_version = std::string{live.resource_version()},
             .record = record_of(live, manager),
-            .adopted = adopted,
             .expires = gitops::expires(live),
-            .hands_off = says_hands_off(live)};
+            .read_first = looks_first(live)};
+}
+
+bool looks_first(const kube::Object& live) {
+    return says_hands_off(live) || live.deleting() || is_unmarked(live);
 }
 
 bool expires(const kube::Object& object) {

@@ -9,6 +9,10 @@ void label_owner(kube::Object& object, const Key& owner) {
 
 bool has_owner(const kube::Object& object) { return !object.label(owner_name_label).empty(); }
 
+bool is_unmarked(const kube::Object& object) {
+    return !has_owner(object) && object.annotation(adopted_annotation) != "true";
+}
+
 bool belongs_to(const kube::Object& object, const Key& owner) {
     return object.label(owner_name_label) == owner.name &&
            object.label(owner_namespace_label) == owner.ns;

@@ -22,6 +22,8 @@ inline constexpr std::string_view adopted_annotation = "gitops.kled.io/adopted";
 
 void label_owner(kube::Object& object, const Key& owner);
 [[nodiscard]] bool has_owner(const kube::Object& object);
+/// Whether kled has not brought it, and nothing says so yet: adopted_annotation.
+[[nodiscard]] bool is_unmarked(const kube::Object& object);
 [[nodiscard]] bool belongs_to(const kube::Object& object, const Key& owner);
 /// A label selector for all that belongs to `owner`.
 [[nodiscard]] std::string selector_of(const Key& owner);

@@ -1,7 +1,6 @@
 #include "gitops/drift/suspects.h"
 
 #include "gitops/drift/record.h"
-#include "gitops/objects/annotations.h"
 
 #include <algorithm>
 #include <charconv>
@@ -35,7 +34,7 @@ bool older(std::string_view a, std::string_view b) {
 Sighting Sighting::of(const kube::Object& metadata, std::string_view manager) {
     return {.resource_version = std::string{metadata.resource_version()},
             .record = record_of(metadata, manager),
-            .hands_off = says_hands_off(metadata)};
+            .read_first = looks_first(metadata)};
 }
 
 SteadyTime Suspects::Looks::next() const {
@@ -58,7 +57,7 @@ bool Suspects::as_written(const Sighting& seen, Memory::iterator known, const Me
         return true;
     if (seen.record == 0 || seen.record != there.record) return false;
     there.resource_version = seen.resource_version;
-    there.hands_off = seen.hands_off;
+    there.read_first = seen.read_first;
     return true;
 }
 

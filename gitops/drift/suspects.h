@@ -16,7 +16,7 @@ namespace kled::gitops {
 struct Sighting {
     std::string resource_version;  ///< empty: it went
     std::uint64_t record = 0;      ///< record_of
-    bool hands_off = false;        ///< says_hands_off
+    bool read_first = false;       ///< looks_first
     static Sighting of(const kube::Object& metadata, std::string_view manager);
 };
 

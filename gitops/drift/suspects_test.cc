@@ -48,10 +48,10 @@ TEST(Suspects, OfWhichOthersChangedOnlyWhatIsTheirsAreNone) {
     EXPECT_TRUE(suspects.due(memory, start).empty());
     EXPECT_EQ(memory.at(config).resource_version, "12") << "known for the next look at all";
     auto told = seen("13", 7);
-    told.hands_off = true;
+    told.read_first = true;
     suspects.saw(config, told);
     EXPECT_TRUE(suspects.due(memory, start).empty());
-    EXPECT_TRUE(memory.at(config).hands_off) << "so that it is not written over";
+    EXPECT_TRUE(memory.at(config).read_first) << "so that it is not written over";
     suspects.saw(config, seen("14", 8));
     EXPECT_EQ(suspects.due(memory, start).size(), 1U);
 }
