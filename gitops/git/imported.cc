@@ -143,7 +143,9 @@ void remember(git_repository* repository, const Oid& commit, const Imported::Wan
         return true;
     });
     for (std::size_t i = 0; i + Imported::kept_revisions <= kept.size(); ++i)
-        if (!fits(repository, kept[i].commit, in_use)) old.push_back(kept[i].reference);
+        if (i + Imported::most_revisions <= kept.size() ||
+            !fits(repository, kept[i].commit, in_use))
+            old.push_back(kept[i].reference);
     for (const auto& one : old) check(git_reference_remove(repository, one.c_str()), "git cache");
 }
 

@@ -19,10 +19,11 @@ namespace kled::gitops::git {
 
 /// Blocking. The mirror is nobody else's: nothing is fetched into it and nothing composed in it.
 /// One call at a time, but for `write`; trees are read by any number meanwhile. The last ten
-/// revisions are kept, and those before them that are in use.
+/// revisions are kept, and those of the last hundred that are in use.
 class Imported {
 public:
     static constexpr std::size_t kept_revisions = 10;
+    static constexpr std::size_t most_revisions = 100;
 
     struct File {
         Oid oid;
@@ -35,7 +36,7 @@ public:
     /// Of a revision, by its name and memo.
     using Wanted = std::function<bool(std::string_view name, std::string_view memo)>;
 
-    /// `in_use`, asked on any thread: what is never dropped; null: nothing.
+    /// `in_use`, asked on any thread: what is dropped last; null: nothing.
     explicit Imported(std::shared_ptr<Mirror> mirror, Wanted in_use = nullptr)
         : mirror_{std::move(mirror)}, in_use_{std::move(in_use)} {}
 

@@ -79,6 +79,13 @@ TEST_F(Import, WhatIsInUseIsNotDroppedHoweverManyFollow) {
     EXPECT_FALSE(counted.find("sha256:1"));
 }
 
+TEST_F(Import, NoMoreThanAHundredAreKeptHoweverManyAreInUse) {
+    Imported all_used{mirror, [](std::string_view, std::string_view) { return true; }};
+    for (int i = 0; i < 103; ++i) bring(all_used, "sha256:" + std::to_string(i), {{"a", "x"}});
+    EXPECT_FALSE(all_used.find("sha256:2"));
+    EXPECT_TRUE(all_used.find("sha256:3"));
+}
+
 TEST_F(Import, EqualFilesAreAnEqualCommitAnywhere) {
     Imported other{std::make_shared<Mirror>(directory.path() / "other", "s3://host/bucket")};
     const Contents contents{{"a/b", "1"}, {"c", "2"}};

@@ -40,9 +40,11 @@ git::Imported Reconciler::Impl::imported_of(const Key& key, const Source& source
 
 bool Reconciler::Impl::knows_all_works() const {
     if (options.only_sources) return true;
-    return known_kinds.contains("Kustomization") &&
-           std::ranges::all_of(options.targets, [this](const auto& target) {
-               return known_kinds.contains(target.first);
+    const auto known = [this](std::string_view kind) {
+        return known_kinds.contains(kind) || absent_kinds.contains(kind);
+    };
+    return known("Kustomization") && std::ranges::all_of(options.targets, [&](const auto& target) {
+               return known(target.first);
            });
 }
 

@@ -256,9 +256,18 @@ void Reconciler::removed(const Key& key) {
     impl_->touch_includers(key);
 }
 
+void Reconciler::served(std::string_view kind, bool is) {
+    if (is) {
+        impl_->absent_kinds.erase(std::string{kind});
+    } else {
+        impl_->absent_kinds.emplace(kind);
+    }
+}
+
+void Reconciler::known(std::string_view kind) { impl_->known_kinds.emplace(kind); }
+
 void Reconciler::listed(std::string_view kind, const std::set<Key>& others) {
     if (impl_->options.only_sources && !is_own_source_kind(kind)) return;
-    impl_->known_kinds.emplace(kind);
     impl_->tasks.spawn(impl_->sweep_caches(std::string{kind}, others));
 }
 

@@ -59,6 +59,8 @@ public:
 
     void changed(kube::Object object) override;
     void removed(const Key& key) override;
+    void served(std::string_view kind, bool is) override;
+    void known(std::string_view kind) override;
     /// What is on disk of others goes: they went while nobody looked.
     void listed(std::string_view kind, const std::set<Key>& others) override;
 

@@ -197,6 +197,7 @@ struct Reconciler::Impl {
     std::map<Key, std::shared_ptr<Work>> works;
     std::map<Key, std::shared_ptr<PipelineNode>> pipelines;
     std::set<std::string, std::less<>> known_kinds;     ///< all of which were told
+    std::set<std::string, std::less<>> absent_kinds;    ///< of which there can be none
     std::map<Key, boost::asio::steady_timer*> waiting;  ///< for health: what ends the wait
     std::mt19937_64 random{std::random_device{}()};
     boost::asio::steady_timer wake;

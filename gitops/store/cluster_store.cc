@@ -16,6 +16,7 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <utility>
 
 namespace kled::gitops {
 
@@ -50,7 +51,10 @@ public:
             }
         }
         listed_.clear();
-        if (others_) listener_.listed(kind_, *others_);
+        if (!std::exchange(told_, true)) {
+            listener_.known(kind_);
+            if (others_) listener_.listed(kind_, *others_);
+        }
         others_.reset();
     }
     void changed(kube::Object object) override {
@@ -67,6 +71,7 @@ private:
     ObjectStore::Listener& listener_;
     std::string kind_;
     std::optional<std::set<Key>> others_;  // until they were told
+    bool told_ = false;
     std::set<Key> known_;
     std::set<Key> listed_;
 };
@@ -153,7 +158,10 @@ asio::awaitable<void> ClusterStore::run(Listener& listener) {
 asio::awaitable<void> ClusterStore::follow(std::string group, std::string kind,
                                            Listener& listener) {
     const kube::GroupVersionKind any{.group = group, .version = {}, .kind = kind};
+    const bool absent = co_await is_absent(any);
+    if (absent) listener.served(kind, false);
     const auto mapping = co_await kube::until_served(client_, any);
+    if (absent) listener.served(kind, true);
     const kube::GroupVersionKind gvk{
         .group = group, .version = mapping.resource.version, .kind = kind};
     auto others = co_await all_of(gvk);
@@ -161,6 +169,15 @@ asio::awaitable<void> ClusterStore::follow(std::string group, std::string kind,
     kube::WatchOptions options;
     options.list.label_selector = options_.label_selector;
     co_await kube::watch(client_, gvk, options, follower);
+}
+
+asio::awaitable<bool> ClusterStore::is_absent(kube::GroupVersionKind gvk) {
+    try {
+        const auto mapping = co_await client_.map(gvk);
+        co_return !mapping;
+    } catch (const Error&) {  // that is no answer
+    }
+    co_return false;
 }
 
 asio::awaitable<std::optional<std::set<Key>>> ClusterStore::all_of(kube::GroupVersionKind gvk) {

@@ -37,6 +37,8 @@ public:
     boost::asio::awaitable<void> follow(std::string group, std::string kind, Listener& listener);
 
 private:
+    /// Whether the server says that it does not serve the kind.
+    boost::asio::awaitable<bool> is_absent(kube::GroupVersionKind gvk);
     /// With a selector: all that there are, whatever their labels; nullopt: they cannot be listed.
     boost::asio::awaitable<std::optional<std::set<Key>>> all_of(kube::GroupVersionKind gvk);
     /// Reads `object` again until `change` made of it could be stored; false: it went.

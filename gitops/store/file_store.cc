@@ -205,9 +205,13 @@ asio::awaitable<void> FileStore::load() {
     // Those from before go on while the repository is looked at again.
     for (const auto& [key, kept] : kept_) tell(key);
     if (!all) co_return;
-    for (const auto kind : own_source_kinds) listener_->listed(kind, {});
-    listener_->listed("Kustomization", {});
-    for (const auto& kind : options_.target_kinds) listener_->listed(kind, {});
+    const auto told = [this](std::string_view kind) {
+        listener_->known(kind);
+        listener_->listed(kind, {});
+    };
+    for (const auto kind : own_source_kinds) told(kind);
+    told("Kustomization");
+    for (const auto& kind : options_.target_kinds) told(kind);
 }
 
 /// Sees the annotations by which users ask for something.

@@ -25,8 +25,11 @@ public:
         /// is gone.
         virtual void changed(kube::Object object) = 0;
         virtual void removed(const Key& key) = 0;
+        /// Whether there can be any of `kind`: told where there cannot, and when that ends.
+        virtual void served(std::string_view /*kind*/, bool /*is*/) {}
         /// Once, when all of `kind` that there are were told; not while they cannot be listed.
-        /// `others` are those that another shard is told of.
+        virtual void known(std::string_view /*kind*/) {}
+        /// Right after `known`, unless it is not known which `others` another shard is told of.
         virtual void listed(std::string_view /*kind*/, const std::set<Key>& /*others*/) {}
     };
 
