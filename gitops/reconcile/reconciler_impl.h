@@ -333,7 +333,7 @@ struct Reconciler::Impl {
     boost::asio::awaitable<void> discard(Key key);
     /// Once all of `kind` are known: caches of those that are neither here nor among `others`.
     boost::asio::awaitable<void> sweep_caches(std::string kind, std::set<Key> others);
-    /// Now and then: archives of sources that went while nobody looked.
+    /// Now and then: archives of sources that went while nobody looked, of kinds that are known.
     boost::asio::awaitable<void> sweep();
 
     // imported.cc: what does not come by Git

@@ -555,9 +555,8 @@ asio::awaitable<void> Reconciler::Impl::sweep() {
         std::set<Artifacts::Name> names;
         for (const auto& [key, source] : sources)
             names.insert(Artifacts::Name{key.ns, key.name, key.kind});
-        auto sweep = [artifacts = options.artifacts, names = std::move(names)] {
-            artifacts->keep_only(names);
-        };
+        auto sweep = [artifacts = options.artifacts, names = std::move(names),
+                      kinds = known_kinds] { artifacts->keep_only(names, kinds); };
         co_await offload(pool, std::move(sweep));
     }
 }

@@ -281,9 +281,11 @@ void Artifacts::remove(const Name& source) const {
         fs::remove_all(folder(source), ignored);
 }
 
-void Artifacts::keep_only(const std::set<Name>& sources) const {
+void Artifacts::keep_only(const std::set<Name>& sources,
+                          const std::set<std::string, std::less<>>& kinds) const {
     std::error_code ignored;
     for (const auto kind : own_source_kinds) {
+        if (!kinds.contains(kind)) continue;
         const auto root = directory_ / folder_of(kind);
         for (const auto& ns : names_in(root)) {
             for (const auto& name : names_in(root / ns)) {

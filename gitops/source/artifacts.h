@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -52,8 +53,9 @@ public:
     [[nodiscard]] bool has(const Artifact& artifact) const;
 
     void remove(const Name& source) const;
-    /// Removes what belongs to none of `sources`.
-    void keep_only(const std::set<Name>& sources) const;
+    /// Removes what is of one of `kinds` and belongs to none of `sources`.
+    void keep_only(const std::set<Name>& sources,
+                   const std::set<std::string, std::less<>>& kinds) const;
 
     /// The file that a request's path names; nullopt: it names none. Nothing outside of what
     /// `store` made can be named.

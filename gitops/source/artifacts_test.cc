@@ -161,9 +161,11 @@ TEST_F(ArtifactsTest, KeepsTheOneBeforeAndNoMore) {
     store(three);
     EXPECT_THAT(files(), UnorderedElementsAre(two.commit.hex() + ".tar.gz",
                                               three.commit.hex() + ".tar.gz", "latest.tar.gz"));
-    artifacts->keep_only({{"flux-system", "fleet"}});
+    artifacts->keep_only({{"flux-system", "fleet"}}, {"GitRepository"});
     EXPECT_EQ(files().size(), 3U);
-    artifacts->keep_only({{"flux-system", "other"}});
+    artifacts->keep_only({{"flux-system", "other"}}, {"Bucket", "OCIRepository"});
+    EXPECT_EQ(files().size(), 3U) << "of a kind that cannot be listed";
+    artifacts->keep_only({{"flux-system", "other"}}, {"GitRepository"});
     EXPECT_EQ(ask("/gitrepository/flux-system/fleet/latest.tar.gz").status, 404U);
 }
 
