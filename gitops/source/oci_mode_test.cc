@@ -722,8 +722,6 @@ TEST_F(OciMode, KnowsACloudsRegistriesByTheIdentityOfAnAccount) {
 
 TEST_F(OciMode, WhatIsNotSupportedStopsIt) {
     world.start_cluster();
-    apply_source("  provider: other\n");
-    EXPECT_THAT(says("Stalled", "UnsupportedField"), StartsWith("spec.provider: other is not"));
     apply_source("  verify: {provider: cosign}\n");
     EXPECT_THAT(says("Stalled", "UnsupportedField"), StartsWith("spec.verify without secretRef"));
     apply_source("  verify: {provider: notation, secretRef: {name: x}}\n");
