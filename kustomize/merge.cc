@@ -273,6 +273,7 @@ private:
         if (patch != nullptr) {
             for (const auto& field : *patch) names.emplace(field.key());
         }
+        const auto outer = field_;
         for (const auto& name : names) {
             const auto length = path_.size();
             path_ += (path_.empty() ? "" : ".") + name;
@@ -296,6 +297,15 @@ private:
             }
             path_.resize(length);
         }
+        field_ = outer;  // `names` ends here
+    }
+
+    /// What is left in a list merged without keys.
+    void require_texts(const Elements& list) const {
+        for (const auto* element : list) {
+            if (element->is_structured())
+                fail(path_, "a " + std::string{type_name(*element)} + " in a list of texts");
+        }
     }
 
     json::value* walk_list(json::value* dest, json::value* patch, const MergeSchema& schema) {
@@ -309,7 +319,8 @@ private:
             if (directive == Directive::replace) dest = patch;
         }
         auto keys = schema.keys();
-        if (keys.empty()) keys = {""};
+        const bool by_text = keys.empty();
+        if (by_text) keys = {""};
         const auto from = elements_of(patch);
         auto to = elements_of(dest);
         const auto all = key_values(keys, from, to);
@@ -321,6 +332,7 @@ private:
                 to = merge_incomplete(distinct(all), keys, from, std::move(to), schema.elements());
             }
         }
+        if (by_text) require_texts(to);
         json::array merged;
         merged.reserve(to.size());
         std::map<const json::value*, std::size_t> uses;
@@ -498,7 +510,7 @@ private:
 
     const Notations& notations_;
     std::string path_;
-    std::string_view field_;          ///< the last name in it
+    std::string_view field_;          ///< the last name in it, which walk_fields holds
     std::deque<json::value> copies_;  ///< of patch elements that stand in several places
 };
 

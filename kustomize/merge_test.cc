@@ -5,6 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <string>
+#include <vector>
+
 namespace kled::kustomize {
 namespace {
 
@@ -72,6 +76,25 @@ TEST(Merge, SaysWhereAListMeetsAMap) {
 
 TEST(Merge, RefusesUnknownDirectives) {
     EXPECT_THROW((void)merged("spec: {a: {b: 1}}", "spec: {a: {$patch: burn}}", pod), Error);
+}
+
+TEST(Merge, RefusesMapsInListsWithoutKeys) {
+    try {
+        (void)merged("metadata: {finalizers: [x, {a: b}]}", "metadata: {finalizers: [x]}", pod);
+        FAIL() << "merged";
+    } catch (const Error& error) {
+        EXPECT_STREQ(error.what(), "metadata.finalizers: a map in a list of texts");
+    }
+}
+
+TEST(Merge, KnowsTheFieldOfAListBehindAMapInIt) {
+    auto target = object("metadata: {finalizers: [{a: null}, x]}");
+    Folded folded;
+    EXPECT_TRUE(merge(target, object("metadata: {finalizers: [{a: null}, x]}"),
+                      MergeSchema::of(pod, nullptr),
+                      {.target = {}, .patch = {}, .folded = &folded}));
+    EXPECT_EQ(kube::to_yaml(target), "metadata:\n  finalizers:\n  - x\n");
+    EXPECT_EQ(folded.now_plain, std::vector<std::size_t>{kube::quoted_mark("finalizers", "x")});
 }
 
 TEST(Merge, IsQuickWithLongLists) {
