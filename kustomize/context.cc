@@ -3,7 +3,10 @@
 #include "base/error.h"
 #include "kustomize/scalar.h"
 
+#include <cstddef>
 #include <deque>
+#include <set>
+#include <utility>
 
 namespace kled::kustomize {
 
@@ -152,6 +155,21 @@ bool is_inline(std::string_view text_or_path) noexcept {
            text_or_path.find(": ") != text_or_path.npos || text_or_path.starts_with('{');
 }
 
+namespace {
+
+Notation notation_of(const kube::YamlDocument& document) {
+    const auto marks = [](const auto& in_order) {
+        if (in_order == nullptr) return Notation::Marks{};
+        return Notation::Marks{std::set<std::size_t>(in_order->begin(), in_order->end())};
+    };
+    return {.quoted = marks(document.quoted),
+            .spelled = document.spelled == nullptr ? Notation::Texts{}
+                                                   : Notation::Texts{*document.spelled},
+            .folded = marks(document.folded)};
+}
+
+}  // namespace
+
 std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::string& file,
                                               bool scalars_are_text) {
     std::vector<ResourceMap::Item> resources;
@@ -169,11 +187,8 @@ std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::
     auto documents = kube::parse_yaml_stream(text, options);
     const bool alone = documents.size() == 1;
     for (auto& document : documents) {
-        queue.push_back({std::move(document.value), std::move(document.origin),
-                         Notation{.quoted = std::move(document.quoted),
-                                  .spelled = std::move(document.spelled),
-                                  .folded = std::move(document.folded)},
-                         alone});
+        queue.push_back(
+            {std::move(document.value), std::move(document.origin), notation_of(document), alone});
     }
     while (!queue.empty()) {
         auto document = std::move(queue.front());
@@ -197,10 +212,11 @@ std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::
                 // kustomize writes the items as JSON and reads them again, if this is not all the
                 // file says.
                 const bool kept = document.alone && kind_name == "List";
-                const auto notation =
-                    kept ? document.notation : Notation{.written = Notation::Written::as_json};
-                for (auto& item : items->get_array())
-                    queue.push_back({std::move(item), document.origin, notation});
+                for (auto& item : items->get_array()) {
+                    auto notation = kept ? document.notation.about(item)
+                                         : Notation{.written = Notation::Written::as_json};
+                    queue.push_back({std::move(item), document.origin, std::move(notation)});
+                }
                 continue;
             }
         }

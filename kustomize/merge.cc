@@ -196,9 +196,8 @@ private:
         const auto* old = dest.if_string();
         if (notations_.folded != nullptr && patch.is_string()) {
             auto& folded = *notations_.folded;
-            const bool was_folded = old != nullptr && folded.target != nullptr &&
-                                    std::binary_search(folded.target->begin(), folded.target->end(),
-                                                       kube::quoted_mark(field_, *old));
+            const bool was_folded =
+                old != nullptr && folded.target.contains(kube::quoted_mark(field_, *old));
             auto& now = was_folded ? folded.now_folded : folded.now_plain;
             now.push_back(kube::quoted_mark(field_, patch.get_string()));
         }

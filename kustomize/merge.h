@@ -16,7 +16,7 @@ namespace kled::kustomize {
 
 /// A text that takes another one's place takes its notation, and is folded where that was.
 struct Folded {
-    Notation::Marks target;
+    Notation::Marks target = {};
     std::vector<std::size_t> now_folded = {};
     std::vector<std::size_t> now_plain = {};
 };

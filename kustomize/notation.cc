@@ -5,17 +5,9 @@
 #include "kube/yaml_scalar.h"
 #include "kustomize/scalar.h"
 
-#include <algorithm>
-#include <iterator>
-#include <utility>
-
 namespace kled::kustomize {
 
 namespace {
-
-bool is_in(const Notation::Marks& marks, std::size_t mark) {
-    return marks != nullptr && std::binary_search(marks->begin(), marks->end(), mark);
-}
 
 kube::ScalarKind kind_of(std::string_view text) {
     return kube::resolve_scalar(text, kube::YamlDialect::manifest).kind;
@@ -25,51 +17,42 @@ bool is_text(std::string_view text) {
     return text.empty() || kind_of(text) == kube::ScalarKind::string;
 }
 
-Notation::Texts united(const Notation::Texts& a, const Notation::Texts& b) {
-    if (a == nullptr || b == nullptr) return a == nullptr ? b : a;
-    auto both = *a;
-    both.insert(b->begin(), b->end());
-    return std::make_shared<const std::map<std::size_t, std::string>>(std::move(both));
-}
-
 void insert(Notation::Texts& texts, std::string_view key, const json::value& value,
             const std::string& text) {
-    auto more = texts == nullptr ? std::map<std::size_t, std::string>{} : *texts;
-    more.insert_or_assign(kube::spelling_mark(key, value), text);
-    texts = std::make_shared<const std::map<std::size_t, std::string>>(std::move(more));
+    texts.own().insert_or_assign(kube::spelling_mark(key, value), text);
 }
 
-void insert(Notation::Marks& marks, std::size_t mark) {
-    auto more = marks == nullptr ? std::vector<std::size_t>{} : *marks;
-    more.insert(std::upper_bound(more.begin(), more.end(), mark), mark);
-    marks = std::make_shared<const std::vector<std::size_t>>(std::move(more));
+const std::string* find(const Notation::Texts& texts, std::size_t mark) {
+    if (texts.empty()) return nullptr;
+    const auto found = texts.get()->find(mark);
+    return found == texts.get()->end() ? nullptr : &found->second;
 }
 
 const std::string* find(const Notation::Texts& texts, std::string_view key,
                         const json::value& value) {
-    if (texts == nullptr || value.is_structured()) return nullptr;
-    const auto found = texts->find(kube::spelling_mark(key, value));
-    return found == texts->end() ? nullptr : &found->second;
+    if (texts.empty() || value.is_structured()) return nullptr;
+    return find(texts, kube::spelling_mark(key, value));
+}
+
+void take(Notation::Marks& marks, const Notation::Marks& others, std::size_t mark) {
+    if (others.contains(mark)) marks.own().insert(mark);
+}
+
+void take(Notation::Texts& texts, const Notation::Texts& others, std::size_t mark) {
+    if (const auto* text = find(others, mark)) texts.own().emplace(mark, *text);
 }
 
 }  // namespace
-
-Notation::Marks united(const Notation::Marks& a, const Notation::Marks& b) {
-    if (a == nullptr || b == nullptr) return a == nullptr ? b : a;
-    std::vector<std::size_t> both;
-    std::set_union(a->begin(), a->end(), b->begin(), b->end(), std::back_inserter(both));
-    return std::make_shared<const std::vector<std::size_t>>(std::move(both));
-}
 
 bool Notation::is_quoted(std::string_view key, std::string_view text) const {
     // No file has it otherwise, and transformers write it so too.
     if (!is_text(text) || written == Written::as_json) return true;
     return (text.empty() && written == Written::as_yaml) ||
-           is_in(quoted, kube::quoted_mark(key, text));
+           quoted.contains(kube::quoted_mark(key, text));
 }
 
 bool Notation::is_nothing(std::string_view key) const {
-    return is_in(quoted, kube::nothing_mark(key));
+    return quoted.contains(kube::nothing_mark(key));
 }
 
 std::string Notation::spelling(std::string_view key, const json::value& value) const {
@@ -102,7 +85,7 @@ bool Notation::is_unreadable(std::string_view key, const json::value& value) con
 }
 
 void Notation::require_readable(const json::object& object) const {
-    if (unreadable == nullptr) return;
+    if (unreadable.empty()) return;
     for (const auto& field : object) require_readable(field.key(), field.value());
 }
 
@@ -140,16 +123,49 @@ void Notation::set_text(std::string_view key, json::value& value, std::string_vi
 
 void Notation::keep_style(std::string_view key, std::string_view old, std::string_view text) {
     const auto mark = kube::quoted_mark(key, text);
-    if (!is_quoted(key, text)) insert(quoted, mark);
-    if (is_in(folded, kube::quoted_mark(key, old)) && !is_in(folded, mark)) insert(folded, mark);
+    if (!is_quoted(key, text)) quoted.own().insert(mark);
+    if (folded.contains(kube::quoted_mark(key, old)) && !folded.contains(mark))
+        folded.own().insert(mark);
 }
 
 void Notation::add(const Notation& other) {
-    quoted = united(quoted, other.quoted);
-    spelled = united(spelled, other.spelled);
-    folded = united(folded, other.folded);
-    untyped = united(untyped, other.untyped);
-    unreadable = united(unreadable, other.unreadable);
+    quoted.add(other.quoted);
+    spelled.add(other.spelled);
+    folded.add(other.folded);
+    untyped.add(other.untyped);
+    unreadable.add(other.unreadable);
+}
+
+Notation Notation::about(const json::value& value) const {
+    Notation found{.written = written};
+    const bool silent = quoted.empty() && spelled.empty() && folded.empty() && untyped.empty() &&
+                        unreadable.empty();
+    if (!silent) found.take({}, value, *this);
+    return found;
+}
+
+void Notation::take(std::string_view key, const json::value& value, const Notation& other) {
+    if (const auto* map = value.if_object()) {
+        for (const auto& field : *map) take(field.key(), field.value(), other);
+        return;
+    }
+    if (const auto* list = value.if_array()) {
+        for (const auto& element : *list) take({}, element, other);
+        return;
+    }
+    const auto* text = value.if_string();
+    if (value.is_null() || (text != nullptr && text->empty()))
+        kustomize::take(quoted, other.quoted, kube::nothing_mark(key));
+    if (text != nullptr) {
+        const auto mark = kube::quoted_mark(key, *text);
+        kustomize::take(quoted, other.quoted, mark);
+        kustomize::take(folded, other.folded, mark);
+    }
+    if (other.spelled.empty() && other.untyped.empty() && other.unreadable.empty()) return;
+    const auto mark = kube::spelling_mark(key, value);
+    kustomize::take(spelled, other.spelled, mark);
+    kustomize::take(untyped, other.untyped, mark);
+    kustomize::take(unreadable, other.unreadable, mark);
 }
 
 json::object texts_in(const json::value* value, const Notation& notation, NullsAre nulls) {

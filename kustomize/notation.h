@@ -9,27 +9,65 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 namespace kled::kustomize {
 
 namespace json = boost::json;
 
-struct Notation {
-    using Marks = std::shared_ptr<const std::vector<std::size_t>>;            ///< in order
-    using Texts = std::shared_ptr<const std::map<std::size_t, std::string>>;  ///< by spelling_mark
+/// A set or map that copies share until one of them changes.
+template <typename Container>
+class CopyOnWrite {
+public:
+    CopyOnWrite() = default;
+    explicit CopyOnWrite(Container all) : all_{std::make_shared<Container>(std::move(all))} {}
 
-    Marks quoted = nullptr;   ///< strings that are not plain (kube::YamlDocument::quoted)
-    Texts spelled = nullptr;  ///< values that are no text (kube::YamlDocument::spelled)
-    Marks folded = nullptr;   ///< folded texts (kube::YamlDocument::folded)
+    [[nodiscard]] bool empty() const noexcept { return all_ == nullptr || all_->empty(); }
+    [[nodiscard]] bool contains(std::size_t mark) const {
+        return all_ != nullptr && all_->contains(mark);
+    }
+    /// nullptr: it is empty.
+    [[nodiscard]] const Container* get() const noexcept { return all_.get(); }
+    /// For changes: nobody else's any more.
+    [[nodiscard]] Container& own() {
+        if (all_ == nullptr) {
+            all_ = std::make_shared<Container>();
+        } else if (all_.use_count() > 1) {
+            all_ = std::make_shared<Container>(*all_);
+        }
+        return *all_;
+    }
+    /// What `other` has and this has not.
+    void add(const CopyOnWrite& other) {
+        if (other.empty() || other.all_ == all_) return;
+        if (empty()) {
+            all_ = other.all_;
+        } else {
+            own().insert(other.all_->begin(), other.all_->end());
+        }
+    }
+    void reset() noexcept { all_.reset(); }
+
+private:
+    std::shared_ptr<Container> all_;
+};
+
+struct Notation {
+    using Marks = CopyOnWrite<std::set<std::size_t>>;
+    using Texts = CopyOnWrite<std::map<std::size_t, std::string>>;  ///< by spelling_mark
+
+    Marks quoted = {};   ///< strings that are not plain (kube::YamlDocument::quoted)
+    Texts spelled = {};  ///< values that are no text (kube::YamlDocument::spelled)
+    Marks folded = {};   ///< folded texts (kube::YamlDocument::folded)
     /// What a transformer wrote as plain text of no type: `15` is printed as a number, but merges
     /// and variables take it for text.
-    Texts untyped = nullptr;
+    Texts untyped = {};
     /// What is wrong with texts that stand in place of numbers, booleans and nulls, by
     /// spelling_mark: what kustomize could not read again, were they still there in the end.
-    Texts unreadable = nullptr;
+    Texts unreadable = {};
     /// By kustomize: as YAML, where each text that has to stand in quotes does, or as JSON.
     enum class Written { by_hand, as_yaml, as_json };
     Written written = Written::by_hand;
@@ -63,9 +101,13 @@ struct Notation {
 
     /// What `other` says is true here too.
     void add(const Notation& other);
+    /// What it says of a map or list in the object.
+    [[nodiscard]] Notation about(const json::value& value) const;
 
 private:
     void require_readable(std::string_view key, const json::value& value) const;
+    /// Takes what `other` says of a value below `key`.
+    void take(std::string_view key, const json::value& value, const Notation& other);
     /// `text` takes the place of `old` as it stands: in quotes or folded.
     void keep_style(std::string_view key, std::string_view old, std::string_view text);
 };
@@ -75,8 +117,5 @@ private:
 enum class NullsAre { null_text, empty };
 [[nodiscard]] json::object texts_in(const json::value* value, const Notation& notation,
                                     NullsAre nulls);
-
-/// What is in either; nullptr: both are.
-[[nodiscard]] Notation::Marks united(const Notation::Marks& a, const Notation::Marks& b);
 
 }  // namespace kled::kustomize

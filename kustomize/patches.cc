@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <iterator>
 #include <memory>
 
 namespace kled::kustomize {
@@ -106,17 +105,6 @@ void take_metadata_as_text(std::vector<ResourceMap::Item>& patches, const Source
     }
 }
 
-/// The marks of folded texts of both after a merge.
-Notation::Marks merged(const Notation::Marks& both, Folded folded) {
-    std::vector<std::size_t> marks;
-    std::sort(folded.now_plain.begin(), folded.now_plain.end());
-    std::set_difference(both->begin(), both->end(), folded.now_plain.begin(),
-                        folded.now_plain.end(), std::back_inserter(marks));
-    marks.insert(marks.end(), folded.now_folded.begin(), folded.now_folded.end());
-    std::sort(marks.begin(), marks.end());
-    return std::make_shared<const std::vector<std::size_t>>(std::move(marks));
-}
-
 void apply_strategic(Resource& target, const Resource& patch, const Patch& options,
                      Context& context) {
     const auto before = target.id;
@@ -126,7 +114,7 @@ void apply_strategic(Resource& target, const Resource& patch, const Patch& optio
     if (!schema) schema = MergeSchema::of(patch.id.gvk, context.open_api.get());
     const auto shared = target.shared.before_merge(patch.object.fields());
     Folded folded{.target = target.notation.folded};
-    const bool folds = target.notation.folded != nullptr || patch.notation.folded != nullptr;
+    const bool folds = !target.notation.folded.empty() || !patch.notation.folded.empty();
     std::vector<std::size_t> quoted;
     try {
         if (!merge(target.object.fields(), patch.object.fields(), schema,
@@ -142,13 +130,12 @@ void apply_strategic(Resource& target, const Resource& patch, const Patch& optio
     }
     target.shared.after_merge(target.object.fields(), shared);
     target.notation.add(patch.notation);
-    if (!quoted.empty()) {
-        std::sort(quoted.begin(), quoted.end());
-        target.notation.quoted =
-            united(target.notation.quoted,
-                   std::make_shared<const std::vector<std::size_t>>(std::move(quoted)));
+    if (!quoted.empty()) target.notation.quoted.own().insert(quoted.begin(), quoted.end());
+    if (folds) {
+        auto& marks = target.notation.folded.own();
+        for (const auto mark : folded.now_plain) marks.erase(mark);
+        marks.insert(folded.now_folded.begin(), folded.now_folded.end());
     }
-    if (folds) target.notation.folded = merged(target.notation.folded, std::move(folded));
     target.refresh();
     if (!options.allow_kind_change) target.set_kind(before.gvk.kind);
     if (!options.allow_name_change) target.set_name(before.name);

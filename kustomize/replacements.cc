@@ -140,7 +140,7 @@ struct Value {
     }
 };
 
-Value source_value(const ResourceMap& resources, const Replacement& replacement) {
+Value source_value(const ResourceMap& resources, const Replacement& replacement, Budget& budget) {
     if (replacement.source_value) {
         return {.value = plain(*replacement.source_value),
                 .text = *replacement.source_value,
@@ -156,6 +156,7 @@ Value source_value(const ResourceMap& resources, const Replacement& replacement)
         throw Error{ErrorKind::not_found,
                     "source: there is no " + path + " in " + resource.id.to_string()};
     }
+    budget.bytes(size_of(*field).bytes);
     const auto& notation = resource.notation;
     Value value{.value = *field, .notation = &notation};
     if (is_scalar(*field)) value.text = notation.spelling(steps.back(), *field);
@@ -231,8 +232,9 @@ std::optional<std::string> set(const Place& place, const Value& value, const Fie
             notation.set_untyped(place.field, field, text);
         } else {
             field = value.value;
-            if (value.value.is_structured() && value.notation != nullptr)
-                notation.add(*value.notation);
+            if (value.value.is_structured() && value.notation != nullptr &&
+                value.notation != &notation)
+                notation.add(value.notation->about(value.value));
         }
     } else if (place.made) {
         notation.set_untyped(place.field, field, text);
@@ -313,7 +315,7 @@ std::string write_document(const json::value& document, const std::string& origi
 
 /// A path that goes on inside a text, which holds YAML or JSON: "data.config\.json.server.port".
 bool set_inside_text(json::value& object, const FieldPath& path, const Value& value,
-                     const FieldOptions& options, Notation& notation) {
+                     const FieldOptions& options, Notation& notation, Budget& budget) {
     for (std::size_t length = 1; length < path.size(); ++length) {
         const FieldPath outer{path.begin(), path.begin() + static_cast<std::ptrdiff_t>(length)};
         const FieldPath inner{path.begin() + static_cast<std::ptrdiff_t>(length), path.end()};
@@ -325,6 +327,7 @@ bool set_inside_text(json::value& object, const FieldPath& path, const Value& va
         }
         if (text == nullptr || !is_scalar(*text)) continue;
         const auto original = text_of(*text);
+        budget.bytes(original.size());
         json::value document;
         std::vector<Place> places;
         try {
@@ -337,8 +340,9 @@ bool set_inside_text(json::value& object, const FieldPath& path, const Value& va
         if (places.empty()) return false;
         Notation none;
         for (const auto& place : places) {
-            const auto why =
-                place.value == nullptr ? std::nullopt : set(place, value, options, none);
+            if (place.value == nullptr) continue;
+            budget.bytes(value.size.bytes);
+            const auto why = set(place, value, options, none);
             if (!why) continue;
             if (is_json(original)) return false;
             throw Error{ErrorKind::invalid, why->substr(value.at.size())};
@@ -362,7 +366,7 @@ void set_target(Resource& resource, const Replacement::Target& target, Value& va
     for (const auto& path : target.field_paths) {
         const auto steps = parse_field_path(path);
         check_depth(steps, value);
-        if (set_inside_text(object.value, steps, value, target.options, resource.notation))
+        if (set_inside_text(object.value, steps, value, target.options, resource.notation, budget))
             continue;
         std::vector<Place> fields;
         try {
@@ -422,7 +426,7 @@ void apply_one(ResourceMap& resources, const Replacement& replacement, Budget& b
     if (replacement.source && replacement.source_value) {
         throw Error{ErrorKind::invalid, "`source` and `sourceValue` exclude each other"};
     }
-    auto value = source_value(resources, replacement);
+    auto value = source_value(resources, replacement, budget);
     value.size = size_of(value.value);
     value.at = replacement.at;
     for (const auto& target : replacement.targets) apply_target(resources, target, value, budget);

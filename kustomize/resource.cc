@@ -3,7 +3,6 @@
 #include "kube/yaml.h"
 #include "kustomize/scalar.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace kled::kustomize {
@@ -107,13 +106,13 @@ void Resource::set_kind(const std::string& kind) {
 
 namespace {
 
-void refold(json::value& value, std::string_view key, const std::vector<std::size_t>& folded) {
+void refold(json::value& value, std::string_view key, const Notation::Marks& folded) {
     if (auto* map = value.if_object()) {
         for (auto& field : *map) refold(field.value(), field.key(), folded);
     } else if (auto* list = value.if_array()) {
         for (auto& element : *list) refold(element, {}, folded);
     } else if (const auto* text = value.if_string()) {
-        if (std::binary_search(folded.begin(), folded.end(), kube::quoted_mark(key, *text)))
+        if (folded.contains(kube::quoted_mark(key, *text)))
             value = kube::refolded(std::string{*text});
     }
 }
@@ -121,13 +120,13 @@ void refold(json::value& value, std::string_view key, const std::vector<std::siz
 }  // namespace
 
 void Resource::refold(bool annotations) {
-    if (notation.folded == nullptr) return;
+    if (notation.folded.empty()) return;
     auto& metadata = object.metadata();
     json::value kept;
     if (auto* value = metadata.if_contains("annotations"); value != nullptr && !annotations)
         kept = *value;
     for (auto& field : object.fields())
-        kustomize::refold(field.value(), field.key(), *notation.folded);
+        kustomize::refold(field.value(), field.key(), notation.folded);
     if (!kept.is_null()) object.metadata()["annotations"] = std::move(kept);
     notation.folded.reset();
 }
