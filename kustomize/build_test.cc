@@ -176,6 +176,18 @@ TEST(Build, HasALimitForEachThingATreeMultiplies) {
                  {"patch.yaml", config_map + "data: {a: " + std::string(1000, 'x') + "}\n"}},
                 {.bytes = 2500}),
         testing::HasSubstr("the build is too large: more than 2500 bytes"));
+    // A variable stands in many places.
+    std::string places;
+    for (int i = 0; i < 10; ++i) places += "$(V)";
+    EXPECT_THAT(stopped({{"kustomization.yaml",
+                          "resources: [a.yaml]\nvars:\n- name: V\n  objref: {apiVersion: v1, kind: "
+                          "ConfigMap, name: settings}\n  fieldref: {fieldpath: data.a}\n"},
+                         {"a.yaml", config_map + "data: {a: " + std::string(1000, 'x') +
+                                        "}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: "
+                                        "p}\nspec: {containers: [{name: c, args: ['" +
+                                        places + "']}]}\n"}},
+                        {.bytes = 6000}),
+                testing::HasSubstr("the build is too large: more than 6000 bytes"));
 }
 
 TEST(Build, RefusesTheSameObjectTwice) {
@@ -413,6 +425,29 @@ TEST(Build, StaysLinearForOneNameInManyNamespaces) {
     }
     tree["kustomization.yaml"] = top;
     EXPECT_EQ(build(MemoryFiles{tree}, "").objects.size(), 400U);
+}
+
+TEST(Build, StaysLinearForManyTextsInOneObject) {
+    std::string pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n";
+    for (int i = 0; i < 20000; ++i) {
+        const auto n = std::to_string(i);
+        pod += "  - {name: c" + n + ", image: i" + n + "}\n";
+    }
+    const auto text = built(
+        {{"kustomization.yaml", "resources: [pod.yaml]\nimages: [{name: '.*', newTag: '1'}]\n"},
+         {"pod.yaml", pod}});
+    EXPECT_THAT(text, testing::HasSubstr("image: i19999:1\n"));
+}
+
+TEST(Build, TakesWithAValueOnlyWhatIsSaidOfIt) {
+    const auto source = config_map + "data: {a: \"on\", b: '2'}\n---\n";
+    const auto target = "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: t}\nspec: {}\n";
+    EXPECT_THAT(
+        built({{"kustomization.yaml",
+                "resources: [a.yaml]\nreplacements:\n- source: {kind: ConfigMap, fieldPath: data}\n"
+                "  targets:\n  - select: {kind: Thing}\n    fieldPaths: [spec]\n"},
+               {"a.yaml", source + target}}),
+        testing::HasSubstr("spec:\n  a: \"on\"\n  b: \"2\"\n"));
 }
 
 }  // namespace

@@ -69,8 +69,8 @@ void apply_replacement(ResourceMap& resources, const Replacement& replacement, c
 // ---- variables.cc
 /// Notes which resources hold the values. Error(invalid): several could be meant.
 void find_variables(ResourceMap& resources, const std::vector<Variable>& variables);
-/// Puts the values where "$(NAME)" stands.
+/// Puts the values where "$(NAME)" stands. Error(exhausted): they are too much for the budget.
 void expand_variables(ResourceMap& resources, const std::vector<Variable>& variables,
-                      const FieldSpecs& fields, std::vector<std::string>& warnings);
+                      const FieldSpecs& fields, Context& context);
 
 }  // namespace kled::kustomize

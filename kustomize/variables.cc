@@ -3,12 +3,12 @@
 #include "kustomize/scalar.h"
 #include "kustomize/transformers.h"
 
-#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 namespace kled::kustomize {
@@ -49,7 +49,12 @@ json::value source_value(const Notation& notation, const std::string& name,
 
 class Expander {
 public:
-    void add(const std::string& name, json::value value) { values_[name] = std::move(value); }
+    explicit Expander(Budget& budget) : budget_{budget} {}
+
+    void add(const std::string& name, json::value value) {
+        if (const auto* text = value.if_string()) budget_.bytes(text->size());
+        values_[name] = std::move(value);
+    }
 
     void expand(json::value& field) {
         if (auto* list = field.if_array()) {
@@ -77,12 +82,15 @@ private:
         const auto text = text_of(field);
         if (text.find('$') == std::string::npos) return;
         std::string out;
+        const auto last_close = text.rfind(')');  // so that no search runs to the end in vain
         for (std::size_t i = 0; i < text.size(); ++i) {
             if (text[i] != '$' || i + 1 == text.size()) {
                 out += text[i];
                 continue;
             }
-            const auto close = text[i + 1] == '(' ? text.find(')', i) : std::string::npos;
+            const bool closed =
+                text[i + 1] == '(' && last_close != std::string::npos && i < last_close;
+            const auto close = closed ? text.find(')', i) : std::string::npos;
             if (text[i + 1] == '$') {  // "$$" is a '$' that starts nothing
                 out += '$';
                 ++i;
@@ -94,6 +102,8 @@ private:
                 const auto value = values_.find(name);
                 const bool known = value != values_.end() && is_scalar(value->second);
                 if (known) used_.insert(name);
+                if (known && value->second.is_string())
+                    budget_.bytes(value->second.get_string().size());
                 if (known && i == 0 && close + 1 == text.size()) {
                     field = value->second;  // alone it keeps its type
                     return;
@@ -105,6 +115,7 @@ private:
         field = json::value(out);
     }
 
+    Budget& budget_;
     std::map<std::string, json::value> values_;
     std::set<std::string> used_;
 };
@@ -138,28 +149,32 @@ void find_variables(ResourceMap& resources, const std::vector<Variable>& variabl
 }
 
 void expand_variables(ResourceMap& resources, const std::vector<Variable>& variables,
-                      const FieldSpecs& fields, std::vector<std::string>& warnings) {
+                      const FieldSpecs& fields, Context& context) {
     if (variables.empty()) return;
-    Expander expander;
+    Expander expander{context.budget};
+    std::map<std::string_view, const Resource*> holders;  // the first of each
+    for (const auto& item : resources.items()) {
+        for (const auto& name : item->variables) holders.emplace(name, item.get());
+    }
+    std::map<const Resource*, json::value> objects;  // as paths walk them
     for (const auto& variable : variables) {
-        const auto holder =
-            std::find_if(resources.items().begin(), resources.items().end(), [&](const auto& item) {
-                return std::find(item->variables.begin(), item->variables.end(), variable.name) !=
-                       item->variables.end();
-            });
-        if (holder == resources.items().end()) {
+        const auto holder = holders.find(variable.name);
+        if (holder == holders.end()) {
             throw Error{ErrorKind::invalid,
                         variable.at + "no resource is " + variable.object.to_string()};
         }
-        const json::value object = (*holder)->object.fields();
+        const auto& resource = *holder->second;
+        const auto [object, added] = objects.try_emplace(&resource);
+        if (added) object->second = resource.object.fields();
         const auto steps = split_indices(parse_field_path(variable.field_path));
-        const auto* value = look_up(object, steps);
+        const auto* value = look_up(object->second, steps);
         if (value == nullptr) {
             throw Error{ErrorKind::invalid, variable.at + "there is no " + variable.field_path +
-                                                " in " + (*holder)->describe()};
+                                                " in " + resource.describe()};
         }
+        if (value->is_structured()) continue;  // there is no text to put anywhere
         try {
-            expander.add(variable.name, source_value((*holder)->notation, steps.back(), *value));
+            expander.add(variable.name, source_value(resource.notation, steps.back(), *value));
         } catch (const Error& error) {
             throw error.within(variable.at + variable.field_path);
         }
@@ -172,7 +187,7 @@ void expand_variables(ResourceMap& resources, const std::vector<Variable>& varia
     }
     for (const auto& variable : variables) {
         if (!expander.used().contains(variable.name))
-            warnings.push_back(variable.at + "the variable is used nowhere");
+            context.warnings.push_back(variable.at + "the variable is used nowhere");
     }
 }
 
