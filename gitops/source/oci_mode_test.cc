@@ -1,15 +1,5 @@
-// An OCIRepository in a cluster: from artifacts in a real registry, in Flux's media types, to the
-// objects of the API.
-#include "base/encoding.h"
-#include "crypto/hash.h"
-#include "crypto/testing_signer.h"
-#include "gitops/git/gzip.h"
-#include "gitops/oci/cosign.h"
-#include "gitops/oci/testing_bundle.h"
-#include "gitops/testing/cluster_world.h"
-#include "tests/support/push.h"
-#include "tests/support/registry.h"
-#include "tests/support/tar.h"
+// An OCIRepository in a cluster: from artifacts in a real registry to the objects of the API.
+#include "tests/support/oci_mode.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,160 +9,20 @@
 namespace kled::gitops {
 namespace {
 
-using kled::testing::OciArtifact;
-using kled::testing::Registry;
-using kled::testing::TarEntry;
 using ::testing::AllOf;
+using testing::artifact_of;
+using testing::files;
 using ::testing::HasSubstr;
+using testing::OciArtifact;
+using testing::OciMode;
+using testing::packed;
 using ::testing::StartsWith;
-
-std::string packed(const std::vector<TarEntry>& entries) {
-    std::string result;
-    git::GzipWriter gzip{[&](std::string_view bytes) { result += bytes; }};
-    gzip.write(kled::testing::tar(entries));
-    gzip.finish();
-    return result;
-}
-
-OciArtifact artifact_of(const std::vector<TarEntry>& entries) {
-    OciArtifact result;
-    result.layers = {{.bytes = packed(entries)}};
-    return result;
-}
-
-/// The namespace, and a ConfigMap by name and value.
-std::vector<TarEntry> files(const std::map<std::string, std::string>& values) {
-    std::vector<TarEntry> result{
-        {.name = "./", .type = '5'},
-        {.name = "./apps/web.yaml", .content = testing::ClusterWorld::web()}};
-    for (const auto& [name, value] : values) {
-        result.push_back({.name = "./apps/" + name + ".yaml",
-                          .content = testing::ClusterWorld::config(name, value)});
-    }
-    return result;
-}
+using testing::TarEntry;
 
 std::string login(const std::string& host, const std::string& password) {
     return R"({"auths":{")" + host + R"(":{"username":"reader","password":")" + password +
            R"("}}})";
 }
-
-class OciMode : public ::testing::Test {
-protected:
-    void SetUp() override {
-        if (Registry::program().empty()) GTEST_SKIP() << "docker-registry is not installed";
-        registry.emplace(storage());
-        host = registry->host();
-    }
-    ~OciMode() override { world.stop_reconciler(); }
-
-    [[nodiscard]] std::filesystem::path storage() const {
-        return world.directory.path() / "registry";
-    }
-    void push(const std::string& tag, OciArtifact artifact) {
-        world.sync(kled::testing::push(host, "team/app", tag, std::move(artifact)));
-    }
-    /// What the registry has of a blob on its disk.
-    [[nodiscard]] std::filesystem::path stored(const std::string& bytes) const {
-        const auto hex = crypto::sha256_hex(bytes);
-        return storage() / "docker/registry/v2/blobs/sha256" / hex.substr(0, 2) / hex / "data";
-    }
-    /// With a password from now on.
-    void ask_for_password() {
-        registry.reset();
-        const auto passwords = world.directory.path() / "htpasswd";
-        write_file_atomic(passwords,
-                          "reader:$2b$04$Bv0aaUqMqspVBLTha3X.1.zElMxAcX17I.huMTD/WRSxfc5qG9elq\n");
-        registry.emplace(storage(),
-                         "auth:\n  htpasswd: {realm: test, path: " + passwords.string() + "}\n");
-        host = registry->host();
-    }
-    void apply_secret(const std::string& name, const std::string& config) {
-        world.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: " + name +
-                    ", namespace: default}\ntype: kubernetes.io/dockerconfigjson\n"
-                    "stringData: {.dockerconfigjson: '" +
-                    config + "'}\n");
-    }
-    /// An image of signatures as cosign pushes it, one by each of them.
-    static OciArtifact signatures(const std::string& digest,
-                                  const std::vector<const crypto::testing::Signer*>& by) {
-        const auto payload =
-            R"({"critical":{"identity":{"docker-reference":"registry.example.org/team/app"},)"
-            R"("image":{"docker-manifest-digest":")" +
-            digest + R"("},"type":"cosign container image signature"},"optional":null})";
-        OciArtifact result;
-        for (const auto* one : by) {
-            result.layers.push_back(
-                {.bytes = payload,
-                 .media_type = "application/vnd.dev.cosign.simplesigning.v1+json",
-                 .annotations = {
-                     {"dev.cosignproject.cosign/signature", to_base64(one->sign(payload))}}});
-        }
-        return result;
-    }
-    void sign(const OciArtifact& artifact, const std::vector<const crypto::testing::Signer*>& by) {
-        push(oci::signature_tag(artifact.digest()), signatures(artifact.digest(), by));
-    }
-    void apply_keys(const std::map<std::string, std::string>& keys) {
-        std::string data;
-        for (const auto& [name, value] : keys)
-            data += (data.empty() ? "" : ", ") + name + ": " + to_base64(value);
-        world.apply(
-            "apiVersion: v1\nkind: Secret\nmetadata: {name: trusted, namespace: default}\n"
-            "data: {" +
-            data + "}\n");
-    }
-    void apply_source(const std::string& more = "", const std::string& repository = "team/app") {
-        world.apply(
-            "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: app, "
-            "namespace: default}\nspec:\n  url: oci://" +
-            host + "/" + repository + "\n  interval: 10m\n  insecure: true\n" + more);
-    }
-    void apply_kustomization(const std::string& more = "") {
-        world.apply(
-            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: "
-            "apps, namespace: default}\nspec:\n  interval: 10m\n  retryInterval: 1s\n"
-            "  path: apps\n  prune: true\n  sourceRef: {kind: OCIRepository, name: app}\n" +
-            more);
-    }
-    std::optional<kube::Object> source() {
-        return world.get("source.toolkit.fluxcd.io/v1", "OCIRepository", "default", "app");
-    }
-    std::string of_source(std::initializer_list<std::string_view> path) {
-        const auto object = source();
-        return object ? std::string{kube::find_string(object->fields(), path)} : "absent";
-    }
-    std::string revision() { return of_source({"status", "artifact", "revision"}); }
-    /// What the Kustomization says that its artifact was made of.
-    std::string origin() {
-        const auto apps =
-            world.get("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "default", "apps");
-        return std::string{
-            kube::find_string(apps->fields(), {"status", "lastAppliedOriginRevision"})};
-    }
-    /// Until the condition has this reason; what it says then.
-    std::string says(const std::string& type, const std::string& reason) {
-        std::string message;
-        const bool so = world.eventually([&] {
-            const auto object = source();
-            const auto conditions = Conditions::from_status(object ? object->status() : nullptr);
-            const auto* condition = conditions.find(type);
-            if (condition == nullptr) return false;
-            message = condition->message;
-            return condition->reason == reason &&
-                   condition->observed_generation == object->generation();
-        });
-        return so ? message : "(never " + reason + ") " + message;
-    }
-    bool has(const std::string& name, const std::string& value) {
-        return world.eventually([&] { return world.value(name) == value; });
-    }
-    bool reconciled() { return world.reconciled("oci/app"); }
-
-    testing::ClusterWorld world;
-    std::optional<Registry> registry;
-    std::string host;
-};
 
 TEST_F(OciMode, AnArtifactIsDeployedAndATagThatMovesIsFollowed) {
     auto first = artifact_of(files({{"a", "1"}, {"b", "1"}}));
@@ -571,137 +421,6 @@ TEST_F(OciMode, AKustomizationGoesBackToAnEarlierArtifact) {
                 HasSubstr("OCIRepository default/app"));
     world.annotate_object("ks/apps", {{"gitops.kled.io/revision", ""}});
     EXPECT_TRUE(has("a", "2"));
-}
-
-TEST_F(OciMode, OnlyWhatIsSignedIsDeployed) {
-    const auto signer = crypto::testing::Signer::ecdsa();
-    const auto other = crypto::testing::Signer::rsa();
-    const auto first = artifact_of(files({{"a", "1"}}));
-    push("latest", first);
-    sign(first, {&other});
-    world.start_cluster();
-    const std::string verify = "  verify: {provider: cosign, secretRef: {name: trusted}}\n";
-    apply_source(verify);
-    apply_kustomization();
-    EXPECT_THAT(says("SourceVerified", "VerificationError"),
-                HasSubstr("Secret default/trusted does not exist"));
-    apply_keys({{"who.pub", "none"}});
-    EXPECT_TRUE(reconciled());
-    EXPECT_THAT(says("Ready", "VerificationError"), HasSubstr("data.who.pub: not the PEM"));
-    apply_keys({{"who.pem", signer.public_pem()}});
-    EXPECT_TRUE(reconciled());
-    EXPECT_THAT(says("Ready", "VerificationError"), HasSubstr("a name that ends in .pub"));
-    apply_keys({{"who.pub", signer.public_pem()}});
-    EXPECT_TRUE(reconciled());
-    EXPECT_THAT(says("Ready", "VerificationError"),
-                AllOf(HasSubstr(first.digest()), HasSubstr("none of 1 says so with a key of")));
-    EXPECT_EQ(Conditions::from_status(source()->status()).find("FetchFailed"), nullptr);
-    EXPECT_EQ(world.value("a"), "absent");
-
-    sign(first, {&other, &signer});
-    EXPECT_TRUE(reconciled());
-    EXPECT_EQ(says("SourceVerified", "Succeeded"),
-              "verified signature of revision latest@" + first.digest());
-    EXPECT_TRUE(has("a", "1"));
-    EXPECT_THAT(says("Ready", "Succeeded"), HasSubstr(first.digest()));
-
-    // One that nobody signed, and then one with the signature of the first.
-    const auto second = artifact_of(files({{"a", "2"}}));
-    push("latest", second);
-    EXPECT_TRUE(reconciled());
-    EXPECT_THAT(says("SourceVerified", "VerificationError"),
-                AllOf(HasSubstr(second.digest()), HasSubstr("there are none")));
-    push(oci::signature_tag(second.digest()), signatures(first.digest(), {&signer}));
-    EXPECT_TRUE(reconciled());
-    EXPECT_THAT(says("SourceVerified", "VerificationError"), HasSubstr("none of 1"));
-    EXPECT_EQ(world.value("a"), "1");
-    EXPECT_EQ(revision(), "latest@" + first.digest());
-    sign(second, {&signer});
-    EXPECT_TRUE(reconciled());
-    EXPECT_TRUE(has("a", "2"));
-
-    // What was verified is not asked for again, also after a restart; what a key that counts no
-    // more has signed is.
-    push(oci::signature_tag(second.digest()), signatures(first.digest(), {&signer}));
-    EXPECT_TRUE(reconciled());
-    EXPECT_EQ(says("Ready", "Succeeded"),
-              "stored artifact for digest 'latest@" + second.digest() + "'");
-    world.stop_reconciler();
-    world.start_cluster();
-    EXPECT_TRUE(reconciled());
-    EXPECT_EQ(says("Ready", "Succeeded"),
-              "stored artifact for digest 'latest@" + second.digest() + "'");
-    apply_keys({{"who.pub", other.public_pem()}});
-    EXPECT_TRUE(reconciled());
-    EXPECT_THAT(says("Ready", "VerificationError"), HasSubstr(second.digest()));
-    world.annotate_object("ks/apps", {{"gitops.kled.io/revision", first.digest()}});
-    EXPECT_THAT(world.says("apps", "Ready", "VerificationError"),
-                HasSubstr("not verified by the keys of Secret default/trusted"));
-    world.annotate_object("ks/apps", {{"gitops.kled.io/revision", ""}});
-    EXPECT_EQ(world.value("a"), "2");
-
-    apply_source();
-    EXPECT_TRUE(has("a", "2"));
-    EXPECT_TRUE(world.eventually([&] {
-        return Conditions::from_status(source()->status()).find("SourceVerified") == nullptr;
-    }));
-    EXPECT_THAT(says("Ready", "Succeeded"), HasSubstr(second.digest()));
-}
-
-TEST_F(OciMode, WhatNobodySignedIsNotTakenUpAgainOnceASignatureIsAskedFor) {
-    const auto signer = crypto::testing::Signer::ecdsa();
-    push("latest", artifact_of(files({{"a", "1"}})));
-    world.start_cluster();
-    apply_source("  timeout: 5s\n");
-    apply_kustomization();
-    EXPECT_TRUE(has("a", "1"));
-    world.stop_reconciler();
-    registry.reset();
-    apply_keys({{"who.pub", signer.public_pem()}});
-    apply_source("  timeout: 5s\n  verify: {provider: cosign, secretRef: {name: trusted}}\n");
-    world.apply(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web}\n"
-        "data: {k: 'drift'}\n");
-    world.start_cluster();
-    EXPECT_THAT(says("FetchFailed", "OCIArtifactPullFailed"), HasSubstr("127.0.0.1"));
-    EXPECT_EQ(world.says("apps", "Ready", "ArtifactFailed"),
-              "OCIRepository default/app has no revision yet");
-    EXPECT_EQ(world.value("a"), "drift");
-    apply_source("  timeout: 5s\n");
-    EXPECT_TRUE(has("a", "1")) << "nothing was thrown away";
-}
-
-TEST_F(OciMode, ABundleOfCosign3IsASignatureToo) {
-    const auto signer = crypto::testing::Signer::ecdsa();
-    const auto artifact = artifact_of(files({{"a", "1"}}));
-    push("latest", artifact);
-    world.start_cluster();
-    apply_keys({{"who.pub", signer.public_pem()}});
-    apply_source("  verify: {provider: cosign, secretRef: {name: trusted}}\n");
-    apply_kustomization();
-    EXPECT_THAT(says("SourceVerified", "VerificationError"), HasSubstr("there are none"));
-    const std::string type = "application/vnd.dev.sigstore.bundle.v0.3+json";
-    const auto refer = [&](const std::string& bytes) {
-        OciArtifact bundle;
-        bundle.layers = {{.bytes = bytes, .media_type = type}};
-        push("bundle", bundle);
-        // The list that a client keeps where the registry keeps none.
-        world.sync(kled::testing::push_manifest(
-            host, "team/app", oci::referrers_tag(artifact.digest()),
-            "application/vnd.oci.image.index.v1+json",
-            R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json",)"
-            R"("manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json",)"
-            R"("digest":")" +
-                bundle.digest() + R"(","size":)" + std::to_string(bundle.manifest().size()) +
-                R"(,"artifactType":")" + type + R"("}]})"));
-    };
-    refer(testing::sigstore_bundle(signer, "sha256:" + std::string(64, 'b')));
-    EXPECT_TRUE(reconciled());
-    EXPECT_THAT(says("SourceVerified", "VerificationError"), HasSubstr("none of 1"));
-    EXPECT_EQ(world.value("a"), "absent");
-    refer(testing::sigstore_bundle(signer, artifact.digest()));
-    EXPECT_TRUE(reconciled());
-    EXPECT_TRUE(has("a", "1"));
 }
 
 TEST_F(OciMode, KnowsACloudsRegistriesByTheIdentityOfAnAccount) {
