@@ -102,12 +102,6 @@ TEST_F(GitMode, KeepsWhatThereWasUntilAnotherUrlHasSomething) {
     world.apply_repository();
     apply_apps();
     ASSERT_TRUE(is_ready());
-    const auto point_to = [&](const std::string& url) {
-        world.apply("apiVersion: " + source_api +
-                    "\nkind: GitRepository\nmetadata: {name: fleet, namespace: default}\nspec:\n"
-                    "  url: " +
-                    url + "\n  interval: 10m\n  ref: {branch: main}\n");
-    };
     const auto is = [&](const std::string& type, const std::string& reason) {
         return world.eventually([&] {
             const auto source = world.get(source_api, "GitRepository", "default", "fleet");
@@ -118,7 +112,7 @@ TEST_F(GitMode, KeepsWhatThereWasUntilAnotherUrlHasSomething) {
         });
     };
     EXPECT_TRUE(is("ArtifactInStorage", "Succeeded"));
-    point_to(world.repository.url() + "-absent");
+    world.point_repository_to(world.repository.url() + "-absent");
     EXPECT_TRUE(is("FetchFailed", "GitOperationFailed"));
     world.apply(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web}\n"
@@ -134,7 +128,7 @@ TEST_F(GitMode, KeepsWhatThereWasUntilAnotherUrlHasSomething) {
     auto files_there = files;
     files_there.insert_or_assign("apps/a.yaml", world.config("a", "other"));
     other.commit(files_there);
-    point_to(other.url());
+    world.point_repository_to(other.url());
     EXPECT_TRUE(world.eventually([&] { return world.value("a") == "other"; }));
     const auto cache = world.directory.path() / "cache" / "default_fleet";
     EXPECT_TRUE(world.eventually([&] {
@@ -149,12 +143,6 @@ TEST_F(GitMode, KeepsWhatThereWasAlsoWhenTheUrlChangedWhileItWasDown) {
     world.apply_repository();
     apply_apps();
     ASSERT_TRUE(is_ready());
-    const auto point_to = [&](const std::string& url) {
-        world.apply("apiVersion: " + source_api +
-                    "\nkind: GitRepository\nmetadata: {name: fleet, namespace: default}\nspec:\n"
-                    "  url: " +
-                    url + "\n  interval: 10m\n  ref: {branch: main}\n");
-    };
     const auto drifts_back = [&] {
         world.apply(
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: web}\n"
@@ -167,7 +155,7 @@ TEST_F(GitMode, KeepsWhatThereWasAlsoWhenTheUrlChangedWhileItWasDown) {
     };
     for (int i = 0; i < 2; ++i) {
         world.stop_reconciler();
-        point_to(world.repository.url() + "-absent");
+        world.point_repository_to(world.repository.url() + "-absent");
         world.start_cluster();
         EXPECT_TRUE(drifts_back()) << i;
     }
@@ -175,7 +163,7 @@ TEST_F(GitMode, KeepsWhatThereWasAlsoWhenTheUrlChangedWhileItWasDown) {
     auto files_next = files;
     files_next.insert_or_assign("apps/a.yaml", world.config("a", "2"));
     const auto next = world.repository.commit(files_next);
-    point_to(world.repository.url());
+    world.point_repository_to(world.repository.url());
     EXPECT_TRUE(world.eventually([&] { return world.value("a") == "2"; }));
     EXPECT_TRUE(world.applied("apps", next));
     world.stop_reconciler();
@@ -183,13 +171,13 @@ TEST_F(GitMode, KeepsWhatThereWasAlsoWhenTheUrlChangedWhileItWasDown) {
     auto files_there = files;
     files_there.insert_or_assign("apps/a.yaml", world.config("a", "other"));
     other.commit(files_there);
-    point_to(other.url() + "-absent");
+    world.point_repository_to(other.url() + "-absent");
     world.start_cluster();
     EXPECT_TRUE(world.eventually([&] {
         const auto source = world.get(source_api, "GitRepository", "default", "fleet");
         return summarise(*source).ready == "False";
     }));
-    point_to(other.url());
+    world.point_repository_to(other.url());
     EXPECT_TRUE(world.eventually([&] { return world.value("a") == "other"; }));
     EXPECT_TRUE(world.eventually([&] { return mirrors() == 1; }));
 }

@@ -48,10 +48,13 @@ public:
             std::move(options));
     }
     void apply_repository(const std::string& more = "") {
+        point_repository_to(repository.url(), more);
+    }
+    void point_repository_to(const std::string& url, const std::string& more = "") {
         apply(
             "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: fleet, "
             "namespace: default}\nspec:\n  url: " +
-            repository.url() + "\n  interval: 10m\n  ref: {branch: main}\n" + more);
+            url + "\n  interval: 10m\n  ref: {branch: main}\n" + more);
     }
     /// `annotations` as YAML of a flow mapping: "{a: b}".
     void apply_kustomization(const std::string& name, const std::string& annotations = "{}",
