@@ -20,11 +20,14 @@ const std::string config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}
 
 class BuildTest : public ::testing::Test {
 protected:
-    Built built(const Files& files, const std::string& spec = "path: app") {
-        remote.commit(files);
+    git::Revision fetched() {
         git::Access access;
         access.local_repositories = true;
-        const auto revision = mirror.fetch({.branch = "main"}, access, {});
+        return mirror.fetch({.branch = "main"}, access, {});
+    }
+    Built built(const Files& files, const std::string& spec = "path: app") {
+        remote.commit(files);
+        const auto revision = fetched();
         const auto deployment = Deployment::from_object(kube::Object::from(kube::parse_yaml(
             "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, "
             "namespace: b}\nspec:\n  interval: 1m\n  sourceRef: {kind: GitRepository, name: x}\n "
@@ -81,9 +84,7 @@ TEST_F(BuildTest, LooksForNoVariablesInTheCommonMetadata) {
     remote.commit({{"app/a.yaml",
                     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: "
                     "'${v}'}\n"}});
-    git::Access access;
-    access.local_repositories = true;
-    const auto revision = mirror.fetch({.branch = "main"}, access, {});
+    const auto revision = fetched();
     const auto deployment = Deployment::from_object(kube::Object::from(kube::parse_yaml(
         "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, "
         "namespace: b}\nspec:\n  interval: 1m\n  sourceRef: {kind: GitRepository, name: x}\n  "
@@ -112,9 +113,7 @@ TEST_F(BuildTest, NamesEveryVariableOfTheTreeThatIsNotSet) {
     remote.commit({{"app/a.yaml", with("a", "${one} ${v} ${two}")},
                    {"app/b.yaml", with("b", "${v}")},
                    {"app/c.yaml", with("c", "${three}")}});
-    git::Access access;
-    access.local_repositories = true;
-    const auto revision = mirror.fetch({.branch = "main"}, access, {});
+    const auto revision = fetched();
     const auto deployment = Deployment::from_object(kube::Object::from(kube::parse_yaml(
         "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, "
         "namespace: b}\nspec: {interval: 1m, sourceRef: {kind: GitRepository, name: x}, path: "
@@ -154,9 +153,7 @@ TEST_F(BuildTest, NeedsANameOfEachObject) {
 TEST_F(BuildTest, TellsARemoteBaseThatIsAwayFromADamagedCache) {
     built({{"app/a.yaml", config}});
     remote.commit({{"app/kustomization.yaml", "resources: ['http://127.0.0.1:1/a.yaml']\n"}});
-    git::Access access;
-    access.local_repositories = true;
-    const auto revision = mirror.fetch({.branch = "main"}, access, {});
+    const auto revision = fetched();
     RemoteBases remotes;
     remotes.directory = directory.path() / "bases";
     try {
@@ -186,9 +183,7 @@ TEST_F(BuildTest, SeesThatTheCacheIsDamagedAndTheNextFetchMakesItAnew) {
         EXPECT_EQ(dynamic_cast<const RemoteBaseError*>(&error), nullptr);
         EXPECT_THAT(error.what(), ::testing::HasSubstr("the cache of the repository is damaged"));
     }
-    git::Access access;
-    access.local_repositories = true;
-    const auto again = mirror.fetch({.branch = "main"}, access, {});
+    const auto again = fetched();
     EXPECT_EQ(again, last_revision);
     EXPECT_EQ(Rebuild{}.run(mirror, again, last_deployment).objects.size(), 2U);
 }
@@ -321,9 +316,7 @@ protected:
     /// Whether a new revision with the files as they are now is built.
     bool changes(const Inputs& inputs = {}) {
         remote.commit(files);
-        git::Access access;
-        access.local_repositories = true;
-        last_revision = mirror.fetch({.branch = "main"}, access, {});
+        last_revision = fetched();
         return rebuild.run_if_changed(mirror, last_revision, last_deployment, inputs).has_value();
     }
 
