@@ -48,6 +48,7 @@ unit=$(n eval "${offline[@]}" --impure --raw --expr "
 echo "the flake evaluates: packages, cross packages, checks, shells, app, module"
 [ "${1:-}" != --eval ] || exit 0
 
+export KLED_NIX_CCACHE=${CCACHE_DIR:-$HOME/.cache/ccache}
 export KLED_NIX_SYSROOT=${KLED_SYSROOT:-$HOME/.cache/kled/sysroot-arm64}
 for output in default kled-agent kled-agent-aarch64; do
     # Not --print-out-paths: Debian's nix is older than that.

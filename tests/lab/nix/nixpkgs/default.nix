@@ -33,6 +33,7 @@ let
         shellHook = attrs.shellHook or "";
         cross = lib.optionalString (crossTo != null) "1";
         # Read with --impure only; a builder does not see the environment.
+        KLED_NIX_CCACHE = builtins.getEnv "KLED_NIX_CCACHE";
         KLED_NIX_SYSROOT = lib.optionalString (crossTo != null) (builtins.getEnv "KLED_NIX_SYSROOT");
       };
     in
