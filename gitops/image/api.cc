@@ -18,20 +18,6 @@ namespace {
 constexpr std::size_t exclusion_limit = 25;  // as Flux's schema has it
 constexpr std::string_view default_exclusion = "^.*\\.sig$";
 
-template <typename Status>
-void read_common(Status& status, const kube::Object& object) {
-    status.conditions = Conditions::from_status(object.status());
-    status.observed_generation = integer(object.status(), "observedGeneration");
-    status.handled_request = text_in(object, {"lastHandledReconcileAt"});
-}
-
-template <typename Status>
-void write_common(const Status& status, json::object& out) {
-    out["conditions"] = status.conditions.to_json();
-    out["observedGeneration"] = status.observed_generation;
-    set_or_erase(out, "lastHandledReconcileAt", status.handled_request);
-}
-
 /// Statuses are merged into what is stored: what is not there any more is null.
 void put_whole(json::object& status, std::string_view name, json::object fields) {
     if (const auto* before = status.if_contains(name); before != nullptr && before->is_object()) {
@@ -149,7 +135,7 @@ ImageRepository ImageRepository::from_object(kube::Object object) {
 
 ImageRepositoryStatus ImageRepositoryStatus::from_object(const kube::Object& object) {
     ImageRepositoryStatus result;
-    read_common(result, object);
+    result.read_common(object);
     result.canonical_name = text_in(object, {"canonicalImageName"});
     result.observed_exclusions = texts_in(object, {"observedExclusionList"});
     result.revision = text_in(object, {"lastScanResult", "revision"});
@@ -163,8 +149,7 @@ ImageRepositoryStatus ImageRepositoryStatus::from_object(const kube::Object& obj
 }
 
 void ImageRepositoryStatus::write_to(kube::Object& object) const {
-    auto& status = status_of(object);
-    write_common(*this, status);
+    auto& status = write_common(object);
     set_or_erase(status, "canonicalImageName", canonical_name);
     if (scan_time.empty()) return;
     status["observedExclusionList"] = to_json(observed_exclusions);
@@ -207,15 +192,14 @@ ImagePolicy ImagePolicy::from_object(kube::Object object) {
 
 ImagePolicyStatus ImagePolicyStatus::from_object(const kube::Object& object) {
     ImagePolicyStatus result;
-    read_common(result, object);
+    result.read_common(object);
     result.latest = ref_in(object, "latestRef");
     result.previous = ref_in(object, "observedPreviousRef");
     return result;
 }
 
 void ImagePolicyStatus::write_to(kube::Object& object) const {
-    auto& status = status_of(object);
-    write_common(*this, status);
+    auto& status = write_common(object);
     put_ref(status, "latestRef", latest);
     put_ref(status, "observedPreviousRef", previous);
 }
@@ -223,14 +207,7 @@ void ImagePolicyStatus::write_to(kube::Object& object) const {
 ImageUpdateAutomation ImageUpdateAutomation::from_object(kube::Object object) {
     ImageUpdateAutomation result;
     const Reader spec{object.spec()};
-    const auto source = spec.object("sourceRef");
-    result.source = {.kind = source.text("kind"),
-                     .ns = source.text("namespace"),
-                     .name = source.required("name")};
-    if (result.source.kind.empty()) result.source.kind = "GitRepository";
-    if (result.source.kind != "GitRepository")
-        throw source.bad("kind", "'" + result.source.kind + "' is not GitRepository");
-    if (result.source.ns.empty()) result.source.ns = object.ns();
+    result.source = repository_named(spec, object.ns());
     if (spec.field("git") == nullptr) throw spec.bad("git", "is required");
     const auto git = spec.object("git");
     if (git.field("checkout") != nullptr) {
@@ -276,7 +253,7 @@ ImageUpdateAutomation ImageUpdateAutomation::from_object(kube::Object object) {
 
 ImageUpdateAutomationStatus ImageUpdateAutomationStatus::from_object(const kube::Object& object) {
     ImageUpdateAutomationStatus result;
-    read_common(result, object);
+    result.read_common(object);
     result.last_run = text_in(object, {"lastAutomationRunTime"});
     result.last_push_commit = text_in(object, {"lastPushCommit"});
     result.last_push_time = text_in(object, {"lastPushTime"});
@@ -293,8 +270,7 @@ ImageUpdateAutomationStatus ImageUpdateAutomationStatus::from_object(const kube:
 }
 
 void ImageUpdateAutomationStatus::write_to(kube::Object& object) const {
-    auto& status = status_of(object);
-    write_common(*this, status);
+    auto& status = write_common(object);
     set_or_erase(status, "lastAutomationRunTime", last_run);
     set_or_erase(status, "lastPushCommit", last_push_commit);
     set_or_erase(status, "lastPushTime", last_push_time);

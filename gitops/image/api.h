@@ -38,11 +38,7 @@ struct ImageRepository {
     static ImageRepository from_object(kube::Object object);
 };
 
-/// `status`, the fields that kled writes; others are kept.
-struct ImageRepositoryStatus {
-    Conditions conditions;
-    std::int64_t observed_generation = 0;
-    std::string handled_request;
+struct ImageRepositoryStatus : CommonStatus {
     std::string canonical_name;
     std::vector<std::string> observed_exclusions;
     // lastScanResult
@@ -69,10 +65,7 @@ struct ImagePolicy {
     static ImagePolicy from_object(kube::Object object);
 };
 
-struct ImagePolicyStatus {
-    Conditions conditions;
-    std::int64_t observed_generation = 0;
-    std::string handled_request;
+struct ImagePolicyStatus : CommonStatus {
     ImageRef latest;    ///< empty: nothing elected yet
     ImageRef previous;  ///< observedPreviousRef
 
@@ -101,10 +94,7 @@ struct ImageUpdateAutomation {
     static ImageUpdateAutomation from_object(kube::Object object);
 };
 
-struct ImageUpdateAutomationStatus {
-    Conditions conditions;
-    std::int64_t observed_generation = 0;
-    std::string handled_request;
+struct ImageUpdateAutomationStatus : CommonStatus {
     std::string last_run;  ///< lastAutomationRunTime
     std::string last_push_commit;
     std::string last_push_time;

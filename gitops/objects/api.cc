@@ -296,9 +296,7 @@ Deployment Deployment::from_object(kube::Object object) {
 
 SourceStatus SourceStatus::from_object(const kube::Object& object) {
     SourceStatus result;
-    result.conditions = Conditions::from_status(object.status());
-    result.observed_generation = integer(object.status(), "observedGeneration");
-    result.handled_request = text_in(object, {"lastHandledReconcileAt"});
+    result.read_common(object);
     result.artifact_revision = text_in(object, {"artifact", "revision"});
     result.artifact_time = text_in(object, {"artifact", "lastUpdateTime"});
     auto& artifact = result.artifact;
@@ -328,10 +326,7 @@ SourceStatus SourceStatus::from_object(const kube::Object& object) {
 }
 
 void SourceStatus::write_to(kube::Object& object) const {
-    auto& status = status_of(object);
-    status["conditions"] = conditions.to_json();
-    status["observedGeneration"] = observed_generation;
-    set_or_erase(status, "lastHandledReconcileAt", handled_request);
+    auto& status = write_common(object);
     set_or_erase(status, "sourceVerificationMode", verification_mode);
     if (!included.empty()) {
         status["includedArtifacts"] = included;
@@ -399,18 +394,15 @@ kube::json::object SourceStatus::artifact_json() const {
 
 DeploymentStatus DeploymentStatus::from_object(const kube::Object& object) {
     DeploymentStatus result;
-    result.conditions = Conditions::from_status(object.status());
     if (object.kind() != "Kustomization") {
         // Ready and the rest are the target's to say; ours is one condition among them.
-        const auto* rendered = result.conditions.find("Rendered");
-        Conditions own;
-        if (rendered != nullptr) own.put(Condition{*rendered}.named("Ready"));
-        result.conditions = std::move(own);
+        const auto all = Conditions::from_status(object.status());
+        if (const auto* rendered = all.find("Rendered"))
+            result.conditions.put(Condition{*rendered}.named("Ready"));
         result.last_applied_revision = text_in(object, {"revision"});  // as the target says
         return result;
     }
-    result.observed_generation = integer(object.status(), "observedGeneration");
-    result.handled_request = text_in(object, {"lastHandledReconcileAt"});
+    result.read_common(object);
     result.last_applied_revision = text_in(object, {"lastAppliedRevision"});
     result.last_applied_origin = text_in(object, {"lastAppliedOriginRevision"});
     result.last_attempted_revision = text_in(object, {"lastAttemptedRevision"});
@@ -428,17 +420,15 @@ void DeploymentStatus::take_lists_out_of(kube::Object& object) {
 }
 
 void DeploymentStatus::write_to(kube::Object& object) const {
-    auto& status = status_of(object);
     if (object.kind() != "Kustomization") {
+        auto& status = status_of(object);
         auto all = Conditions::from_status(&status);
         if (const auto* ready = conditions.find("Ready"))
             all.put(Condition{*ready}.named("Rendered"));
         status["conditions"] = all.to_json();
         return;
     }
-    status["conditions"] = conditions.to_json();
-    status["observedGeneration"] = observed_generation;
-    set_or_erase(status, "lastHandledReconcileAt", handled_request);
+    auto& status = write_common(object);
     set_or_erase(status, "lastAppliedRevision", last_applied_revision);
     set_or_erase(status, "lastAppliedOriginRevision", last_applied_origin);
     set_or_erase(status, "lastAttemptedRevision", last_attempted_revision);

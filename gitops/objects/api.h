@@ -5,9 +5,9 @@
 #include "base/clock.h"
 #include "gitops/drift/ignore_rules.h"
 #include "gitops/git/revision.h"
-#include "gitops/objects/condition.h"
 #include "gitops/objects/history.h"
 #include "gitops/objects/inventory.h"
+#include "gitops/objects/status.h"
 #include "gitops/source/artifacts.h"
 #include "gitops/windows/deploy_windows.h"
 #include "kube/object.h"
@@ -161,11 +161,7 @@ struct Deployment {
     static Deployment from_object(kube::Object object);
 };
 
-/// `status` of both, the fields that kled writes; others are kept.
-struct SourceStatus {
-    Conditions conditions;
-    std::int64_t observed_generation = 0;
-    std::string handled_request;    ///< lastHandledReconcileAt
+struct SourceStatus : CommonStatus {
     std::string artifact_revision;  ///< artifact.revision
     std::string artifact_time;      ///< artifact.lastUpdateTime
     Artifact artifact;  ///< not served: only the digest, "sha1:<tree>", the content's own name
@@ -186,10 +182,7 @@ struct SourceStatus {
 
 /// Of kinds other than Kustomization only the condition Rendered is ours (Ready here): what becomes
 /// of what was delivered is the target's to say.
-struct DeploymentStatus {
-    Conditions conditions;
-    std::int64_t observed_generation = 0;
-    std::string handled_request;
+struct DeploymentStatus : CommonStatus {
     std::string last_applied_revision;
     /// What that was made of, where an artifact says so: "main@sha1:…" of a repository.
     std::string last_applied_origin;

@@ -107,6 +107,19 @@ private:
     std::string path_;
 };
 
+/// The GitRepository that `sourceRef` names; `ns`: where it is unless that says so.
+inline Key repository_named(const Reader& spec, std::string_view ns) {
+    const auto fields = spec.object("sourceRef");
+    Key key{.kind = fields.text("kind"),
+            .ns = fields.text("namespace"),
+            .name = fields.required("name")};
+    if (key.kind.empty()) key.kind = "GitRepository";
+    if (key.kind != "GitRepository")
+        throw fields.bad("kind", "'" + key.kind + "' is not GitRepository");
+    if (key.ns.empty()) key.ns = ns;
+    return key;
+}
+
 inline void append(std::vector<Unsupported>& list, std::vector<Unsupported> more) {
     list.insert(list.end(), std::make_move_iterator(more.begin()),
                 std::make_move_iterator(more.end()));

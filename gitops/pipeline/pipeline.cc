@@ -193,14 +193,7 @@ Pipeline Pipeline::from_object(kube::Object object) {
     Pipeline result;
     const Reader spec{object.spec()};
     const std::string ns{object.ns()};
-    const auto source = spec.object("sourceRef");
-    result.source = {.kind = source.text("kind"),
-                     .ns = source.text("namespace"),
-                     .name = source.required("name")};
-    if (result.source.ns.empty()) result.source.ns = ns;
-    if (result.source.kind.empty()) result.source.kind = "GitRepository";
-    if (result.source.kind != "GitRepository")
-        throw source.bad("kind", "'" + result.source.kind + "' is not GitRepository");
+    result.source = repository_named(spec, ns);
     if (spec.field("supersede") != nullptr) result.supersede = spec.flag("supersede");
     result.suspend = spec.flag("suspend");
     result.service_account = spec.text("serviceAccountName");
@@ -222,9 +215,7 @@ Pipeline Pipeline::from_object(kube::Object object) {
 
 PipelineStatus PipelineStatus::from_object(const kube::Object& object) {
     PipelineStatus result;
-    result.conditions = Conditions::from_status(object.status());
-    result.observed_generation = integer(object.status(), "observedGeneration");
-    result.handled_request = text_in(object, {"lastHandledReconcileAt"});
+    result.read_common(object);
     result.revision = text_in(object, {"revision"});
     const auto* stages =
         object.status() == nullptr ? nullptr : object.status()->if_contains("stages");
@@ -235,10 +226,7 @@ PipelineStatus PipelineStatus::from_object(const kube::Object& object) {
 }
 
 void PipelineStatus::write_to(kube::Object& object) const {
-    auto& status = status_of(object);
-    status["conditions"] = conditions.to_json();
-    status["observedGeneration"] = observed_generation;
-    set_or_erase(status, "lastHandledReconcileAt", handled_request);
+    auto& status = write_common(object);
     set_or_erase(status, "revision", revision);
     json::array list;
     for (const auto& stage : stages) list.emplace_back(stage_to_json(stage));

@@ -52,7 +52,7 @@ struct Pipeline {
         std::vector<Job> jobs;
     };
     kube::Object object;
-    SourceReference source;
+    Key source;
     bool supersede = true;  ///< a newer revision takes the place of one that waits in a stage
     bool suspend = false;
     std::string service_account;  ///< as whom Jobs are made; empty: the default's
@@ -90,10 +90,7 @@ struct StageState {
 [[nodiscard]] std::string_view to_string(StageState::Phase phase) noexcept;
 [[nodiscard]] std::string_view to_string(StageState::Verdict verdict) noexcept;
 
-struct PipelineStatus {
-    Conditions conditions;
-    std::int64_t observed_generation = 0;
-    std::string handled_request;
+struct PipelineStatus : CommonStatus {
     std::string revision;  ///< the source's newest
     std::vector<StageState> stages;
 

@@ -165,11 +165,9 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_pipeline(
         bad = Outcome{.reason = "InvalidSpec", .message = error.what(), .stalled = true};
     }
     if (!bad && pipeline.suspend) co_return std::nullopt;
-    const Key source_key{
-        .kind = pipeline.source.kind, .ns = pipeline.source.ns, .name = pipeline.source.name};
     if (!bad && options.no_cross_namespace_refs) {
         std::string foreign;
-        if (source_key.ns != key.ns) foreign = source_key.to_string();
+        if (pipeline.source.ns != key.ns) foreign = pipeline.source.to_string();
         for (const auto& stage : pipeline.stages) {
             for (const auto& job : stage.jobs)
                 if (job.ns != key.ns) foreign = job.to_string();
@@ -181,7 +179,7 @@ asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile_pipeline(
                           .stalled = true};
         }
     }
-    const auto source = sources.find(source_key);
+    const auto source = sources.find(pipeline.source);
     if (!bad && (source == sources.end() || !source->second->revision)) {
         bad = Outcome{
             .reason = "ArtifactFailed",

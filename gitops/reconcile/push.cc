@@ -44,8 +44,7 @@ void Reconciler::Impl::see_branch(TargetFacts& facts, const Key& target, const P
         return;
     }
     const auto key = followed_by(target);
-    const auto own = sources.find(
-        {.kind = pipeline.source.kind, .ns = pipeline.source.ns, .name = pipeline.source.name});
+    const auto own = sources.find(pipeline.source);
     if (!key || own == sources.end()) return;
     const auto shown = key->kind + " " + key->ns + "/" + key->name;
     const auto found = sources.find(*key);
@@ -94,8 +93,7 @@ asio::awaitable<bool> Reconciler::Impl::push_target(const Pipeline& pipeline, Pi
     see_branch(now_seen, target, pipeline, node);
     if (!now_seen.consents || !now_seen.obstacle.empty()) co_return false;
     const auto key = followed_by(target);
-    const auto from = sources.find(
-        {.kind = pipeline.source.kind, .ns = pipeline.source.ns, .name = pipeline.source.name});
+    const auto from = sources.find(pipeline.source);
     if (!key || from == sources.end()) co_return false;
     const auto to = sources.find(*key);
     if (to == sources.end()) co_return false;
