@@ -1,6 +1,7 @@
 #include "kube/election.h"
 
 #include "base/log.h"
+#include "base/now.h"
 #include "base/task_group.h"
 #include "base/timeout.h"
 
@@ -40,9 +41,6 @@ Duration duration_of(const Object& lease) {
     constexpr std::int64_t most = 3'600;
     return std::chrono::seconds{std::clamp(number(lease, "leaseDurationSeconds"), least, most)};
 }
-
-SteadyTime steady_now() { return std::chrono::steady_clock::now(); }
-WallTime wall_now() { return std::chrono::system_clock::now(); }
 
 /// `work`, and when it ends the end of all beside it.
 asio::awaitable<void> until_it_ends(std::function<asio::awaitable<void>()> work, TaskGroup& tasks) {

@@ -20,8 +20,6 @@ namespace json = boost::json;
 
 namespace {
 
-WallTime wall_now() { return std::chrono::system_clock::now(); }
-
 std::int64_t seconds_of(WallTime time) {
     return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
@@ -41,9 +39,8 @@ std::map<std::string, ImageRef> ImageObjects::elected(
     return result;
 }
 
-asio::awaitable<ImageObjects::Ended> ImageObjects::automate(NodePtr node,
-                                                            const ImageUpdateAutomation& automation,
-                                                            ImageUpdateAutomationStatus& status) {
+asio::awaitable<Ended> ImageObjects::automate(NodePtr node, const ImageUpdateAutomation& automation,
+                                              ImageUpdateAutomationStatus& status) {
     const auto& source = automation.source;
     const auto shown = source.ns + "/" + source.name;
     if (options_.no_cross_namespace_refs && source.ns != automation.object.ns()) {
@@ -104,9 +101,9 @@ asio::awaitable<git::Change::Sign> ImageObjects::signer_of(
     co_return co_await std::move(making);
 }
 
-asio::awaitable<ImageObjects::Ended> ImageObjects::update(const ImageUpdateAutomation& automation,
-                                                          GitRepository repository,
-                                                          ImageUpdateAutomationStatus& status) {
+asio::awaitable<Ended> ImageObjects::update(const ImageUpdateAutomation& automation,
+                                            GitRepository repository,
+                                            ImageUpdateAutomationStatus& status) {
     const auto object = automation.object;
     const auto observed = elected(automation);
     const auto started = wall_now();
@@ -195,7 +192,7 @@ std::shared_ptr<ImageObjects::Cache> ImageObjects::cache_of(const Key& source,
 
 void ImageObjects::release(Cache& cache) {
     cache.busy = false;
-    for (const auto& key : std::exchange(cache.waiting, {})) touch(key);
+    for (const auto& key : std::exchange(cache.waiting, {})) turns_.touch(key);
 }
 
 asio::awaitable<void> ImageObjects::discard(Key source) {
@@ -231,17 +228,9 @@ asio::awaitable<void> ImageObjects::sweep(std::set<Key> others) {
 asio::awaitable<void> ImageObjects::ask(Key source) {
     const auto node = find(source);
     if (!node) co_return;
-    json::object annotations;
-    annotations[requested_at] = to_rfc3339_micro(wall_now());
-    json::object metadata;
-    metadata["annotations"] = std::move(annotations);
-    json::object fields;
-    fields["metadata"] = std::move(metadata);
-    const json::value patch(std::move(fields));
     const auto gvk = node->object.gvk();
-    const std::string whole;
     try {
-        co_await client_.patch(gvk, source.ns, source.name, kube::PatchType::merge, patch, whole);
+        co_await request_reconcile(gvk, source.ns, source.name);
     } catch (const Error& error) {  // then its interval finds the commit
         log::warn("gitops", error.what(), {{"object", source.to_string()}});
     }

@@ -1,15 +1,8 @@
 #include "gitops/image/image_objects.h"
 
 #include "base/error.h"
-#include "base/log.h"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/system/system_error.hpp>
-
-#include <algorithm>
-#include <chrono>
+#include <initializer_list>
 #include <utility>
 
 namespace kled::gitops {
@@ -17,12 +10,6 @@ namespace kled::gitops {
 namespace asio = boost::asio;
 
 namespace {
-
-constexpr Duration pause{2'000};  // when the API server is away
-constexpr Duration shortest_pause{500};
-
-SteadyTime steady_now() { return std::chrono::steady_clock::now(); }
-WallTime wall_now() { return std::chrono::system_clock::now(); }
 
 std::string_view text_at(const kube::json::object* fields,
                          std::initializer_list<std::string_view> path) {
@@ -51,53 +38,21 @@ std::string product_of(const kube::Object& object) {
 
 ImageObjects::ImageObjects(asio::any_io_executor loop, ThreadPool& pool, kube::Client& client,
                            Events& events, Options options)
-    : loop_{loop},
+    : FollowedObjects{loop, client, events, options.label_selector},
+      loop_{loop},
       pool_{pool},
-      client_{client},
-      api_{client, {.target_kinds = {}, .label_selector = options.label_selector}},
-      events_{events},
-      options_{std::move(options)},
-      wake_{loop},
-      tasks_{loop} {}
+      options_{std::move(options)} {}
 
-asio::awaitable<void> ImageObjects::run() {
+void ImageObjects::start() {
     for (const auto* kind : {"ImageRepository", "ImagePolicy", "ImageUpdateAutomation"})
-        tasks_.spawn(api_.follow(std::string{image_group}, kind, *this));
-    tasks_.spawn(api_.follow(std::string{source_group}, "GitRepository", *this));
-    tasks_.spawn(dispatch());
-    co_await even_if_cancelled;
-    co_await tasks_.join();
-}
-
-ImageObjects::Ended ImageObjects::ready(std::string message, std::optional<Duration> again) {
-    return {.how = Ended::How::ready,
-            .reason = "Succeeded",
-            .message = std::move(message),
-            .again = again};
-}
-
-ImageObjects::Ended ImageObjects::failed(std::string reason, std::string message) {
-    return {.how = Ended::How::failed, .reason = std::move(reason), .message = std::move(message)};
-}
-
-ImageObjects::Ended ImageObjects::stalled(std::string reason, std::string message) {
-    return {.how = Ended::How::stalled, .reason = std::move(reason), .message = std::move(message)};
-}
-
-ImageObjects::NodePtr ImageObjects::find(const Key& key) const {
-    const auto found = nodes_.find(key);
-    return found == nodes_.end() ? nullptr : found->second;
-}
-
-void ImageObjects::touch(const Key& key) {
-    schedule_.touch(key, steady_now());
-    wake_.cancel();
+        follow(image_group, kind);
+    follow(source_group, "GitRepository");
 }
 
 template <typename Wanted>
 void ImageObjects::touch_all(std::string_view kind, Wanted wanted) {
     for (const auto& [key, node] : nodes_) {
-        if (key.kind == kind && wanted(node->object)) touch(key);
+        if (key.kind == kind && wanted(node->object)) turns_.touch(key);
     }
 }
 
@@ -114,77 +69,36 @@ void ImageObjects::touch_users(const Key& key) {
 
 void ImageObjects::changed(kube::Object object) {
     const auto key = key_of(object);
-    auto& node = nodes_[key];
-    const bool known = node && node->object.uid() == object.uid();
-    const auto before = known ? product_of(node->object) : std::string{};
-    const bool asked = !known || node->object.generation() != object.generation() ||
-                       node->object.deleting() != object.deleting() ||
-                       reconcile_request(node->object) != reconcile_request(object);
-    if (known) {
-        // Perhaps of another image from now on: what was found before is not its.
-        if (node->object.generation() != object.generation()) {
-            node->tags = nullptr;
-            node->scan_failure.clear();
-        }
-        node->object = std::move(object);
-    } else {
-        node = std::make_shared<Node>(std::move(object));
-    }
-    if (product_of(node->object) != before) touch_users(key);
-    if (asked && key.kind != "GitRepository") touch(key);
+    const auto before = find(key);
+    const bool known = before && before->object.uid() == object.uid();
+    const auto product = known ? product_of(before->object) : std::string{};
+    const bool asked = take(std::move(object));
+    if (product_of(nodes_[key]->object) != product) touch_users(key);
+    if (asked && key.kind != "GitRepository") turns_.touch(key);
 }
 
 void ImageObjects::removed(const Key& key) {
-    nodes_.erase(key);
+    FollowedObjects::removed(key);
     if (key.kind == "GitRepository") {
         tasks_.spawn(discard(key));
-        return;
+    } else if (key.kind != "ImageUpdateAutomation") {
+        touch_users(key);
     }
-    schedule_.forget(key);
-    events_.forget(key);
-    if (key.kind != "ImageUpdateAutomation") touch_users(key);
 }
 
 void ImageObjects::listed(std::string_view kind, const std::set<Key>& others) {
     if (kind == "GitRepository") tasks_.spawn(sweep(others));
 }
 
-asio::awaitable<void> ImageObjects::dispatch() {
-    for (;;) {
-        while (const auto key = schedule_.next(steady_now())) tasks_.spawn(reconcile(*key));
-        wake_.expires_at(schedule_.wake_at().value_or(SteadyTime::max()));
-        co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
-    }
-}
-
-asio::awaitable<void> ImageObjects::reconcile(Key key) {
-    std::optional<SteadyTime> again;
-    try {
-        if (const auto node = find(key)) again = co_await reconcile_node(node);
-    } catch (const boost::system::system_error& error) {
-        if (error.code() == asio::error::operation_aborted) throw;
-        again = steady_now() + pause;
-    } catch (const std::exception& error) {  // the API server could not be reached
-        log::warn("gitops", error.what(), {{"object", key.to_string()}});
-        again = steady_now() + pause;
-    }
-    schedule_.finished(key, again);
-    wake_.cancel();
-}
-
-asio::awaitable<std::optional<SteadyTime>> ImageObjects::reconcile_node(NodePtr node) {
-    const auto object = node->object;
-    if (object.deleting()) {  // Flux's own controllers may have held it
-        co_await api_.release(object);
-        co_return std::nullopt;
-    }
-    if (object.kind() == "ImageUpdateAutomation") {
+asio::awaitable<ImageObjects::Again> ImageObjects::look(NodePtr node) {
+    const auto kind = node->object.kind();
+    if (kind == "ImageUpdateAutomation") {
         auto work = bring<ImageUpdateAutomation, ImageUpdateAutomationStatus>(
             node, &ImageObjects::automate);
         co_return co_await std::move(work);
     }
     if (!options_.registry) co_return std::nullopt;
-    if (object.kind() == "ImageRepository") {
+    if (kind == "ImageRepository") {
         auto work = bring<ImageRepository, ImageRepositoryStatus>(node, &ImageObjects::scan);
         co_return co_await std::move(work);
     }
@@ -193,12 +107,9 @@ asio::awaitable<std::optional<SteadyTime>> ImageObjects::reconcile_node(NodePtr 
 }
 
 template <typename Spec, typename Status>
-asio::awaitable<std::optional<SteadyTime>> ImageObjects::bring(NodePtr node,
-                                                               Work<Spec, Status> work) {
+asio::awaitable<ImageObjects::Again> ImageObjects::bring(NodePtr node, Work<Spec, Status> work) {
     const auto object = node->object;
-    const auto generation = object.generation();
     auto status = Status::from_object(object);
-    const auto before = status;
     Ended ended;
     std::optional<Spec> spec;
     try {
@@ -214,35 +125,11 @@ asio::awaitable<std::optional<SteadyTime>> ImageObjects::bring(NodePtr node,
     if (ended.how == Ended::How::later) {
         auto working = (this->*work)(node, *spec, status);
         ended = co_await std::move(working);
-        if (ended.how == Ended::How::later) co_return std::nullopt;
-    }
-    // It became different meanwhile, and runs again right away.
-    if (node->object.generation() != generation) co_return std::nullopt;
-    std::optional<SteadyTime> again;
-    if (ended.again) again = steady_now() + std::max(*ended.again, shortest_pause);
-    if (ended.how == Ended::How::ready) {
-        node->backoff.reset();
-        status.conditions.ready(ended.reason, ended.message, generation, wall_now());
-    } else if (ended.how == Ended::How::failed) {
-        again = steady_now() + std::max(node->backoff.next(), shortest_pause);
-        status.conditions.failed(ended.reason, ended.message, generation, wall_now());
-    } else {
-        status.conditions.stalled(ended.reason, ended.message, generation, wall_now());
     }
     // Of automations, what they push is told when it happens.
-    if (ended.how != Ended::How::ready || object.kind() != "ImageUpdateAutomation")
-        events_.record(object, ended.how != Ended::How::ready, ended.reason, ended.message);
-    status.observed_generation = generation;
-    status.handled_request = reconcile_request(object);
-    if (status == before) co_return again;
-    kube::Object written{object.fields()};
-    status.write_to(written);
-    try {
-        co_await api_.write_status(std::move(written));
-    } catch (const Error& error) {
-        if (error.kind() != ErrorKind::not_found) throw;  // it went meanwhile
-    }
-    co_return again;
+    const bool quiet = object.kind() == "ImageUpdateAutomation";
+    auto concluding = conclude(node, object, std::move(status), std::move(ended), quiet);
+    co_return co_await std::move(concluding);
 }
 
 }  // namespace kled::gitops

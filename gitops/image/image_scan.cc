@@ -9,7 +9,6 @@
 #include <re2/re2.h>
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <utility>
 
@@ -21,8 +20,6 @@ namespace {
 
 constexpr std::size_t shown_tags = 10;
 const kube::GroupVersionKind namespace_kind{.group = "", .version = "v1", .kind = "Namespace"};
-
-WallTime wall_now() { return std::chrono::system_clock::now(); }
 
 /// Those that count, in descending order and each once: so Flux shows and compares them. What a
 /// registry calls a tag and is none does not count.
@@ -74,9 +71,8 @@ asio::awaitable<RegistryAccess> ImageObjects::access_of(const ImageRepository& r
     co_return access;
 }
 
-asio::awaitable<ImageObjects::Ended> ImageObjects::scan(NodePtr node,
-                                                        const ImageRepository& repository,
-                                                        ImageRepositoryStatus& status) {
+asio::awaitable<Ended> ImageObjects::scan(NodePtr node, const ImageRepository& repository,
+                                          ImageRepositoryStatus& status) {
     std::optional<Ended> wrong;
     std::vector<std::string> tags;
     try {
@@ -139,9 +135,8 @@ asio::awaitable<std::string> ImageObjects::denial(const ImagePolicy& policy,
     co_return "spec.accessFrom of " + shown + " does not let namespace " + ns + " in";
 }
 
-asio::awaitable<ImageObjects::Ended> ImageObjects::elect(NodePtr /*node*/,
-                                                         const ImagePolicy& policy,
-                                                         ImagePolicyStatus& status) {
+asio::awaitable<Ended> ImageObjects::elect(NodePtr /*node*/, const ImagePolicy& policy,
+                                           ImagePolicyStatus& status) {
     const auto source = find(policy.repository);
     const auto shown = policy.repository.to_string();
     if (!source) co_return failed("DependencyNotReady", "there is no " + shown);

@@ -42,14 +42,6 @@ WebhookVerdict refuse(unsigned status, std::string message) {
     return {.status = status, .message = std::move(message), .look = false, .urls = {}};
 }
 
-net::Response text(unsigned status, std::string body) {
-    net::Response response;
-    response.status = status;
-    response.headers.set("Content-Type", "text/plain; charset=utf-8");
-    response.body = std::move(body) + "\n";
-    return response;
-}
-
 struct WebhookRoute {
     std::shared_ptr<const Secret> secret;
     Nudge nudge;
@@ -74,7 +66,7 @@ struct WebhookRoute {
         } else if (verdict.status >= 400) {
             log::warn("gitops", "webhook refused", {{"from", peer}, {"why", verdict.message}});
         }
-        co_await out.respond(text(verdict.status, std::move(verdict.message)));
+        co_await out.respond(text_response(verdict.status, std::move(verdict.message)));
     }
 };
 
@@ -101,6 +93,14 @@ asio::awaitable<void> serve_notify(std::shared_ptr<const Nudge> nudge, net::Requ
 }
 
 }  // namespace
+
+net::Response text_response(unsigned status, std::string line) {
+    net::Response response;
+    response.status = status;
+    response.headers.set("Content-Type", "text/plain; charset=utf-8");
+    response.body = std::move(line) + "\n";
+    return response;
+}
 
 bool signature_matches(std::string_view header, std::string_view secret, std::string_view body) {
     constexpr std::array<std::string_view, 3> algorithms{"sha256", "sha512", "sha1"};

@@ -38,6 +38,9 @@ inline constexpr std::size_t webhook_body_limit = 1U << 20U;
 /// Looks for something new at a URL (empty: anywhere); how many sources will. From any loop.
 using Nudge = std::function<boost::asio::awaitable<std::size_t>(std::string url)>;
 
+/// One line of plain text.
+[[nodiscard]] net::Response text_response(unsigned status, std::string line);
+
 class ReceiverObjects;
 
 /// The handler of the webhook listener; give its server `webhook_body_limit`. `secret`: of the two

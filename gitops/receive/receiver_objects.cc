@@ -9,26 +9,16 @@
 #include "gitops/objects/fields.h"
 #include "gitops/receive/receiver.h"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/system/system_error.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <chrono>
 #include <utility>
 
 namespace kled::gitops {
 
 namespace asio = boost::asio;
-namespace json = boost::json;
 
 namespace {
-
-SteadyTime steady_now() { return std::chrono::steady_clock::now(); }
-WallTime wall_now() { return std::chrono::system_clock::now(); }
 
 /// How a sender shows that it knows the token.
 enum class Proof {
@@ -100,14 +90,6 @@ std::string_view group_of(std::string_view kind) {
     return kind == "ImageRepository" ? image_group : std::string_view{};
 }
 
-net::Response plain(unsigned status, std::string text) {
-    net::Response response;
-    response.status = status;
-    response.headers.set("Content-Type", "text/plain; charset=utf-8");
-    response.body = std::move(text) + "\n";
-    return response;
-}
-
 }  // namespace
 
 Receiver Receiver::from_object(kube::Object object) {
@@ -143,18 +125,13 @@ Receiver Receiver::from_object(kube::Object object) {
 
 ReceiverStatus ReceiverStatus::from_object(const kube::Object& object) {
     ReceiverStatus result;
-    result.conditions = Conditions::from_status(object.status());
-    result.observed_generation = integer(object.status(), "observedGeneration");
-    result.handled_request = text_in(object, {"lastHandledReconcileAt"});
+    result.read_common(object);
     result.webhook_path = text_in(object, {"webhookPath"});
     return result;
 }
 
 void ReceiverStatus::write_to(kube::Object& object) const {
-    auto& status = status_of(object);
-    status["conditions"] = conditions.to_json();
-    status["observedGeneration"] = observed_generation;
-    set_or_erase(status, "lastHandledReconcileAt", handled_request);
+    auto& status = write_common(object);
     set_or_erase(status, "webhookPath", webhook_path);
 }
 
@@ -184,171 +161,94 @@ std::optional<std::string> refusal(const Receiver& receiver, std::string_view to
     return "the event '" + std::string{event.substr(0, 64)} + "' is none of spec.events";
 }
 
-ReceiverObjects::ReceiverObjects(asio::any_io_executor loop, kube::Client& client, Events& events,
-                                 Options options)
-    : client_{client},
-      api_{client, {}},
-      events_{events},
-      options_{options},
-      wake_{loop},
-      tasks_{loop} {}
+ReceiverObjects::ReceiverObjects(const asio::any_io_executor& loop, kube::Client& client,
+                                 Events& events, Options options)
+    : FollowedObjects{loop, client, events, {}}, options_{options} {}
 
-asio::awaitable<void> ReceiverObjects::run() {
-    tasks_.spawn(api_.follow(std::string{notification_group}, "Receiver", *this));
-    tasks_.spawn(dispatch());
+void ReceiverObjects::start() {
+    follow(notification_group, "Receiver");
     tasks_.spawn(watch_inputs(client_, "Secret", [this](const Key& key) { secret_changed(key); }));
-    co_await even_if_cancelled;
-    co_await tasks_.join();
-}
-
-void ReceiverObjects::changed(kube::Object object) {
-    const auto key = key_of(object);
-    auto& node = nodes_[key];
-    if (!node || node->object.uid() != object.uid()) {
-        node = std::make_shared<Node>(object);
-    } else {
-        const bool form = node->object.generation() == object.generation() &&
-                          node->object.deleting() == object.deleting();
-        const bool same = form && reconcile_request(node->object) == reconcile_request(object);
-        node->object = std::move(object);
-        if (same) return;
-        if (!form) node->receiver = nullptr;  // until the new one is known to be good
-    }
-    schedule_.touch(key, steady_now());
-    wake_.cancel();
-}
-
-void ReceiverObjects::removed(const Key& key) {
-    nodes_.erase(key);
-    schedule_.forget(key);
-    events_.forget(key);
 }
 
 void ReceiverObjects::secret_changed(const Key& secret) {
     for (const auto& [key, node] : nodes_) {
         const auto* spec = node->object.spec();
-        if (spec == nullptr || key.ns != secret.ns ||
-            kube::find_string(*spec, {"secretRef", "name"}) != secret.name)
-            continue;
-        schedule_.touch(key, steady_now());
-        wake_.cancel();
+        if (spec != nullptr && key.ns == secret.ns &&
+            kube::find_string(*spec, {"secretRef", "name"}) == secret.name)
+            turns_.touch(key);
     }
 }
 
-asio::awaitable<void> ReceiverObjects::dispatch() {
-    for (;;) {
-        while (const auto key = schedule_.next(steady_now())) tasks_.spawn(reconcile(*key));
-        wake_.expires_at(schedule_.wake_at().value_or(SteadyTime::max()));
-        co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
-    }
-}
-
-asio::awaitable<void> ReceiverObjects::reconcile(Key key) {
-    std::optional<SteadyTime> again;
-    try {
-        if (const auto found = nodes_.find(key); found != nodes_.end())
-            again = co_await prepare(found->second);
-    } catch (const boost::system::system_error& error) {
-        if (error.code() == asio::error::operation_aborted) throw;
-        again = steady_now() + Duration{2'000};
-    } catch (const std::exception& error) {  // the API server could not be reached
-        log::warn("gitops", error.what(), {{"object", key.to_string()}});
-        again = steady_now() + Duration{2'000};
-    }
-    schedule_.finished(key, again);
-    wake_.cancel();
-}
-
-asio::awaitable<std::optional<SteadyTime>> ReceiverObjects::prepare(std::shared_ptr<Node> node) {
+asio::awaitable<ReceiverObjects::Again> ReceiverObjects::look(NodePtr node) {
     const auto object = node->object;
-    if (object.deleting()) {  // Flux's own controller may have held it
-        co_await api_.release(object);
+    auto status = ReceiverStatus::from_object(object);
+    auto preparing = prepare(node);
+    auto ended = co_await std::move(preparing);
+    if (ended.how == Ended::How::later) {
+        if (node->path.empty()) node->path = status.webhook_path;
         co_return std::nullopt;
     }
-    auto status = ReceiverStatus::from_object(object);
-    const auto before = status;
-    const auto generation = object.generation();
-    std::optional<SteadyTime> again;
+    const bool good = ended.how == Ended::How::ready;
+    if (!good) node->receiver = nullptr;
+    status.webhook_path = good ? node->path : std::string{};
+    const bool quiet = true;
+    auto concluding = conclude(node, object, std::move(status), std::move(ended), quiet);
+    co_return co_await std::move(concluding);
+}
+
+asio::awaitable<Ended> ReceiverObjects::prepare(NodePtr node) {
+    const auto object = node->object;
     std::shared_ptr<const Receiver> receiver;
-    std::string reason = "InvalidSpec";
-    std::string wrong;
     try {
         receiver = std::make_shared<const Receiver>(Receiver::from_object(object));
-        if (!receiver->unsupported.empty()) {
-            reason = "UnsupportedField";
-            wrong = receiver->unsupported.front().field + " is not supported";
-        } else if (receiver->suspend) {
-            node->receiver = std::move(receiver);  // to say so at its path
-            if (node->path.empty()) node->path = status.webhook_path;
-            co_return std::nullopt;
-        }
     } catch (const Error& error) {
+        co_return stalled("InvalidSpec", error.what());
+    }
+    if (!receiver->unsupported.empty()) {
+        co_return stalled("UnsupportedField",
+                          receiver->unsupported.front().field + " is not supported");
+    }
+    if (receiver->suspend) {
+        node->receiver = std::move(receiver);  // to say so at its path
+        co_return Ended{};
+    }
+    std::shared_ptr<const Secret> token;
+    std::string wrong;
+    try {
+        const std::string ns{object.ns()};
+        const auto data = co_await read_secret(client_, ns, receiver->secret_name);
+        token = data.secret({"token"});
+        if (!token) wrong = "Secret " + receiver->secret_name + " has no token";
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::unavailable) throw;
         wrong = error.what();
     }
-    if (!wrong.empty()) {
-        status.conditions.stalled(reason, wrong, generation, wall_now());
-    } else {
-        std::shared_ptr<const Secret> token;
-        reason = "TokenNotFound";
-        try {
-            const std::string ns{object.ns()};
-            const auto data = co_await read_secret(client_, ns, receiver->secret_name);
-            token = data.secret({"token"});
-            if (!token) wrong = "Secret " + receiver->secret_name + " has no token";
-        } catch (const Error& error) {
-            if (error.kind() == ErrorKind::unavailable) throw;
-            wrong = error.what();
-        }
-        if (node->object.generation() != generation) co_return std::nullopt;  // it runs again
-        node->token = token;
-        if (token) {
-            node->path = webhook_path(object, token->reveal());
-            node->receiver = receiver;
-            node->backoff.reset();
-            status.conditions.ready("Succeeded", "Receiver initialized for path: " + node->path,
-                                    generation, wall_now());
-            again = steady_now() + receiver->interval;
-        } else {
-            status.conditions.failed(reason, wrong, generation, wall_now());
-            again = steady_now() + std::max(node->backoff.next(), Duration{500});
-        }
-    }
-    if (!wrong.empty()) {
-        node->receiver = nullptr;
-        events_.record(object, true, reason, wrong);
-    }
-    status.webhook_path = wrong.empty() ? node->path : std::string{};
-    status.observed_generation = generation;
-    status.handled_request = reconcile_request(object);
-    if (status == before) co_return again;
-    kube::Object written{object.fields()};
-    status.write_to(written);
-    try {
-        co_await api_.write_status(written);
-    } catch (const Error& error) {
-        if (error.kind() != ErrorKind::not_found) throw;  // it went meanwhile
-    }
-    co_return again;
+    if (node->object.generation() != object.generation()) co_return Ended{};  // it runs again
+    node->token = token;
+    if (!token) co_return failed("TokenNotFound", wrong);
+    node->path = webhook_path(object, token->reveal());
+    node->receiver = receiver;
+    co_return ready("Receiver initialized for path: " + node->path, receiver->interval);
 }
 
 asio::awaitable<net::Response> ReceiverObjects::answer(net::Request request) {
     const auto target = net::parse_target(request.target);
-    std::shared_ptr<Node> node;
+    NodePtr node;
     for (const auto& [key, one] : nodes_) {
         // Also the path is a secret.
         if (!one->path.empty() && equal_constant_time(one->path, target.path)) node = one;
     }
-    if (!node) co_return plain(404, "there is no such hook");
-    if (request.method != "POST") co_return plain(405, "a webhook is a POST");
+    if (!node) co_return text_response(404, "there is no such hook");
+    if (request.method != "POST") co_return text_response(405, "a webhook is a POST");
     const auto receiver = node->receiver;
     const auto key = key_of(node->object).to_string();
     if (!receiver || receiver->suspend || !node->token) {
         log::warn("gitops", "webhook refused: not ready, or suspended", {{"object", key}});
-        co_return plain(503, "not now");
+        co_return text_response(503, "not now");
     }
     if (const auto why = refusal(*receiver, node->token->reveal(), request)) {
         log::warn("gitops", "webhook refused: " + *why, {{"object", key}});
-        co_return plain(400, *why);
+        co_return text_response(400, *why);
     }
     bool failed = false;
     for (const auto& resource : receiver->resources) {
@@ -358,8 +258,8 @@ asio::awaitable<net::Response> ReceiverObjects::answer(net::Request request) {
         log::warn("gitops", wrong, {{"object", key}});
     }
     log::info("gitops", "webhook", {{"object", key}});
-    if (failed) co_return plain(500, "not all resources could be asked; the log says why");
-    co_return plain(200, "looking");
+    if (failed) co_return text_response(500, "not all resources could be asked; the log says why");
+    co_return text_response(200, "looking");
 }
 
 asio::awaitable<std::string> ReceiverObjects::ask(const Receiver& receiver,
@@ -377,7 +277,7 @@ asio::awaitable<std::string> ReceiverObjects::ask(const Receiver& receiver,
             gvk.version = mapping->resource.version;
         }
         if (resource.name != "*") {
-            co_await annotate(gvk, ns, resource.name);
+            co_await request_reconcile(gvk, ns, resource.name);
             co_return std::string{};
         }
         kube::ListOptions options;
@@ -388,25 +288,12 @@ asio::awaitable<std::string> ReceiverObjects::ask(const Receiver& receiver,
         const auto found = co_await client_.list(gvk, options);
         for (const auto& object : found.items) {
             const std::string name{object.name()};
-            co_await annotate(gvk, ns, name);
+            co_await request_reconcile(gvk, ns, name);
         }
     } catch (const Error& error) {
         co_return place + ": " + error.what();
     }
     co_return std::string{};
-}
-
-asio::awaitable<void> ReceiverObjects::annotate(kube::GroupVersionKind gvk, std::string ns,
-                                                std::string name) {
-    json::object annotations;
-    annotations[requested_at] = to_rfc3339_micro(wall_now());
-    json::object metadata;
-    metadata["annotations"] = std::move(annotations);
-    json::object fields;
-    fields["metadata"] = std::move(metadata);
-    const json::value patch(std::move(fields));
-    const std::string whole;
-    co_await client_.patch(gvk, ns, name, kube::PatchType::merge, patch, whole);
 }
 
 }  // namespace kled::gitops

@@ -2,19 +2,13 @@
 /// there is something new. What they name is asked to look, never told what to apply.
 #pragma once
 
-#include "base/retry.h"
 #include "base/secret.h"
-#include "base/task_group.h"
 #include "gitops/objects/api.h"
-#include "gitops/reconcile/events.h"
-#include "gitops/reconcile/schedule.h"
-#include "gitops/store/cluster_store.h"
-#include "kube/client.h"
+#include "gitops/reconcile/followed_objects.h"
 #include "net/http.h"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include <cstdint>
 #include <map>
@@ -47,11 +41,7 @@ struct Receiver {
     static Receiver from_object(kube::Object object);
 };
 
-/// `status`, the fields that kled writes.
-struct ReceiverStatus {
-    Conditions conditions;
-    std::int64_t observed_generation = 0;
-    std::string handled_request;  ///< lastHandledReconcileAt
+struct ReceiverStatus : CommonStatus {
     std::string webhook_path;
 
     static ReceiverStatus from_object(const kube::Object& object);
@@ -67,55 +57,40 @@ struct ReceiverStatus {
 [[nodiscard]] std::optional<std::string> refusal(const Receiver& receiver, std::string_view token,
                                                  const net::Request& request);
 
-/// Follows them, keeps their status, and answers at their paths. Used from one loop; what it refers
-/// to outlives it.
-class ReceiverObjects : private ObjectStore::Listener {
+struct ReceiverNode : FollowedNode {
+    using FollowedNode::FollowedNode;
+
+    std::shared_ptr<const Receiver> receiver;  ///< null: it is not ready
+    std::shared_ptr<const Secret> token;
+    std::string path;
+
+    void became_other() { receiver = nullptr; }  // until the new one is known to be good
+};
+
+/// Follows them, keeps their status, and answers at their paths.
+class ReceiverObjects : public FollowedObjects<ReceiverNode> {
 public:
     struct Options {
         bool no_cross_namespace_refs = false;  ///< resources of other namespaces are not asked
     };
-    ReceiverObjects(boost::asio::any_io_executor loop, kube::Client& client, Events& events,
+    ReceiverObjects(const boost::asio::any_io_executor& loop, kube::Client& client, Events& events,
                     Options options);
-
-    /// Until cancelled.
-    boost::asio::awaitable<void> run();
 
     /// As Flux: 404 for a path that is nobody's, 503 while suspended or not ready, 400 for what the
     /// type does not let in, 500 when a resource could not be asked.
     boost::asio::awaitable<net::Response> answer(net::Request request);
 
 private:
-    struct Node {
-        explicit Node(kube::Object o) : object{std::move(o)} {}
-
-        kube::Object object;
-        std::shared_ptr<const Receiver> receiver;  ///< null: it is not ready
-        std::shared_ptr<const Secret> token;
-        std::string path;
-        Backoff backoff{{.first = Duration{1'000}, .limit = Duration{60'000}}, 1};
-    };
-
-    void changed(kube::Object object) override;
-    void removed(const Key& key) override;
+    void start() override;
     /// One that asks to be followed (input_watch.h): tokens in it count at once.
     void secret_changed(const Key& secret);
-    boost::asio::awaitable<void> dispatch();
-    boost::asio::awaitable<void> reconcile(Key key);
-    boost::asio::awaitable<std::optional<SteadyTime>> prepare(std::shared_ptr<Node> node);
+    boost::asio::awaitable<Again> look(NodePtr node) override;
+    boost::asio::awaitable<Ended> prepare(NodePtr node);
     /// Empty: it was asked, or nothing has its labels.
     boost::asio::awaitable<std::string> ask(const Receiver& receiver,
                                             const Receiver::Resource& resource);
-    boost::asio::awaitable<void> annotate(kube::GroupVersionKind gvk, std::string ns,
-                                          std::string name);
 
-    kube::Client& client_;
-    ClusterStore api_;
-    Events& events_;
     Options options_;
-    std::map<Key, std::shared_ptr<Node>> nodes_;
-    Schedule schedule_{4};
-    boost::asio::steady_timer wake_;
-    TaskGroup tasks_;
 };
 
 }  // namespace kled::gitops

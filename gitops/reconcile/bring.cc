@@ -265,7 +265,9 @@ asio::awaitable<std::optional<Outcome>> Reconciler::Impl::check_health(const Key
     // Something new ends the wait: a check that cannot pass must not hold back its fix.
     asio::steady_timer alarm{loop};
     waiting.insert_or_assign(key, &alarm);
-    const auto touched = [this, &key] { return schedule.touched_while_running(key, steady_now()); };
+    const auto touched = [this, &key] {
+        return turns.schedule().touched_while_running(key, steady_now());
+    };
     const std::function<bool()> give_up = [&] { return touched() || drift_is_due(work); };
     std::vector<std::string> why;
     std::optional<Outcome> bad;

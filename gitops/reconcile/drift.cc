@@ -66,9 +66,8 @@ void Reconciler::Impl::suspect(const Key& owner, const kube::ObjectId& id, Sight
         return;
     }
     // One that runs asks for another look at its end, when its own writes are known.
-    if (schedule.is_running(owner) || !work.suspects.settle(id, work.memory)) return;
-    schedule.touch_at(owner, steady_now() + gather);
-    wake.cancel();
+    if (turns.schedule().is_running(owner) || !work.suspects.settle(id, work.memory)) return;
+    turns.touch(owner, steady_now() + gather);
 }
 
 bool Reconciler::Impl::drift_is_due(Work& work) {

@@ -1,16 +1,10 @@
 #include "gitops/reconcile/reconciler.h"
 
-#include "base/log.h"
 #include "base/metrics.h"
 #include "gitops/build/input_watch.h"
 #include "gitops/objects/annotations.h"
 #include "gitops/reconcile/dependencies.h"
 #include "gitops/reconcile/reconciler_impl.h"
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/system/system_error.hpp>
 
 #include <algorithm>
 #include <type_traits>
@@ -46,17 +40,8 @@ std::optional<Key> source_named_in(const kube::Object& object) {
 }
 
 void Reconciler::Impl::touch(const Key& key) {
-    schedule.touch(key, steady_now());
-    wake.cancel();
+    turns.touch(key);
     if (const auto found = waiting.find(key); found != waiting.end()) found->second->cancel();
-}
-
-asio::awaitable<void> Reconciler::Impl::dispatch() {
-    for (;;) {
-        while (const auto key = schedule.next(steady_now())) tasks.spawn(reconcile(*key));
-        wake.expires_at(schedule.wake_at().value_or(SteadyTime::max()));
-        co_await wake.async_wait(asio::as_tuple(asio::use_awaitable));
-    }
 }
 
 SteadyTime Reconciler::Impl::after(Duration interval) {
@@ -70,48 +55,33 @@ SteadyTime Reconciler::Impl::after_failure(Node& node, Duration interval) {
     return after(std::min(interval, std::max(node.backoff.next(), Duration{200})));
 }
 
-asio::awaitable<void> Reconciler::Impl::reconcile(Key key) {
-    const auto started = steady_now();
-    std::optional<SteadyTime> again;
-    std::string_view outcome = "success";
-    try {
-        if (is_source_kind(key.kind)) {
-            if (const auto found = sources.find(key); found != sources.end()) {
-                again = co_await reconcile_source(key, found->second);
-            } else {
-                co_await discard(key);
-            }
-        } else if (key.kind == pipeline_kind) {
-            if (const auto found = pipelines.find(key); found != pipelines.end())
-                again = co_await reconcile_pipeline(key, found->second);
-        } else if (const auto found = works.find(key); found != works.end()) {
-            again = co_await reconcile_work(key, found->second);
-            touch_pipelines_of(key);
-        } else {
-            co_await discard_bases(key);
-        }
-    } catch (const std::exception& error) {
-        const auto* system = dynamic_cast<const boost::system::system_error*>(&error);
-        if (system != nullptr && system->code() == asio::error::operation_aborted) {
-            schedule.finished(key, std::nullopt);
-            throw;  // cancelled
-        }
-        // The API server could not be reached, or a bug: either way this one tries again later.
-        outcome = "error";
-        log::warn("gitops", error.what(), {{"object", key.to_string()}});
-        again = steady_now() + Duration{2'000};
-    }
-    const std::chrono::duration<double> took = steady_now() - started;
+void Reconciler::Impl::count(const Key& key, std::chrono::duration<double> took, bool failed) {
     metrics::registry()
         .histogram("kled_gitops_reconcile_duration_seconds", "Time of one reconciliation",
                    {0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120}, {{"kind", key.kind}})
         .observe(took.count());
     metrics::registry()
         .counter("kled_gitops_reconciles_total", "Reconciliations",
-                 {{"kind", key.kind}, {"outcome", std::string{outcome}}})
+                 {{"kind", key.kind}, {"outcome", failed ? "error" : "success"}})
         .add();
-    schedule.finished(key, again);
-    wake.cancel();
+}
+
+asio::awaitable<std::optional<SteadyTime>> Reconciler::Impl::reconcile(Key key) {
+    if (is_source_kind(key.kind)) {
+        if (const auto found = sources.find(key); found != sources.end())
+            co_return co_await reconcile_source(key, found->second);
+        co_await discard(key);
+    } else if (key.kind == pipeline_kind) {
+        if (const auto found = pipelines.find(key); found != pipelines.end())
+            co_return co_await reconcile_pipeline(key, found->second);
+    } else if (const auto found = works.find(key); found != works.end()) {
+        const auto again = co_await reconcile_work(key, found->second);
+        touch_pipelines_of(key);
+        co_return again;
+    } else {
+        co_await discard_bases(key);
+    }
+    co_return std::nullopt;
 }
 
 void Reconciler::Impl::touch_dependents_of_source(const Key& source) {
@@ -144,7 +114,7 @@ Reconciler::~Reconciler() = default;
 
 asio::awaitable<void> Reconciler::run() {
     impl_->tasks.spawn(impl_->store.run(*this));
-    impl_->tasks.spawn(impl_->dispatch());
+    impl_->tasks.spawn(impl_->turns.run(impl_->tasks));
     if (impl_->options.artifacts) impl_->tasks.spawn(impl_->sweep());
     if (!impl_->options.only_sources) {
         for (const auto* kind : {"ConfigMap", "Secret"}) {
@@ -238,7 +208,7 @@ void Reconciler::changed(kube::Object object) {
 }
 
 void Reconciler::removed(const Key& key) {
-    impl_->schedule.forget(key);
+    impl_->turns.forget(key);
     impl_->events.forget(key);
     impl_->drift.forget(key);
     impl_->pipelines.erase(key);

@@ -2,6 +2,7 @@
 /// work.cc and bring.cc what.
 #pragma once
 
+#include "base/now.h"
 #include "base/retry.h"
 #include "base/task_group.h"
 #include "gitops/access/credentials.h"
@@ -16,7 +17,7 @@
 #include "gitops/oci/client.h"
 #include "gitops/pipeline/promotion.h"
 #include "gitops/reconcile/reconciler.h"
-#include "gitops/reconcile/schedule.h"
+#include "gitops/reconcile/turns.h"
 #include "gitops/source/assembly.h"
 #include "gitops/source/bucket_content.h"
 #include "gitops/source/oci_content.h"
@@ -40,9 +41,6 @@ namespace kled::gitops {
 
 inline constexpr std::string_view dependency_cycle = "DependencyCycle";
 inline constexpr std::size_t listed_changes = 20;  // in one event
-
-inline SteadyTime steady_now() { return std::chrono::steady_clock::now(); }
-inline WallTime wall_now() { return std::chrono::system_clock::now(); }
 
 /// At most `limit` lines of it.
 [[nodiscard]] std::string join(const std::vector<std::string>& lines, std::size_t limit);
@@ -178,8 +176,8 @@ struct Reconciler::Impl {
           events{events_},
           options{std::move(options_)},
           destinations{loop, client, options.default_service_account},
-          schedule{options.concurrency},
-          wake{loop},
+          turns{loop, options.concurrency, [this](Key key) { return reconcile(std::move(key)); },
+                count},
           tasks{loop},
           drift{loop, tasks, drift_listener()} {}
 
@@ -192,7 +190,7 @@ struct Reconciler::Impl {
     Destinations destinations;
     Logins logins{loop, options.default_service_account};
     oci::Client registries{loop};
-    Schedule schedule;
+    Turns turns;
     std::map<Key, std::shared_ptr<Source>> sources;
     std::map<Key, std::shared_ptr<Work>> works;
     std::map<Key, std::shared_ptr<PipelineNode>> pipelines;
@@ -200,17 +198,17 @@ struct Reconciler::Impl {
     std::set<std::string, std::less<>> absent_kinds;    ///< of which there can be none
     std::map<Key, boost::asio::steady_timer*> waiting;  ///< for health: what ends the wait
     std::mt19937_64 random{std::random_device{}()};
-    boost::asio::steady_timer wake;
     TaskGroup tasks;
     DriftWatches drift;
 
     // reconciler.cc
     void touch(const Key& key);
-    boost::asio::awaitable<void> dispatch();
     SteadyTime after(Duration interval);
     /// The earlier of the object's own time and the backoff.
     SteadyTime after_failure(Node& node, Duration interval);
-    boost::asio::awaitable<void> reconcile(Key key);
+    /// In the metrics.
+    static void count(const Key& key, std::chrono::duration<double> took, bool failed);
+    boost::asio::awaitable<std::optional<SteadyTime>> reconcile(Key key);
     void touch_dependents_of_source(const Key& source);
     void touch_dependents_of_work(const Key& done);
     void touch_users_of_input(const Key& input);
