@@ -1,12 +1,11 @@
 #include "gitops/cloud/bearer.h"
 
-#include "base/error.h"
 #include "gitops/cloud/token_endpoint.h"
-#include "kube/object.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <utility>
 
 namespace kled::gitops::cloud {
 
@@ -42,18 +41,20 @@ std::string refusal_in(const json::object& fields) {
 
 }  // namespace
 
+json::object fields_of_answer(std::string_view body, const Error& none) {
+    try {
+        auto answer = kube::parse_json(body, 32);
+        if (answer.is_object()) return std::move(answer.get_object());
+    } catch (const Error&) {  // as if it were none
+    }
+    throw none;
+}
+
 BearerToken read_bearer(std::string_view body, WallTime now, const std::string& service) {
     const Error none{ErrorKind::invalid, "the answer of " + service + " holds no token"};
-    json::value answer;
-    try {
-        answer = kube::parse_json(body, 32);
-    } catch (const Error&) {  // no word of it: a token may be in it
-        throw none;
-    }
-    const auto* fields = answer.if_object();
-    if (fields == nullptr) throw none;
-    const auto token = kube::find_string(*fields, {"access_token"});
-    const auto* life = fields->if_contains("expires_in");
+    const auto fields = fields_of_answer(body, none);
+    const auto token = kube::find_string(fields, {"access_token"});
+    const auto* life = fields.if_contains("expires_in");
     const bool good =
         is_header_value(token) && life != nullptr && life->is_int64() && life->get_int64() > 0;
     if (!good) throw none;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/secret.h"
+#include "kube/object.h"
 
 #include <memory>
 #include <string>
@@ -14,6 +16,9 @@ struct BearerToken {
     std::shared_ptr<const Secret> text;
     WallTime expires;
 };
+/// The fields of an answer in JSON. What is no object is `none`, thrown without a word of what it
+/// is: a secret may be in it.
+[[nodiscard]] kube::json::object fields_of_answer(std::string_view body, const Error& none);
 /// Of an answer with status 200 (RFC 6749 §5.1). Error(invalid) "the answer of `service` holds no
 /// token", without a word of it.
 [[nodiscard]] BearerToken read_bearer(std::string_view body, WallTime now,

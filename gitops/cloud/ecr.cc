@@ -2,6 +2,7 @@
 
 #include "base/encoding.h"
 #include "base/error.h"
+#include "gitops/cloud/bearer.h"
 #include "gitops/cloud/token_endpoint.h"
 #include "kube/object.h"
 
@@ -87,14 +88,8 @@ net::Request ecr_request(const AwsService& api, const AwsCredentials& credential
 
 RegistryLogin read_ecr_login(std::string_view body, WallTime now) {
     const Error none{ErrorKind::invalid, "the answer of ECR holds no password"};
-    json::value answer;
-    try {
-        answer = kube::parse_json(body, 32);
-    } catch (const Error&) {  // no word of it: a password may be in it
-        throw none;
-    }
-    const auto* data =
-        answer.is_object() ? answer.get_object().if_contains("authorizationData") : nullptr;
+    const auto fields = fields_of_answer(body, none);
+    const auto* data = fields.if_contains("authorizationData");
     // A list of one, but for the public registry.
     if (data != nullptr && data->is_array() && !data->get_array().empty())
         data = &data->get_array().front();

@@ -1,6 +1,7 @@
 #include "gitops/cloud/google.h"
 
 #include "base/error.h"
+#include "gitops/cloud/bearer.h"
 #include "gitops/cloud/token_endpoint.h"
 #include "kube/object.h"
 
@@ -90,16 +91,9 @@ net::Request account_token(const std::string& email, const Secret& federated) {
 
 BearerToken read_account_token(std::string_view body, WallTime now) {
     const Error none{ErrorKind::invalid, "the answer of Google holds no token"};
-    kube::json::value answer;
-    try {
-        answer = kube::parse_json(body, 32);
-    } catch (const Error&) {  // no word of it: a token may be in it
-        throw none;
-    }
-    const auto* fields = answer.if_object();
-    if (fields == nullptr) throw none;
-    const auto token = kube::find_string(*fields, {"accessToken"});
-    const auto expires = parse_rfc3339(kube::find_string(*fields, {"expireTime"}));
+    const auto fields = fields_of_answer(body, none);
+    const auto token = kube::find_string(fields, {"accessToken"});
+    const auto expires = parse_rfc3339(kube::find_string(fields, {"expireTime"}));
     if (!is_header_value(token) || !expires) throw none;
     return {.text = std::make_shared<const Secret>(std::string{token}),
             .expires = std::min(*expires, now + std::chrono::hours{24})};

@@ -1,14 +1,13 @@
 #include "gitops/cloud/pod_identity.h"
 
 #include "base/error.h"
+#include "gitops/cloud/bearer.h"
 #include "gitops/cloud/token_endpoint.h"
 #include "kube/object.h"
 
 #include <array>
 
 namespace kled::gitops::cloud {
-
-namespace json = boost::json;
 
 namespace {
 
@@ -36,18 +35,11 @@ net::Request agent_request(const net::Url& endpoint, const Secret& token) {
 AwsCredentials read_agent_credentials(std::string_view body) {
     const Error none{ErrorKind::invalid,
                      "the answer of the pod identity agent holds no credentials"};
-    json::value answer;
-    try {
-        answer = kube::parse_json(body, 32);
-    } catch (const Error&) {  // no word of it: a secret may be in it
-        throw none;
-    }
-    const auto* const fields = answer.if_object();
-    if (fields == nullptr) throw none;
-    const auto key = kube::find_string(*fields, {"AccessKeyId"});
-    const auto secret = kube::find_string(*fields, {"SecretAccessKey"});
-    const auto session = kube::find_string(*fields, {"Token"});
-    const auto expires = parse_rfc3339(kube::find_string(*fields, {"Expiration"}));
+    const auto fields = fields_of_answer(body, none);
+    const auto key = kube::find_string(fields, {"AccessKeyId"});
+    const auto secret = kube::find_string(fields, {"SecretAccessKey"});
+    const auto session = kube::find_string(fields, {"Token"});
+    const auto expires = parse_rfc3339(kube::find_string(fields, {"Expiration"}));
     if (!is_header_value(key) || !is_header_value(secret) || !is_header_value(session) || !expires)
         throw none;
     AwsCredentials credentials;
