@@ -173,9 +173,13 @@ struct Cloud {
     }
     /// What the server is shown, or the error.
     asio::awaitable<std::string> shown(const GitRepository& repository) {
+        return shown(repository, identities, client);
+    }
+    static asio::awaitable<std::string> shown(const GitRepository& repository, Identities& signing,
+                                              kube::Client& there) {
         git::Access access;
         try {
-            co_await sign_in(identities, client, repository, access);
+            co_await sign_in(signing, there, repository, access);
         } catch (const Error& error) {
             co_return std::string{to_string(error.kind())} + ": " + error.what();
         }

@@ -74,6 +74,20 @@ net::ServerOptions with_tls(const crypto::CertificateAuthority& ca) {
     return options;
 }
 
+kube::Object config_map(const std::string& name) {
+    kube::Object map;
+    map.fields()["apiVersion"] = "v1";
+    map.fields()["kind"] = "ConfigMap";
+    map.set_namespace("default");
+    map.set_name(name);
+    return map;
+}
+
+asio::awaitable<void> apply(kube::Client& client, kube::Object object) {
+    const kube::ApplyOptions options;
+    (void)co_await client.apply(object, options);
+}
+
 struct Clusters {
     explicit Clusters(const asio::any_io_executor& loop)
         : ca{crypto::CertificateAuthority::open(directory.path() / "ca", "far")},
@@ -113,30 +127,27 @@ struct Clusters {
     [[nodiscard]] std::string address() const {
         return "https://127.0.0.1:" + std::to_string(server.port());
     }
-    asio::awaitable<void> apply(std::string yaml) {
-        const auto object = kube::Object::from(kube::parse_yaml(yaml));
-        const kube::ApplyOptions options;
-        (void)co_await own.apply(object, options);
-    }
-    asio::awaitable<void> describe(std::string more = "") {
-        kube::Object map;
-        map.fields()["apiVersion"] = "v1";
-        map.fields()["kind"] = "ConfigMap";
-        map.set_namespace("default");
-        map.set_name("far");
+    /// The ConfigMap that names the other one.
+    [[nodiscard]] kube::Object names_far(const std::string& provider) const {
+        auto map = config_map("far");
         auto& data = map.fields()["data"].emplace_object();
-        data["provider"] = "generic";
+        data["provider"] = provider;
         data["address"] = address();
         data["ca.crt"] = ca.certificate_pem();
         data["serviceAccountName"] = "deployer";
-        if (!more.empty()) data["audiences"] = more;
-        const kube::ApplyOptions options;
-        (void)co_await own.apply(map, options);
+        return map;
     }
-    asio::awaitable<void> account() {
-        co_await apply(
-            "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: deployer, namespace: "
-            "default}\n");
+    asio::awaitable<void> describe(std::string audiences = "") {
+        auto map = names_far("generic");
+        if (!audiences.empty()) map.fields()["data"].get_object()["audiences"] = audiences;
+        co_await apply(own, map);
+    }
+    asio::awaitable<void> account(std::string annotations = "") {
+        const auto object = kube::Object::from(
+            kube::parse_yaml("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: deployer, "
+                             "namespace: default, annotations: {" +
+                             annotations + "}}\n"));
+        co_await apply(own, object);
     }
     asio::awaitable<std::string> failure() {
         try {
@@ -181,16 +192,6 @@ asio::awaitable<void> with_clusters(Case body) {
     if (failure) std::rethrow_exception(failure);
 }
 
-asio::awaitable<void> make_map(kube::Client& client, std::string name) {
-    kube::Object map;
-    map.fields()["apiVersion"] = "v1";
-    map.fields()["kind"] = "ConfigMap";
-    map.set_namespace("default");
-    map.set_name(name);
-    const kube::ApplyOptions options;
-    (void)co_await client.apply(map, options);
-}
-
 asio::awaitable<void> goes_there(Clusters& c) {
     EXPECT_EQ(co_await c.failure(),
               "not found: spec.kubeConfig.configMapRef: ConfigMap default/far does not exist");
@@ -200,14 +201,14 @@ asio::awaitable<void> goes_there(Clusters& c) {
                           "default/deployer: serviceaccounts \"deployer\" not found"));
     co_await c.account();
     const auto found = co_await c.destinations.of(c.deployment);
-    co_await make_map(found->client, "a");
+    co_await apply(found->client, config_map("a"));
     EXPECT_TRUE(co_await c.there.get(map_kind, "default", "a"));
     EXPECT_FALSE(co_await c.own.get(map_kind, "default", "a"));
     EXPECT_THAT(c.issuing->audiences(), ElementsAre("[\"" + c.address() + "\"]"));
 
     // Its token ends early: another one, and the same destination.
     c.gate.accepted = "deployer.2";
-    co_await make_map(found->client, "b");
+    co_await apply(found->client, config_map("b"));
     EXPECT_TRUE(co_await c.there.get(map_kind, "default", "b"));
     EXPECT_EQ(c.gate.refused, 1);
     EXPECT_EQ(c.issuing->audiences().size(), 2U);
@@ -221,38 +222,28 @@ asio::awaitable<void> goes_there(Clusters& c) {
 TEST(Destinations, AreReachedAsAServiceAccount) { run_to_end(with_clusters(goes_there)); }
 
 asio::awaitable<void> in_a_cloud(Clusters& c) {
-    co_await c.apply(
-        "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: deployer, namespace: default, "
-        "annotations: {gcp.auth.fluxcd.io/workload-identity-provider: "
-        "projects/1/locations/global/workloadIdentityPools/pool/providers/kled}}\n");
-    kube::Object map;
-    map.fields()["apiVersion"] = "v1";
-    map.fields()["kind"] = "ConfigMap";
-    map.set_namespace("default");
-    map.set_name("far");
-    auto& data = map.fields()["data"].emplace_object();
-    data["provider"] = "gcp";
-    data["address"] = c.address();
-    data["ca.crt"] = c.ca.certificate_pem();
-    data["serviceAccountName"] = "deployer";
-    const kube::ApplyOptions options;
-    (void)co_await c.own.apply(map, options);
+    co_await c.account(
+        "gcp.auth.fluxcd.io/workload-identity-provider: "
+        "projects/1/locations/global/workloadIdentityPools/pool/providers/kled");
+    auto map = c.names_far("gcp");
+    co_await apply(c.own, map);
     c.gate.accepted = "bearer-1";
     const auto found = co_await c.destinations.of(c.deployment);
-    co_await make_map(found->client, "a");
+    co_await apply(found->client, config_map("a"));
     EXPECT_TRUE(co_await c.there.get(map_kind, "default", "a"));
     EXPECT_EQ(c.exchange.asked.size(), 1U);
     EXPECT_EQ(co_await c.destinations.of(c.deployment), found);
 
+    auto& data = map.fields()["data"].get_object();
     data.erase("address");
     data["cluster"] = "projects/p/locations/l/clusters/none";
     c.exchange.status = 403;
-    (void)co_await c.own.apply(map, options);
+    co_await apply(c.own, map);
     EXPECT_THAT(co_await c.failure(),
                 HasSubstr("denied: spec.kubeConfig.configMapRef: container.googleapis.com: cluster "
                           "none: status 403"));
     data["serviceAccountName"] = "other";
-    (void)co_await c.own.apply(map, options);
+    co_await apply(c.own, map);
     EXPECT_EQ(co_await c.failure(),
               "not found: spec.kubeConfig.configMapRef: ConfigMap default/far: "
               "data['serviceAccountName']: ServiceAccount default/other does not exist");
