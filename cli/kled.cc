@@ -4,12 +4,11 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/help.h"
+#include "cli/program.h"
 
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <exception>
-#include <iostream>
 #include <string>
 #include <vector>
 
@@ -48,6 +47,7 @@ int main_or_throw(int argc, char** argv) {
     app.require_subcommand(1);
     app.fallthrough();
     app.set_help_all_flag("--help-all", "Help of every command");
+    cli::add_version_flag(app);
     app.add_flag("-v,--verbose", globals.verbose, "Say what is done, to stderr");
     app.add_option("--kubeconfig", globals.kubeconfig, "Kubeconfig file")->envname("KUBECONFIG");
     app.add_option("--context", globals.context, "Context of the kubeconfig");
@@ -71,32 +71,11 @@ int main_or_throw(int argc, char** argv) {
         return 0;
     }
     check_verbs(&app, {argv + 1, argv + argc});
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : cli::exit_status(ErrorKind::invalid);
-    }
-    return 0;
+    return cli::parse(app, argc, argv).value_or(0);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    try {
-        const int status = main_or_throw(argc, argv);
-        std::cout.flush();
-        if (!std::cout)
-            throw kled::Error{kled::ErrorKind::exhausted,
-                              "standard output cannot be written: is the disk full?"};
-        return status;
-    } catch (const kled::cli::Exit& exit) {
-        return exit.status;
-    } catch (const kled::Error& error) {
-        std::cerr << (kled::cli::coloured(2) ? "\033[31merror:\033[0m " : "error: ") << error.what()
-                  << '\n';
-        return kled::cli::exit_status(error.kind());
-    } catch (const std::exception& error) {
-        std::cerr << "error: " << error.what() << " (a bug in kled)\n";
-        return kled::cli::exit_status(kled::ErrorKind::internal);
-    }
+    return kled::cli::run_program("kled", [&] { return main_or_throw(argc, argv); });
 }

@@ -8,6 +8,7 @@
 #include "cli/address.h"
 #include "cli/command.h"
 #include "cli/help.h"
+#include "cli/program.h"
 #include "cli/stop_signals.h"
 #include "cli/version.h"
 #include "edge/agent.h"
@@ -24,7 +25,6 @@
 #include <cctype>
 #include <csignal>
 #include <cstdlib>
-#include <exception>
 #include <iostream>
 
 namespace {
@@ -153,7 +153,7 @@ int main_or_throw(int argc, char** argv) {
     cli::format_help(app);
     app.require_subcommand(1);
     app.fallthrough();
-    app.set_version_flag("--version", KLED_VERSION);
+    cli::add_version_flag(app);
     app.add_option("--state", flags.state, "Directory of the device's identity and data")
         ->envname("KLED_AGENT_STATE")
         ->capture_default_str();
@@ -191,24 +191,11 @@ int main_or_throw(int argc, char** argv) {
     auto* status_verb = app.add_subcommand("status", "Who this device is, and how it is doing");
     status_verb->callback([&flags] { status(flags); });
 
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : cli::exit_status(ErrorKind::invalid);
-    }
-    return 0;
+    return cli::parse(app, argc, argv).value_or(0);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    try {
-        return main_or_throw(argc, argv);
-    } catch (const kled::Error& error) {
-        std::cerr << "error: " << error.what() << '\n';
-        return kled::cli::exit_status(error.kind());
-    } catch (const std::exception& error) {
-        std::cerr << "error: " << error.what() << " (a bug in kled)\n";
-        return kled::cli::exit_status(kled::ErrorKind::internal);
-    }
+    return kled::cli::run_program("kled-agent", [&] { return main_or_throw(argc, argv); });
 }

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/config_file.h"
 #include "cli/help.h"
+#include "cli/program.h"
 #include "cli/role.h"
 #include "cli/socket.h"
 #include "cli/stop_signals.h"
@@ -160,7 +161,7 @@ int main_or_throw(int argc, char** argv) {
     setups.push_back(cli::edge_setup());
     setups.push_back(cli::gitops_setup());
 
-    app.set_version_flag("--version", "kledd " KLED_VERSION);
+    cli::add_version_flag(app);
     app.add_option("--roles", flags.roles, "api, gitops, edge; separated by commas")
         ->delimiter(',')
         ->required();
@@ -176,11 +177,7 @@ int main_or_throw(int argc, char** argv) {
                  "Let the system write the memory, with all secrets in it, to disk after a crash");
     for (const auto& setup : setups) setup->add_flags(app);
     cli::add_config_flag(app);
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : cli::exit_status(ErrorKind::invalid);
-    }
+    if (const auto status = cli::parse(app, argc, argv)) return *status;
     log::configure(flags.verbose ? log::Level::debug : log::parse_level(flags.log_level),
                    log::parse_format(flags.log_format));
     raise_open_files();

@@ -97,9 +97,4 @@ void exec_kledd(std::string_view role, const Globals& globals,
                                           "); it is looked for beside kled and in PATH"};
 }
 
-bool coloured(int fd) noexcept {
-    const char* no = std::getenv("NO_COLOR");
-    return (no == nullptr || *no == '\0') && ::isatty(fd) == 1;
-}
-
 }  // namespace kled::cli

@@ -76,6 +76,10 @@ class Commands:
         self.run("edge", "get", "-o", "pdf", status=WRONG, says="pdf")
         self.run("edge", "describe", status=WRONG, says="name")
         self.run(program="kled-agent", status=WRONG)
+        version = self.run("version").splitlines()[0]
+        for program in ("kled", "kledd", "kled-agent"):
+            if self.run("--version", program=program) != version.replace("kled", program, 1) + "\n":
+                raise Failure(f"{program} --version is not what kled version says: {version}")
         self.run("run", "--state", nothing, program="kled-agent", status=ABSENT, says=["has not joined a fleet", "kled edge token create"])
         self.run("status", "--state", nothing, program="kled-agent", status=ABSENT, says="has not joined a fleet")
 
