@@ -6,6 +6,7 @@
 #include "cli/flag_values.h"
 #include "cli/helm.h"
 #include "cli/output.h"
+#include "cli/user_files.h"
 #include "cli/watch.h"
 #include "gitops/git/remotes.h"
 #include "kustomize/builder.h"
@@ -34,7 +35,6 @@ namespace kled::cli {
 namespace {
 
 using kustomize::BuildOptions;
-using kustomize::DiskFiles;
 using Clock = std::chrono::steady_clock;
 
 struct Build {
@@ -218,7 +218,7 @@ struct Built {
 
 Built build_directory(const Build& flags, const std::string& named) {
     Setup setup{flags};
-    const DiskFiles disk;
+    const UserFiles disk{named};
     std::shared_ptr<const kustomize::Files> other;
     std::string directory;
     const auto remote = kustomize::RepositoryUrl::parse(named);
@@ -226,7 +226,7 @@ Built build_directory(const Build& flags, const std::string& named) {
         other = setup.options.remotes->repository(*remote);
         directory = remote->directory;
     } else {
-        directory = DiskFiles::path_of(named);
+        directory = UserFiles::path_of(named);
     }
     const CountedFiles files{other ? *other : disk};
     const auto result = kustomize::build(files, directory, setup.options);
@@ -294,9 +294,9 @@ void build_once(const Build& flags) {
     if (flags.directories.size() != 1)
         throw Error{ErrorKind::invalid, "--watch builds one directory"};
     Setup setup{flags};
-    const DiskFiles disk;
+    const UserFiles disk{flags.directories.front()};
     Watch watch;
-    kustomize::Builder builder{DiskFiles::path_of(flags.directories.front()), setup.options};
+    kustomize::Builder builder{UserFiles::path_of(flags.directories.front()), setup.options};
     std::optional<std::string> printed;
     for (;;) {
         const auto start = Clock::now();

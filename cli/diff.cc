@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/connect.h"
 #include "cli/output.h"
+#include "cli/user_files.h"
 #include "gitops/apply/compare.h"
 #include "gitops/apply/plan.h"
 #include "gitops/apply/preview.h"
@@ -94,11 +95,11 @@ bool comes_along(const gitops::Preview& preview, const gitops::Plan& plan,
 }
 
 asio::awaitable<void> diff(const Globals& globals, const Flags& flags) {
-    const kustomize::DiskFiles files;
+    const UserFiles files{flags.directory};
     kustomize::BuildOptions options;
     options.load_anywhere = flags.load_anywhere;
     options.generate_missing = true;
-    auto built = kustomize::build(files, kustomize::DiskFiles::path_of(flags.directory), options);
+    auto built = kustomize::build(files, UserFiles::path_of(flags.directory), options);
     auto client = connect(co_await asio::this_coro::executor, globals);
     const gitops::Key nobody;
     const auto manifests = gitops::manifests_of(std::move(built.objects));

@@ -115,6 +115,8 @@ class Commands:
         (folder / "other").mkdir()
         (folder / "other/kustomization.yaml").write_text("resources: [missing.yaml]\n")
         self.run("build", folder / "top", folder / "other", status=WRONG, says=["absent.yaml", "missing.yaml"])
+        for verb in ("build", "diff"):
+            self.run(verb, "../other", cwd=folder / "top", status=WRONG, says="error: ../other/kustomization.yaml:1: ")
         self.run("build", folder / "top", folder / "other", "--watch", status=WRONG, says="one directory")
         for name in ("top", "other"):
             (folder / name / "kustomization.yaml").write_text(
