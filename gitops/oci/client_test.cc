@@ -5,11 +5,12 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/process.h"
+#include "base/run.h"
 #include "base/task_group.h"
 #include "crypto/hash.h"
 #include "crypto/x509.h"
-#include "net/http_client.h"
 #include "net/http_server.h"
+#include "tests/support/push.h"
 #include "tests/support/registry.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -438,45 +439,19 @@ protected:
             GTEST_SKIP() << "docker-registry is not installed";
         // Pushed to one that asks nobody, then kept by another.
         const kled::testing::Registry open{storage()};
-        sync(push(open.host()));
+        for (const auto* tag : {"1.0", "1.1"})
+            run_to_end(kled::testing::push(open.host(), "team/app", tag, artifact));
     }
     [[nodiscard]] std::filesystem::path storage() const { return directory.path() / "storage"; }
 
-    asio::awaitable<bool> push(std::string host) {
-        net::HttpClient http{loop.get_executor(), net::parse_url("http://" + host),
-                             net::ClientOptions()};
-        for (const std::string blob : {"{}", "layer"}) {
-            net::Request begin;
-            begin.method = "POST";
-            begin.target = "/v2/team/app/blobs/uploads/";
-            const auto begun = co_await http.send(std::move(begin));
-            net::Request upload;
-            upload.method = "PUT";
-            upload.target =
-                net::parse_url(begun.headers.get("Location")).target + "&digest=" + digest_of(blob);
-            upload.headers.set("Content-Type", "application/octet-stream");
-            upload.body = blob;
-            const auto uploaded = co_await http.send(std::move(upload));
-            EXPECT_EQ(uploaded.status, 201U) << uploaded.body;
-        }
-        for (const std::string tag : {"1.0", "1.1"}) {
-            net::Request put;
-            put.method = "PUT";
-            put.target = "/v2/team/app/manifests/" + tag;
-            put.headers.set("Content-Type", "application/vnd.oci.image.manifest.v1+json");
-            put.body = manifest_of("layer");
-            const auto done = co_await http.send(std::move(put));
-            EXPECT_EQ(done.status, 201U) << done.body;
-        }
-        co_return true;
-    }
+    const kled::testing::OciArtifact artifact{{{"layer", "application/x"}}};
 
     void pulls_all(const std::string& host) {
         EXPECT_THAT(sync(client.tags(at(host), access)), UnorderedElementsAre("1.0", "1.1"));
         const auto tagged = at(host, "/team/app:1.1");
-        EXPECT_EQ(sync(client.digest(tagged, access)), digest_of(manifest_of("layer")));
+        EXPECT_EQ(sync(client.digest(tagged, access)), artifact.digest());
         const auto found = sync(client.manifest(tagged, access));
-        EXPECT_EQ(found.digest, digest_of(manifest_of("layer")));
+        EXPECT_EQ(found.digest, artifact.digest());
         ASSERT_EQ(found.manifest.layers.size(), 1U);
         EXPECT_EQ(sync(read_blob(client, tagged, found.manifest.layers[0], access)), "layer");
         EXPECT_THAT(failure(client.manifest(at(host, "/team/app:9"), access)),

@@ -1,7 +1,6 @@
 // Pipelines over Kustomizations, in an embedded API and with a real repository.
 #include "gitops/objects/annotations.h"
 #include "gitops/pipeline/pipeline.h"
-#include "gitops/store/file_store.h"
 #include "gitops/testing/cluster_world.h"
 
 #include <gmock/gmock.h>
@@ -585,13 +584,7 @@ TEST(PipelineInFileMode, StandsInTheRepositoryAsTheRestDoes) {
         "flux-system}\n  stages:\n  - {name: staging, targets: [{name: staging}]}\n"
         "  - {name: production, targets: [{name: production}], gates: {checks: [e2e]}}\n");
     const auto commit = world.repository.commit(files);
-    world.start([&](kube::Client& client) {
-        FileStore::Options options;
-        options.url = world.repository.url();
-        options.reference.branch = "main";
-        options.path = "clusters/dev";
-        return std::make_unique<FileStore>(client, std::move(options));
-    });
+    world.start_from_files();
     const auto shown = [&]() -> Summary {
         try {
             const auto all = world.sync(find_objects(world.client(), ""));

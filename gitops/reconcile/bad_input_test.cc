@@ -4,7 +4,6 @@
 #include "crypto/hash.h"
 #include "gitops/objects/objects.h"
 #include "gitops/receive/receiver.h"
-#include "gitops/store/file_store.h"
 #include "gitops/testing/world.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
@@ -41,13 +40,7 @@ class BadInput : public ::testing::Test {
 protected:
     BadInput() {
         commit = world.repository.commit(good);
-        world.start([this](kube::Client& client) {
-            FileStore::Options options;
-            options.url = world.repository.url();
-            options.reference.branch = "main";
-            options.path = "apps";
-            return std::make_unique<FileStore>(client, std::move(options));
-        });
+        world.start_from_files("apps");
     }
     Summary summary(const std::string& name = "ks/flux-system") {
         const auto all = world.sync(find_objects(world.client(), ""));

@@ -1,6 +1,5 @@
 // Kustomizations that an annotation pins to a commit, in an embedded API.
 #include "gitops/objects/annotations.h"
-#include "gitops/store/file_store.h"
 #include "gitops/testing/cluster_world.h"
 
 #include <gmock/gmock.h>
@@ -93,15 +92,6 @@ TEST(PinInFileMode, APinOnTheConfigMapOutlivesARestart) {
             {"apps/ns.yaml", testing::ClusterWorld::web()},
             {"apps/a.yaml", testing::ClusterWorld::config("a", value)}};
     };
-    const auto start = [&] {
-        world.start([&](kube::Client& client) {
-            FileStore::Options options;
-            options.url = world.repository.url();
-            options.reference.branch = "main";
-            options.path = "clusters/dev";
-            return std::make_unique<FileStore>(client, std::move(options));
-        });
-    };
     const auto revision = [&] {
         const auto all = world.sync(find_objects(world.client(), ""));
         return summarise(select(all, "ks/apps").object).revision;
@@ -116,7 +106,7 @@ TEST(PinInFileMode, APinOnTheConfigMapOutlivesARestart) {
         });
     };
     const auto first = world.repository.commit(files("1"));
-    start();
+    world.start_from_files();
     ASSERT_TRUE(becomes(first));
     const auto all = world.sync(find_objects(world.client(), ""));
     world.sync(annotate(world.client(), select(all, "ks/apps"), {{pin, first}}));
@@ -127,7 +117,7 @@ TEST(PinInFileMode, APinOnTheConfigMapOutlivesARestart) {
     world.on_event = [&](const Event& event) {
         if (event.about.name() == "apps") revisions.push_back(event.revision);
     };
-    start();
+    world.start_from_files();
     ASSERT_TRUE(world.eventually([&] {
         const auto now = world.sync(find_objects(world.client(), ""));
         return summarise(select(now, "source/flux-system").object).revision ==

@@ -8,6 +8,7 @@
 #include "gitops/git/testing.h"
 #include "gitops/reconcile/events.h"
 #include "gitops/reconcile/reconciler.h"
+#include "gitops/store/file_store.h"
 #include "gitops/store/object_store.h"
 #include "kube/client.h"
 #include "kube/yaml.h"
@@ -59,6 +60,16 @@ public:
         options.cache = directory.path() / "cache";
         options.local_repositories = true;
         sync(begin(make, std::move(options)));
+    }
+    /// The same with what stands in the folder `path` of the repository.
+    void start_from_files(const std::string& path = "clusters/dev") {
+        start([&](kube::Client& client) {
+            FileStore::Options options;
+            options.url = repository.url();
+            options.reference.branch = "main";
+            options.path = path;
+            return std::make_unique<FileStore>(client, std::move(options));
+        });
     }
     /// Runs `work` beside the loop, until that is stopped.
     void beside(asio::awaitable<void> work) { sync(spawn(std::move(work))); }
