@@ -1,32 +1,12 @@
 #include "crypto/hash.h"
 
+#include "kustomize/go_json.h"
 #include "kustomize/scalar.h"
 #include "kustomize/transformers.h"
 
 namespace kled::kustomize {
 
 namespace {
-
-/// As Go's encoding/json writes it: keys sorted, and <, >, & and the line separators escaped.
-void write_go_json(std::string& out, const json::value& value) {
-    const auto canonical = kube::to_canonical_json(value);
-    for (std::size_t i = 0; i < canonical.size(); ++i) {
-        const auto c = canonical[i];
-        if (c == '<') {
-            out += "\\u003c";
-        } else if (c == '>') {
-            out += "\\u003e";
-        } else if (c == '&') {
-            out += "\\u0026";
-        } else if (canonical.compare(i, 3, "\xE2\x80\xA8") == 0 ||
-                   canonical.compare(i, 3, "\xE2\x80\xA9") == 0) {
-            out += canonical[i + 2] == '\xA8' ? "\\u2028" : "\\u2029";
-            i += 2;
-        } else {
-            out += c;
-        }
-    }
-}
 
 json::value field_or_empty_text(const json::object& object, std::string_view name) {
     const auto* value = object.if_contains(name);
@@ -53,9 +33,7 @@ std::string content_hash(const Resource& resource) {
     } else {
         content = object;
     }
-    std::string text;
-    write_go_json(text, content);
-    auto hash = crypto::sha256_hex(text).substr(0, 10);
+    auto hash = crypto::sha256_hex(go_json(content)).substr(0, 10);
     // Ten characters without vowels and without digits that look like letters.
     for (auto& c : hash) {
         switch (c) {

@@ -3,6 +3,7 @@
 #include "kube/yaml_restyle.h"
 #include "kube/yaml_scalar.h"
 #include "kustomize/field_path.h"
+#include "kustomize/go_json.h"
 #include "kustomize/scalar.h"
 #include "kustomize/selector.h"
 #include "kustomize/transformers.h"
@@ -259,40 +260,6 @@ Create create_as(const json::value& value, const FieldOptions& options) {
     return value.is_array() ? Create::list : Create::scalar;
 }
 
-void write_pretty(std::string& out, const json::value& value, const std::string& indent) {
-    const auto deeper = indent + "  ";
-    const auto* object = value.if_object();
-    const auto* array = value.if_array();
-    if ((object == nullptr || object->empty()) && (array == nullptr || array->empty())) {
-        out += kube::to_canonical_json(value);
-        return;
-    }
-    out += object != nullptr ? "{\n" : "[\n";
-    bool first = true;
-    const auto separate = [&] {
-        if (!first) out += ",\n";
-        first = false;
-        out += deeper;
-    };
-    if (object != nullptr) {
-        std::vector<const json::key_value_pair*> fields;
-        for (const auto& field : *object) fields.push_back(&field);
-        std::sort(fields.begin(), fields.end(),
-                  [](const auto* a, const auto* b) { return a->key() < b->key(); });
-        for (const auto* field : fields) {
-            separate();
-            out += kube::to_json(json::value(field->key())) + ": ";
-            write_pretty(out, field->value(), deeper);
-        }
-    } else {
-        for (const auto& element : *array) {
-            separate();
-            write_pretty(out, element, deeper);
-        }
-    }
-    out += "\n" + indent + (object != nullptr ? "}" : "]");
-}
-
 bool is_json(const std::string& text) {
     const auto first = text.find_first_not_of(" \t\r\n");
     return first != std::string::npos && (text[first] == '{' || text[first] == '[');
@@ -306,11 +273,9 @@ std::string write_document(const json::value& document, const std::string& origi
         return text;
     }
     if (original.find('\n') == std::string::npos || original.find("  ") == std::string::npos) {
-        return kube::to_canonical_json(document);
+        return go_json(document);
     }
-    std::string text;
-    write_pretty(text, document, "");
-    return text;
+    return go_json_indented(document);
 }
 
 /// A path that goes on inside a text, which holds YAML or JSON: "data.config\.json.server.port".
