@@ -211,22 +211,13 @@ private:
         if (value.is_structured()) return;
         if (const auto* plain_text = value.if_string()) {
             const std::string_view text{*plain_text};
-            constexpr std::string_view starts = "yYnNoO0123456789+-.<=";
-            if (notations_.now_quoted != nullptr && !text.empty() &&
-                starts.find(text.front()) != starts.npos && reads_as_no_text(text) &&
+            if (notations_.now_quoted != nullptr && reads_as_no_text(text) &&
                 !notations_.target.is_quoted(field_, text))
-                notations_.now_quoted->push_back(kube::quoted_mark(field_, text));
+                notations_.now_quoted->emplace_back(field_, text);
             return;
         }
         const auto* text = notations_.target.untyped_text(field_, value);
         if (text != nullptr && reads_as_no_text(*text)) value = json::value(*text);
-    }
-
-    /// For YAML 1.1.
-    static bool reads_as_no_text(std::string_view text) {
-        return !text.empty() && text.find('\n') == text.npos &&
-               kube::resolve_scalar(text, kube::YamlDialect::configuration).kind !=
-                   kube::ScalarKind::string;
     }
 
     void require(const json::value* dest, const json::value* patch,

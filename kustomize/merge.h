@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace kled::kustomize {
@@ -28,8 +30,9 @@ struct Notations {
     const Notation& target;
     const Notation& patch;
     Folded* folded = nullptr;
-    /// Gets the quoted_marks of plain texts that are none in YAML 1.1, `yes`: they have quotes now.
-    std::vector<std::size_t>* now_quoted = nullptr;
+    /// Gets the plain texts, each with its field, that are none in YAML 1.1, `yes`: they have
+    /// quotes now.
+    std::vector<std::pair<std::string, std::string>>* now_quoted = nullptr;
 };
 
 /// Merges `patch`, which is used up, into `target`. False: the patch deletes the whole object.

@@ -47,8 +47,13 @@ void take(Notation::Texts& texts, const Notation::Texts& others, std::size_t mar
 bool Notation::is_quoted(std::string_view key, std::string_view text) const {
     // No file has it otherwise, and transformers write it so too.
     if (!is_text(text) || written == Written::as_json) return true;
-    return (text.empty() && written == Written::as_yaml) ||
+    return (written == Written::as_yaml && !can_be_plain(text)) ||
            quoted.contains(kube::quoted_mark(key, text));
+}
+
+void Notation::put_in_quotes(std::string_view key, std::string_view text) {
+    quoted.own().insert(kube::quoted_mark(key, text));
+    if (!untyped.empty()) untyped.own().erase(kube::spelling_mark(key, json::value(text)));
 }
 
 bool Notation::is_nothing(std::string_view key) const {

@@ -74,6 +74,8 @@ struct Notation {
 
     /// Whether a text below `key` stands in quotes.
     [[nodiscard]] bool is_quoted(std::string_view key, std::string_view text) const;
+    /// From now on it does.
+    void put_in_quotes(std::string_view key, std::string_view text);
     /// Whether nothing at all stands behind `key`.
     [[nodiscard]] bool is_nothing(std::string_view key) const;
     /// text_of(value), for a value below `key` as it stands in the file; null is "null".

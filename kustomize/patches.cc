@@ -115,7 +115,7 @@ void apply_strategic(Resource& target, const Resource& patch, const Patch& optio
     const auto shared = target.shared.before_merge(patch.object.fields());
     Folded folded{.target = target.notation.folded};
     const bool folds = !target.notation.folded.empty() || !patch.notation.folded.empty();
-    std::vector<std::size_t> quoted;
+    std::vector<std::pair<std::string, std::string>> quoted;
     try {
         if (!merge(target.object.fields(), patch.object.fields(), schema,
                    {.target = target.notation,
@@ -130,7 +130,7 @@ void apply_strategic(Resource& target, const Resource& patch, const Patch& optio
     }
     target.shared.after_merge(target.object.fields(), shared);
     target.notation.add(patch.notation);
-    if (!quoted.empty()) target.notation.quoted.own().insert(quoted.begin(), quoted.end());
+    for (const auto& [field, text] : quoted) target.notation.put_in_quotes(field, text);
     if (folds) {
         auto& marks = target.notation.folded.own();
         for (const auto mark : folded.now_plain) marks.erase(mark);

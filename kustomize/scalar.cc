@@ -1,9 +1,12 @@
 #include "kustomize/scalar.h"
 
 #include "base/encoding.h"
+#include "base/error.h"
+#include "kube/yaml.h"
 #include "kube/yaml_scalar.h"
 
 #include <cmath>
+#include <optional>
 #include <utility>
 
 namespace kled::kustomize {
@@ -45,6 +48,45 @@ json::value plain(std::string_view text) {
         case kube::ScalarKind::string: break;
     }
     return json::value(text);
+}
+
+namespace {
+
+/// Whether the text, as a document, may be more than one plain scalar.
+bool has_indicators(std::string_view text) {
+    constexpr std::string_view starts = "{[-?:#&*!|>%@`\"'., \t";
+    return text.find('\n') != text.npos || starts.find(text.front()) != starts.npos ||
+           text.ends_with(':') || text.ends_with(' ') || text.find(": ") != text.npos ||
+           text.find(" #") != text.npos;
+}
+
+/// nullopt: it is no YAML.
+std::optional<json::value> read(std::string_view text, kube::YamlDialect dialect) {
+    try {
+        return kube::parse_yaml(text, {.dialect = dialect, .duplicate_keys_are_errors = false});
+    } catch (const Error&) {
+        return std::nullopt;
+    }
+}
+
+}  // namespace
+
+bool reads_as_no_text(std::string_view text) {
+    constexpr auto dialect = kube::YamlDialect::configuration;
+    if (text.empty() || text.find('\n') != text.npos) return false;
+    if (kube::resolve_scalar(text, dialect).kind != kube::ScalarKind::string) return true;
+    if (!has_indicators(text)) return false;
+    const auto document = read(text, dialect);
+    return document && !document->is_string();
+}
+
+bool can_be_plain(std::string_view text) {
+    constexpr auto dialect = kube::YamlDialect::manifest;
+    if (text.empty() || kube::resolve_scalar(text, dialect).kind != kube::ScalarKind::string)
+        return false;
+    if (!has_indicators(text)) return true;
+    const auto document = read(text, dialect);
+    return document && document->is_string() && std::string_view{document->get_string()} == text;
 }
 
 std::string base64_lines(std::string_view bytes) {

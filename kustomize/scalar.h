@@ -29,6 +29,12 @@ void set_text(json::value& value, std::string_view text);
 /// `text` as a plain YAML scalar: 8080 is a number, true a boolean, the rest strings.
 [[nodiscard]] json::value plain(std::string_view text);
 
+/// Whether `text`, were it a YAML 1.1 document, would be something else: a number, `yes`, a map, a
+/// comment. Never several lines, nor what is no YAML.
+[[nodiscard]] bool reads_as_no_text(std::string_view text);
+/// Whether `text` can stand in a file without quotes and be read as itself.
+[[nodiscard]] bool can_be_plain(std::string_view text);
+
 /// Base64 as kustomize cuts it: into lines of 70 characters, each with its line break, once it has
 /// that many.
 [[nodiscard]] std::string base64_lines(std::string_view bytes);
