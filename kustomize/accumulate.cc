@@ -210,7 +210,7 @@ public:
         if (!sound()) return;
         all.resources.append_all(std::move(theirs.resources));
         all.configuration = merged(all.configuration, theirs.configuration);
-        for (const auto& variable : theirs.variables) add_variable(all, variable);
+        for (const auto& variable : theirs.variables.all()) add_variable(all, variable);
     }
 
     /// Only the last part of run().
@@ -225,14 +225,10 @@ private:
     }
 
     void add_variable(Accumulated& all, const Variable& variable) {
-        const auto there = std::find_if(all.variables.begin(), all.variables.end(),
-                                        [&](const Variable& v) { return v.name == variable.name; });
-        if (there != all.variables.end()) {
+        if (const auto* there = all.variables.add(variable)) {
             context_.problems.add(variable.at + "there is a variable " + variable.name +
                                   " already (" + there->at + "name)");
-            return;
         }
-        all.variables.push_back(variable);
     }
 
     void configure(Accumulated& all) {
@@ -534,6 +530,13 @@ private:
 };
 
 }  // namespace
+
+const Variable* Variables::add(const Variable& variable) {
+    const auto [place, added] = places_.emplace(variable.name, all_.size());
+    if (!added) return &all_[place->second];
+    all_.push_back(variable);
+    return nullptr;
+}
 
 Target load_target(Root root, bool top) {
     auto& context = root.context();

@@ -6,11 +6,28 @@
 #include "kustomize/kustomization.h"
 #include "kustomize/resource_map.h"
 
+#include <cstddef>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace kled::kustomize {
+
+/// The `vars` of several kustomizations, in order.
+class Variables {
+public:
+    /// nullptr: it is in; else the one that has its name already.
+    const Variable* add(const Variable& variable);
+
+    [[nodiscard]] const std::vector<Variable>& all() const noexcept { return all_; }
+    [[nodiscard]] bool empty() const noexcept { return all_.empty(); }
+
+private:
+    std::vector<Variable> all_;
+    std::map<std::string, std::size_t, std::less<>> places_;  ///< by name
+};
 
 /// What a kustomization hands to the one above it. Names in it may still be stale: references are
 /// fixed once, at the end.
@@ -18,7 +35,7 @@ struct Accumulated {
     ResourceMap resources;
     std::shared_ptr<const Configuration> configuration =
         {};  ///< nullptr until the first one is read
-    std::vector<Variable> variables;
+    Variables variables;
 };
 
 /// A kustomization's directory and the file in it.

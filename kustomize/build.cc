@@ -170,7 +170,7 @@ BuildResult build(const Files& files, const std::string& directory, const BuildO
 
     add_hashes(all.resources);
     fix_name_references(all.resources, all.configuration->name_references);
-    expand_variables(all.resources, all.variables, all.configuration->variables, context);
+    expand_variables(all.resources, all.variables.all(), all.configuration->variables, context);
     time.phase("names and references");
 
     for (const auto& item : all.resources.items()) item->removed = is_local(*item);

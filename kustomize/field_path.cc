@@ -8,8 +8,11 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 
 namespace kled::kustomize {
 
@@ -71,6 +74,23 @@ json::value* find_field(json::value& value, std::string_view part) {
         fail("`" + std::string{part} + "`: expected a map, found a " +
              std::string{type_name(value)});
     return map->if_contains(part);
+}
+
+/// One step of look_up; one that is blank goes nowhere.
+json::value* step_into(json::value& value, std::string_view step) {
+    const auto first = step.find_first_not_of(" \t");
+    if (first == step.npos) return &value;
+    const auto part = step.substr(first, step.find_last_not_of(" \t") - first + 1);
+    if (const auto index = index_of(part)) {
+        auto* list = elements_of(value, part);
+        return list != nullptr && *index < list->size() ? &(*list)[*index] : nullptr;
+    }
+    if (part == "-") {
+        auto* list = elements_of(value, part);
+        return list != nullptr && !list->empty() ? &list->back() : nullptr;
+    }
+    if (part == "*") fail("`*` is not possible here");
+    return is_element(part) ? find_element(value, part) : find_field(value, part);
 }
 
 class Matches {
@@ -143,13 +163,30 @@ private:
         walk((*list)[index], path.subspan(1), {}, makes);
     }
 
+    /// "[name=web-.*]", which one path meets in many lists.
+    struct Wanted {
+        explicit Wanted(KeyValue element)
+            : key{std::move(element.key)},
+              value{std::move(element.value)},
+              pattern{value, re2::RE2::Quiet} {
+            if (!pattern.ok()) fail("`" + value + "` is no regular expression: " + pattern.error());
+        }
+        std::string key;
+        std::string value;
+        re2::RE2 pattern;
+    };
+
+    const Wanted& wanted_by(const std::string& part) {
+        auto& wanted = wanted_[&part];
+        if (wanted == nullptr) wanted = std::make_unique<Wanted>(parse_element(part));
+        return *wanted;
+    }
+
     void walk_elements(json::value& value, Path path) {
         auto* list = elements_of(value, path[0]);
         if (list == nullptr) return;
-        const auto wanted = parse_element(path[0]);
-        const re2::RE2 pattern{wanted.value, re2::RE2::Quiet};
-        if (!pattern.ok())
-            fail("`" + wanted.value + "` is no regular expression: " + pattern.error());
+        const auto& wanted = wanted_by(path[0]);
+        const auto& pattern = wanted.pattern;
         const auto before = found.size();
         const auto visit_all = [&] {
             for (auto& element : *list) {
@@ -176,6 +213,7 @@ private:
 
     Create create_;
     const Notation& notation_;
+    std::map<const std::string*, std::unique_ptr<Wanted>> wanted_;  ///< by the part of the path
 };
 
 }  // namespace
@@ -212,23 +250,7 @@ FieldPath parse_field_path(std::string_view path) {
 json::value* look_up(json::value& root, const FieldPath& path) {
     auto* value = &root;
     for (const auto& step : path) {
-        const auto first = step.find_first_not_of(" \t");
-        if (first == std::string::npos) continue;
-        const auto part =
-            std::string_view{step}.substr(first, step.find_last_not_of(" \t") - first + 1);
-        if (const auto index = index_of(part)) {
-            auto* list = elements_of(*value, part);
-            value = list != nullptr && *index < list->size() ? &(*list)[*index] : nullptr;
-        } else if (part == "-") {
-            auto* list = elements_of(*value, part);
-            value = list != nullptr && !list->empty() ? &list->back() : nullptr;
-        } else if (part == "*") {
-            fail("`*` is not possible here");
-        } else if (is_element(part)) {
-            value = find_element(*value, part);
-        } else {
-            value = find_field(*value, part);
-        }
+        value = step_into(*value, step);
         if (value == nullptr) return nullptr;
     }
     return value;
@@ -236,6 +258,16 @@ json::value* look_up(json::value& root, const FieldPath& path) {
 
 const json::value* look_up(const json::value& root, const FieldPath& path) {
     return look_up(const_cast<json::value&>(root), path);  // the walk itself changes nothing
+}
+
+std::vector<const json::value*> way_to(const json::value& root, const FieldPath& path) {
+    std::vector<const json::value*> way{&root};
+    for (const auto& step : path) {
+        const auto* value = step_into(const_cast<json::value&>(*way.back()), step);
+        if (value == nullptr) return {};
+        way.push_back(value);
+    }
+    return way;
 }
 
 std::vector<Place> match(json::value& root, const FieldPath& path, Create create,

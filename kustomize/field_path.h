@@ -25,6 +25,10 @@ using FieldPath = std::vector<std::string>;
 [[nodiscard]] const json::value* look_up(const json::value& root, const FieldPath& path);
 [[nodiscard]] json::value* look_up(json::value& root, const FieldPath& path);
 
+/// The values on the way there: `root` first, what look_up finds last; empty: nothing is there.
+[[nodiscard]] std::vector<const json::value*> way_to(const json::value& root,
+                                                     const FieldPath& path);
+
 /// What is made where a path leads nowhere.
 enum class Create { nothing, scalar, map, list };
 

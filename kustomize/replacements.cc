@@ -122,18 +122,23 @@ struct Value {
     /// It is the field itself, not a part of its text: what changes there is copied from then on.
     const Resource* from = nullptr;
     FieldPath path = {};
+    std::vector<const json::value*> way = {};  ///< to the field, while its object is worked on
     Size size = {};
     std::string at = {};  ///< the replacement, for messages
 
-    /// As it stands there by now.
-    void refresh(const json::value& object) {
-        const json::value* field = nullptr;
+    /// Looks for the field, wherever it is by now.
+    void follow(const json::value& object) {
         try {
-            field = look_up(object, path);
+            way = way_to(object, path);
         } catch (const Error&) {
-            return;  // something else has taken the place of what it was in
+            way.clear();  // something else has taken the place of what it was in
         }
-        if (field == nullptr) return;
+        refresh();
+    }
+    /// As it stands there by now.
+    void refresh() {
+        if (way.empty()) return;
+        const auto* field = way.back();
         value = *field;
         text = is_scalar(*field) ? notation->spelling(path.back(), *field) : std::string{};
         untyped = notation->untyped_text(path.back(), *field) != nullptr;
@@ -341,16 +346,24 @@ void set_target(Resource& resource, const Replacement::Target& target, Value& va
         }
         if (fields.empty()) throw Error{ErrorKind::not_found, "there is no " + path};
         auto& root = object.value.get_object();
+        const bool is_source = value.from == &resource;
+        if (is_source) value.follow(object.value);
         for (const auto& place : fields) {
             auto* field = place.value;
             if (field == nullptr) continue;
-            if (value.from == &resource) value.refresh(object.value);
+            const bool is_above =
+                is_source && field->is_structured() &&
+                std::find(value.way.begin(), value.way.end(), field) != value.way.end();
             check_depth(steps, value);
             budget.bytes(value.size.bytes + (field->is_string() ? field->get_string().size() : 0));
             if (field->is_structured()) resource.shared.replaced(root, *field);
             set(place, value, target.options, resource.notation);
             if (!field->is_structured()) resource.shared.written(root, *field);
-            if (value.from == &resource) value.refresh(object.value);
+            if (is_above) {
+                value.follow(object.value);
+            } else if (is_source) {
+                value.refresh();
+            }
         }
     }
 }
