@@ -39,6 +39,14 @@ TEST(Build, SaysWhichEntryOfWhichFileIsMissing) {
               "kustomization.yaml:3: resources[1]: no such file or directory: gone.yaml");
 }
 
+TEST(Build, RefusesAnnotationsThatAreAList) {
+    EXPECT_EQ(problems({{"kustomization.yaml", "resources: [r.yaml]\n"},
+                        {"r.yaml", config_map + "---\napiVersion: v1\nkind: Pod\n"
+                                                "metadata: {name: p, annotations: [a, b]}\n"}}),
+              "kustomization.yaml:1: resources[0]: r.yaml:5: metadata.annotations: expected a map, "
+              "found a list");
+}
+
 TEST(Build, ReportsAllProblemsOfATreeAtOnce) {
     EXPECT_EQ(
         problems({{"top/kustomization.yaml", "namePrfix: x\nresources:\n- ../base\n"}}, "top"),

@@ -168,6 +168,16 @@ Notation notation_of(const kube::YamlDocument& document) {
             .folded = marks(document.folded)};
 }
 
+/// kustomize keeps its own notes among the annotations. Of a list it makes pairs where it only
+/// reads them, and stops where it writes one.
+void require_annotations(const Resource& resource) {
+    const auto* value = kube::find(resource.object.fields(), {"metadata", "annotations"});
+    const auto* list = value == nullptr ? nullptr : value->if_array();
+    if (list == nullptr || list->empty()) return;
+    throw Error{ErrorKind::invalid, resource.origin.at("/metadata/annotations") +
+                                        ": metadata.annotations: expected a map, found a list"};
+}
+
 }  // namespace
 
 std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::string& file,
@@ -228,6 +238,7 @@ std::vector<ResourceMap::Item> load_resources(std::string_view text, const std::
             throw Error{ErrorKind::invalid,
                         resource->origin.at("") + ": " + kind_name + " has no `metadata.name`"};
         }
+        require_annotations(*resource);
         take_previous_ids(*resource);
         resources.push_back(std::move(resource));
     }
