@@ -247,6 +247,12 @@ FieldPath parse_field_path(std::string_view path) {
     return parts;
 }
 
+std::string_view field_name(const FieldPath& path) {
+    if (path.empty()) return {};
+    const std::string_view last = path.back();
+    return index_of(last) || is_element(last) || last == "-" ? std::string_view{} : last;
+}
+
 json::value* look_up(json::value& root, const FieldPath& path) {
     auto* value = &root;
     for (const auto& step : path) {

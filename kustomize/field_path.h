@@ -19,6 +19,9 @@ using FieldPath = std::vector<std::string>;
 /// Splits at '.'; "\." is a dot within a part, and so is one in "[name=a.b]" or "[a.b]".
 [[nodiscard]] FieldPath parse_field_path(std::string_view path);
 
+/// The name of the field a path ends at; "": it is an element of a list.
+[[nodiscard]] std::string_view field_name(const FieldPath& path);
+
 /// The one value at `path`: names of fields, indices, "-" for the last element, "[key=text]" for
 /// the element with this text; nullptr: nothing is there. Error(invalid): a step does not fit what
 /// it meets.

@@ -140,8 +140,9 @@ struct Value {
         if (way.empty()) return;
         const auto* field = way.back();
         value = *field;
-        text = is_scalar(*field) ? notation->spelling(path.back(), *field) : std::string{};
-        untyped = notation->untyped_text(path.back(), *field) != nullptr;
+        const auto name = field_name(path);
+        text = is_scalar(*field) ? notation->spelling(name, *field) : std::string{};
+        untyped = notation->untyped_text(name, *field) != nullptr;
         size = size_of(value);
     }
 };
@@ -165,8 +166,9 @@ Value source_value(const ResourceMap& resources, const Replacement& replacement,
     budget.bytes(size_of(*field).bytes);
     const auto& notation = resource.notation;
     Value value{.value = *field, .notation = &notation};
-    if (is_scalar(*field)) value.text = notation.spelling(steps.back(), *field);
-    value.untyped = notation.untyped_text(steps.back(), *field) != nullptr;
+    const auto name = field_name(steps);
+    if (is_scalar(*field)) value.text = notation.spelling(name, *field);
+    value.untyped = notation.untyped_text(name, *field) != nullptr;
     if (source.options.delimiter.empty()) {
         value.from = &resource;
         value.path = steps;

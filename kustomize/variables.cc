@@ -34,7 +34,7 @@ FieldPath split_indices(const FieldPath& path) {
 }
 
 /// What Go's strconv reads from the text that stands there: "017" is 17.
-json::value source_value(const Notation& notation, const std::string& name,
+json::value source_value(const Notation& notation, std::string_view name,
                          const json::value& value) {
     if (const auto* text = notation.untyped_text(name, value)) return json::value(*text);
     if (!value.is_int64() && !value.is_uint64()) return value;
@@ -174,7 +174,7 @@ void expand_variables(ResourceMap& resources, const std::vector<Variable>& varia
         }
         if (value->is_structured()) continue;  // there is no text to put anywhere
         try {
-            expander.add(variable.name, source_value(resource.notation, steps.back(), *value));
+            expander.add(variable.name, source_value(resource.notation, field_name(steps), *value));
         } catch (const Error& error) {
             throw error.within(variable.at + variable.field_path);
         }
