@@ -33,6 +33,7 @@ std::string content_hash(const Resource& resource) {
     } else {
         content = object;
     }
+    if (!resource.notation.folded.empty()) refold(content, {}, resource.notation.folded);
     auto hash = crypto::sha256_hex(go_json(content)).substr(0, 10);
     // Ten characters without vowels and without digits that look like letters.
     for (auto& c : hash) {

@@ -147,7 +147,8 @@ void drop_unused_keys(const std::vector<Texts>& all, Texts& keys, Texts& values)
 
 /// Key values that agree where both are given are the same element: 8080 and 8080/TCP.
 void unify(std::vector<Texts>& all) {
-    for (auto& a : all) {
+    for (auto& now : all) {
+        const auto a = now;  // it meets all others as it was
         for (auto& b : all) {
             if (a.size() != b.size()) continue;
             bool common = false;
@@ -158,7 +159,7 @@ void unify(std::vector<Texts>& all) {
                 conflict = a[i] != b[i] && !a[i].empty() && !b[i].empty();
                 both.push_back(a[i].empty() ? b[i] : a[i]);
             }
-            if (common && !conflict) a = b = both;
+            if (common && !conflict) now = b = both;
         }
     }
 }
@@ -186,37 +187,49 @@ public:
             return {patch != nullptr ? patch : dest};
         }
         require(dest, patch, shape);
-        if (dest != nullptr && patch != nullptr) keep_quotes(*dest, *patch);
+        // They are the same within a map that is new.
+        if (dest != nullptr && patch != nullptr && dest != patch) keep_style(*dest, *patch);
         return {patch != nullptr ? patch : dest};
     }
 
 private:
-    /// The new value takes the old one's notation: what replaces a quoted string is one.
-    void keep_quotes(const json::value& dest, json::value& patch) const {
+    /// The new value takes the old one's style: what replaces a quoted string is one.
+    void keep_style(const json::value& dest, json::value& patch) const {
         const auto* old = dest.if_string();
-        if (notations_.folded != nullptr && patch.is_string()) {
-            auto& folded = *notations_.folded;
-            const bool was_folded =
-                old != nullptr && folded.target.contains(kube::quoted_mark(field_, *old));
-            auto& now = was_folded ? folded.now_folded : folded.now_plain;
-            now.push_back(kube::quoted_mark(field_, patch.get_string()));
-        }
-        if (old == nullptr || !is_scalar(patch) || patch.is_string()) return;
-        if (notations_.target.is_quoted(field_, *old))
+        const bool is_date =
+            old != nullptr && notations_.target.other_spelling(field_, dest) != nullptr;
+        const bool quoted = old != nullptr && !is_date && notations_.target.is_quoted(field_, *old);
+        if (quoted && patch.is_string())  // a date is one, too
             patch = notations_.patch.spelling(field_, patch);
+        if (const auto* text = patch.if_string()) {
+            if (notations_.restyled == nullptr) return;
+            auto& restyled = *notations_.restyled;
+            const auto mark = kube::quoted_mark(field_, *text);
+            const bool folded = old != nullptr &&
+                                notations_.target.folded.contains(kube::quoted_mark(field_, *old));
+            (folded ? restyled.folded : restyled.unfolded).push_back(mark);
+            if (quoted) {
+                restyled.quoted.emplace_back(field_, *text);
+            } else {
+                restyled.unquoted.push_back(mark);
+            }
+        } else if (quoted && is_scalar(patch)) {
+            patch = notations_.patch.spelling(field_, patch);
+        }
     }
 
-    /// kyaml's FieldSetter: what has no type is text from now on, and gets quotes if it needs them.
-    void put_in_quotes(json::value& value) const {
+    /// kyaml's FieldSetter, for a value `notation` is of: what has no type is text from now on, and
+    /// gets quotes if it needs them.
+    void put_in_quotes(json::value& value, const Notation& notation) const {
         if (value.is_structured()) return;
         if (const auto* plain_text = value.if_string()) {
             const std::string_view text{*plain_text};
-            if (notations_.now_quoted != nullptr && reads_as_no_text(text) &&
-                !notations_.target.is_quoted(field_, text))
-                notations_.now_quoted->emplace_back(field_, text);
+            if (notations_.restyled != nullptr && !notation.is_quoted(field_, text) &&
+                reads_as_no_text(text))
+                notations_.restyled->quoted.emplace_back(field_, text);
             return;
         }
-        const auto* text = notations_.target.untyped_text(field_, value);
+        const auto* text = notation.untyped_text(field_, value);
         if (text != nullptr && reads_as_no_text(*text)) value = json::value(*text);
     }
 
@@ -279,11 +292,12 @@ private:
                 const auto entry = dest.find(name);
                 if (entry != dest.end()) dest.stable_erase(entry);
             } else if (to == nullptr) {
-                dest[name] = std::move(*result.value);
+                auto& made = dest[name] = std::move(*result.value);
+                put_in_quotes(made, notations_.patch);
             } else if (result.value != to) {
                 *to = std::move(*result.value);
             } else {
-                put_in_quotes(*to);
+                put_in_quotes(*to, &dest == patch ? notations_.patch : notations_.target);
             }
             path_.resize(length);
         }
@@ -515,6 +529,20 @@ bool merge(json::object& target, json::object patch, const std::optional<MergeSc
     // As in kustomize, an object as a whole is not replaced.
     target = std::move(dest.get_object());
     return true;
+}
+
+void add_notation(Notation& target, const Notation& patch, const Restyled& restyled) {
+    auto from_patch = patch;
+    if (!from_patch.quoted.empty()) {
+        auto& quoted = from_patch.quoted.own();
+        for (const auto mark : restyled.unquoted) quoted.erase(mark);
+    }
+    target.add(from_patch);
+    for (const auto& [field, text] : restyled.quoted) target.put_in_quotes(field, text);
+    if (target.folded.empty()) return;
+    auto& folded = target.folded.own();
+    for (const auto mark : restyled.unfolded) folded.erase(mark);
+    folded.insert(restyled.folded.begin(), restyled.folded.end());
 }
 
 }  // namespace kled::kustomize

@@ -16,23 +16,21 @@
 
 namespace kled::kustomize {
 
-/// A text that takes another one's place takes its notation, and is folded where that was.
-struct Folded {
-    Notation::Marks target = {};
-    std::vector<std::size_t> now_folded = {};
-    std::vector<std::size_t> now_plain = {};
+/// What a merge makes of the notation: what takes another value's place takes its style.
+struct Restyled {
+    std::vector<std::pair<std::string, std::string>> quoted = {};  ///< fields and their texts
+    std::vector<std::size_t> unquoted = {};                        ///< quoted_marks, as below
+    std::vector<std::size_t> folded = {};
+    std::vector<std::size_t> unfolded = {};
 };
 
 /// Where strings of the target stand in quotes, a number that takes their place becomes text, as it
 /// stands in the patch. Where nothing stands, there is no field for a merge. Plain text of no type
-/// that could be a number is put in quotes, wherever a merge comes by.
+/// that could be something else, also in YAML 1.1, is put in quotes, wherever a merge comes by.
 struct Notations {
     const Notation& target;
     const Notation& patch;
-    Folded* folded = nullptr;
-    /// Gets the plain texts, each with its field, that are none in YAML 1.1, `yes`: they have
-    /// quotes now.
-    std::vector<std::pair<std::string, std::string>>* now_quoted = nullptr;
+    Restyled* restyled = nullptr;
 };
 
 /// Merges `patch`, which is used up, into `target`. False: the patch deletes the whole object.
@@ -40,5 +38,8 @@ struct Notations {
 [[nodiscard]] bool merge(json::object& target, json::object patch,
                          const std::optional<MergeSchema>& schema,
                          const Notations& notations = {.target = {}, .patch = {}});
+
+/// The target's notation after a merge that made `restyled`.
+void add_notation(Notation& target, const Notation& patch, const Restyled& restyled);
 
 }  // namespace kled::kustomize

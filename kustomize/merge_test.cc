@@ -89,12 +89,12 @@ TEST(Merge, RefusesMapsInListsWithoutKeys) {
 
 TEST(Merge, KnowsTheFieldOfAListBehindAMapInIt) {
     auto target = object("metadata: {finalizers: [{a: null}, x]}");
-    Folded folded;
+    Restyled restyled;
     EXPECT_TRUE(merge(target, object("metadata: {finalizers: [{a: null}, x]}"),
                       MergeSchema::of(pod, nullptr),
-                      {.target = {}, .patch = {}, .folded = &folded}));
+                      {.target = {}, .patch = {}, .restyled = &restyled}));
     EXPECT_EQ(kube::to_yaml(target), "metadata:\n  finalizers:\n  - x\n");
-    EXPECT_EQ(folded.now_plain, std::vector<std::size_t>{kube::quoted_mark("finalizers", "x")});
+    EXPECT_EQ(restyled.unfolded, std::vector<std::size_t>{kube::quoted_mark("finalizers", "x")});
 }
 
 TEST(Merge, IsQuickWithLongLists) {

@@ -47,7 +47,7 @@ void take(Notation::Texts& texts, const Notation::Texts& others, std::size_t mar
 bool Notation::is_quoted(std::string_view key, std::string_view text) const {
     // No file has it otherwise, and transformers write it so too.
     if (!is_text(text) || written == Written::as_json) return true;
-    return (written == Written::as_yaml && !can_be_plain(text)) ||
+    return (written == Written::as_yaml && !is_written_plain(text)) ||
            quoted.contains(kube::quoted_mark(key, text));
 }
 

@@ -76,9 +76,12 @@ bool is_text(const json::object* map) {
 }
 
 /// kustomize reads the labels and annotations of such a patch as maps of text: a null there is the
-/// text "null" and takes nothing away, and maps that say nothing are not there.
+/// text "null" and takes nothing away, maps that say nothing are not there, and no text is folded.
 void take_metadata_as_text(std::vector<ResourceMap::Item>& patches, const Source& source) {
     constexpr std::array<const char*, 2> fields{"labels", "annotations"};
+    for (const auto& patch : patches) {
+        for (const auto* field : fields) patch->unfold(patch->metadata_map(field));
+    }
     const bool is_so = std::all_of(patches.begin(), patches.end(), [&](const auto& patch) {
         return std::all_of(fields.begin(), fields.end(), [&](const char* field) {
             const auto* value = kube::find(patch->object.fields(), {"metadata", field});
@@ -113,15 +116,10 @@ void apply_strategic(Resource& target, const Resource& patch, const Patch& optio
     auto schema = MergeSchema::of(before.gvk, context.open_api.get());
     if (!schema) schema = MergeSchema::of(patch.id.gvk, context.open_api.get());
     const auto shared = target.shared.before_merge(patch.object.fields());
-    Folded folded{.target = target.notation.folded};
-    const bool folds = !target.notation.folded.empty() || !patch.notation.folded.empty();
-    std::vector<std::pair<std::string, std::string>> quoted;
+    Restyled restyled;
     try {
         if (!merge(target.object.fields(), patch.object.fields(), schema,
-                   {.target = target.notation,
-                    .patch = patch.notation,
-                    .folded = folds ? &folded : nullptr,
-                    .now_quoted = &quoted})) {
+                   {.target = target.notation, .patch = patch.notation, .restyled = &restyled})) {
             target.removed = true;
             return;
         }
@@ -129,13 +127,7 @@ void apply_strategic(Resource& target, const Resource& patch, const Patch& optio
         throw error.within(target.describe());
     }
     target.shared.after_merge(target.object.fields(), shared);
-    target.notation.add(patch.notation);
-    for (const auto& [field, text] : quoted) target.notation.put_in_quotes(field, text);
-    if (folds) {
-        auto& marks = target.notation.folded.own();
-        for (const auto mark : folded.now_plain) marks.erase(mark);
-        marks.insert(folded.now_folded.begin(), folded.now_folded.end());
-    }
+    add_notation(target.notation, patch.notation, restyled);
     target.refresh();
     if (!options.allow_kind_change) target.set_kind(before.gvk.kind);
     if (!options.allow_name_change) target.set_name(before.name);

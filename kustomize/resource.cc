@@ -104,8 +104,6 @@ void Resource::set_kind(const std::string& kind) {
     id.gvk.kind = kind;
 }
 
-namespace {
-
 void refold(json::value& value, std::string_view key, const Notation::Marks& folded) {
     if (auto* map = value.if_object()) {
         for (auto& field : *map) refold(field.value(), field.key(), folded);
@@ -117,7 +115,13 @@ void refold(json::value& value, std::string_view key, const Notation::Marks& fol
     }
 }
 
-}  // namespace
+void Resource::unfold(const json::object* map) {
+    if (map == nullptr || notation.folded.empty()) return;
+    for (const auto& [key, value] : *map) {
+        if (const auto* text = value.if_string())
+            notation.folded.own().erase(kube::quoted_mark(key, *text));
+    }
+}
 
 void Resource::refold(bool annotations) {
     if (notation.folded.empty()) return;

@@ -98,6 +98,8 @@ struct Resource {
     void set_namespace(const std::string& ns);
     void set_kind(const std::string& kind);
 
+    /// The texts in `map`, if there is one, are not folded any more.
+    void unfold(const json::object* map);
     /// Writes and reads folded texts, as kustomize does at the end and before JSON patches.
     void refold(bool annotations);
 
@@ -109,5 +111,8 @@ struct Resource {
     /// metadata.labels or metadata.annotations; nullptr when absent.
     [[nodiscard]] const json::object* metadata_map(std::string_view field) const;
 };
+
+/// Resource::refold, of a value below `key`.
+void refold(json::value& value, std::string_view key, const Notation::Marks& folded);
 
 }  // namespace kled::kustomize

@@ -80,12 +80,10 @@ bool reads_as_no_text(std::string_view text) {
     return document && !document->is_string();
 }
 
-bool can_be_plain(std::string_view text) {
-    constexpr auto dialect = kube::YamlDialect::manifest;
-    if (text.empty() || kube::resolve_scalar(text, dialect).kind != kube::ScalarKind::string)
-        return false;
+bool is_written_plain(std::string_view text) {
+    if (text.empty() || reads_as_no_text(text) || kube::is_base60(text)) return false;
     if (!has_indicators(text)) return true;
-    const auto document = read(text, dialect);
+    const auto document = read(text, kube::YamlDialect::manifest);
     return document && document->is_string() && std::string_view{document->get_string()} == text;
 }
 

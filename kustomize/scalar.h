@@ -32,8 +32,8 @@ void set_text(json::value& value, std::string_view text);
 /// Whether `text`, were it a YAML 1.1 document, would be something else: a number, `yes`, a map, a
 /// comment. Never several lines, nor what is no YAML.
 [[nodiscard]] bool reads_as_no_text(std::string_view text);
-/// Whether `text` can stand in a file without quotes and be read as itself.
-[[nodiscard]] bool can_be_plain(std::string_view text);
+/// Whether Go's YAML library writes `text` without quotes.
+[[nodiscard]] bool is_written_plain(std::string_view text);
 
 /// Base64 as kustomize cuts it: into lines of 70 characters, each with its line break, once it has
 /// that many.
