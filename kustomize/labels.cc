@@ -21,6 +21,8 @@ void find_annotations(Resource& resource) {
 void add_pairs(ResourceMap& resources, const Pairs& pairs, const FieldSpecs& fields) {
     if (pairs.empty()) return;
     std::vector<std::vector<std::string>> made(pairs.size());  // the maps that got a new key
+    std::vector<bool> quoted;
+    for (const auto& pair : pairs) quoted.push_back(reads_as_no_text(pair.second));
     for (const auto& item : resources.items()) {
         for (const auto& spec : fields) {
             if (spec.path == "metadata/annotations" && selects(spec.gvk, item->id.gvk))
@@ -38,6 +40,7 @@ void add_pairs(ResourceMap& resources, const Pairs& pairs, const FieldSpecs& fie
                     const auto [entry, added] = map->insert_or_assign(key, value);
                     if (added) {
                         made[i].push_back(place);
+                        if (quoted[i]) item->notation.put_in_quotes(key, value);
                     } else {
                         item->shared.written(item->object.fields(), entry->value());
                     }

@@ -68,10 +68,12 @@ bool looks_like_operations(std::string_view text) {
     return false;
 }
 
-bool is_text(const json::object* map) {
+/// As it stands there: a date is no text.
+bool is_text(const json::object* map, const Notation& notation) {
     return map == nullptr ||
-           (!map->empty() && std::all_of(map->begin(), map->end(), [](const auto& entry) {
-               return entry.value().is_string();
+           (!map->empty() && std::all_of(map->begin(), map->end(), [&](const auto& entry) {
+               return entry.value().is_string() &&
+                      notation.other_spelling(entry.key(), entry.value()) == nullptr;
            }));
 }
 
@@ -85,7 +87,8 @@ void take_metadata_as_text(std::vector<ResourceMap::Item>& patches, const Source
     const bool is_so = std::all_of(patches.begin(), patches.end(), [&](const auto& patch) {
         return std::all_of(fields.begin(), fields.end(), [&](const char* field) {
             const auto* value = kube::find(patch->object.fields(), {"metadata", field});
-            return value == nullptr || (value->is_object() && is_text(value->if_object()));
+            return value == nullptr ||
+                   (value->is_object() && is_text(value->if_object(), patch->notation));
         });
     });
     if (is_so) return;

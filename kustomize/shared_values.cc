@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
-#include <optional>
+#include <utility>
 
 namespace kled::kustomize {
 
@@ -52,13 +52,13 @@ json::value* resolve(json::object& object, std::string_view pointer, const Seen&
 enum class Effect { none, write, drop };
 
 /// What merging `patch` does to the field at `pointer`.
-Effect effect_of(const json::object& patch, std::string_view pointer, const json::value*& value) {
+Effect effect_of(const json::object& patch, std::string_view pointer) {
     const auto* map = &patch;
     for (;;) {
         if (const auto* directive = map->if_contains("$patch")) {
             if (*directive != "merge") return Effect::drop;
         }
-        value = map->if_contains(take_part(pointer));
+        const auto* value = map->if_contains(take_part(pointer));
         if (value == nullptr) return Effect::none;
         if (pointer.empty())
             return value->is_null() || value->is_structured() ? Effect::drop : Effect::write;
@@ -121,20 +121,20 @@ void SharedValues::forget_below(std::string_view pointer) {
 SharedValues::Writes SharedValues::before_merge(const json::object& patch) {
     Writes writes;
     drop([&](const std::string& place) {
-        const json::value* value = nullptr;
-        const auto effect = effect_of(patch, place, value);
-        if (effect == Effect::write) writes.emplace_back(place, *value);
+        const auto effect = effect_of(patch, place);
+        if (effect == Effect::write) writes.push_back(place);
         return effect == Effect::drop;
     });
-    std::sort(writes.begin(), writes.end(),
-              [](const auto& a, const auto& b) { return merged_before(a.first, b.first); });
+    std::sort(writes.begin(), writes.end(), merged_before);
     return writes;
 }
 
 void SharedValues::after_merge(json::object& object, const Writes& writes) const {
-    for (const auto& [place, value] : writes) {
-        auto* field = resolve(object, place);
-        if (field == nullptr) continue;
+    std::vector<std::pair<json::value*, json::value>> merged;  // before one changes another
+    for (const auto& place : writes) {
+        if (auto* field = resolve(object, place)) merged.emplace_back(field, *field);
+    }
+    for (const auto& [field, value] : merged) {
         *field = value;
         written(object, *field);
     }

@@ -8,7 +8,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace kled::kustomize {
@@ -28,8 +27,9 @@ public:
     void forget_below(std::string_view pointer);
     void clear() noexcept { groups_.clear(); }
 
-    /// What a strategic merge of `patch` changes beside what it names; in the order it happens.
-    using Writes = std::vector<std::pair<std::string, json::value>>;  ///< pointer → value
+    /// The fields a strategic merge of `patch` changes, and others with them; pointers, in the
+    /// order it happens.
+    using Writes = std::vector<std::string>;
     [[nodiscard]] Writes before_merge(const json::object& patch);
     void after_merge(json::object& object, const Writes& writes) const;
 
