@@ -9,19 +9,29 @@ namespace kled::kustomize {
 
 namespace {
 
-/// Versions that were served with the types of a later one and are gone in Kubernetes 1.34.
+/// Versions kustomize knows that were served with the types of a later one and are gone in
+/// Kubernetes 1.34.
 Gvk served_today(const Gvk& gvk) {
     struct Old {
         std::string_view group, version, today;
     };
-    static constexpr std::array<Old, 8> old{{{"batch", "v1beta1", "v1"},
-                                             {"policy", "v1beta1", "v1"},
-                                             {"rbac.authorization.k8s.io", "v1beta1", "v1"},
-                                             {"admissionregistration.k8s.io", "v1beta1", "v1"},
-                                             {"storage.k8s.io", "v1beta1", "v1"},
-                                             {"apiregistration.k8s.io", "v1beta1", "v1"},
-                                             {"certificates.k8s.io", "v1beta1", "v1"},
-                                             {"scheduling.k8s.io", "v1beta1", "v1"}}};
+    static constexpr std::array<Old, 15> old{{{"batch", "v1beta1", "v1"},
+                                              {"policy", "v1beta1", "v1"},
+                                              {"autoscaling", "v2beta1", "v2"},
+                                              {"autoscaling", "v2beta2", "v2"},
+                                              {"networking.k8s.io", "v1beta1", "v1"},
+                                              {"rbac.authorization.k8s.io", "v1beta1", "v1"},
+                                              {"admissionregistration.k8s.io", "v1beta1", "v1"},
+                                              {"apiextensions.k8s.io", "v1beta1", "v1"},
+                                              {"apiregistration.k8s.io", "v1beta1", "v1"},
+                                              {"storage.k8s.io", "v1beta1", "v1"},
+                                              {"certificates.k8s.io", "v1beta1", "v1"},
+                                              {"scheduling.k8s.io", "v1beta1", "v1"},
+                                              {"coordination.k8s.io", "v1beta1", "v1"},
+                                              {"discovery.k8s.io", "v1beta1", "v1"},
+                                              {"node.k8s.io", "v1beta1", "v1"}}};
+    if (gvk.group == "extensions" && gvk.version == "v1beta1" && gvk.kind == "Ingress")
+        return {"networking.k8s.io", "v1", gvk.kind};
     for (const auto& entry : old) {
         if (gvk.group == entry.group && gvk.version == entry.version) {
             return {gvk.group, std::string{entry.today}, gvk.kind};
