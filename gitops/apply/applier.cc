@@ -29,9 +29,8 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::chrono::milliseconds gone_limit{30'000};
-constexpr unsigned take_over_attempts = 5;
 constexpr std::chrono::milliseconds served_pause{50};
-constexpr unsigned conflict_retries = 3;
+constexpr unsigned conflict_retries = 4;
 
 /// `what`: "changed" or "deleted".
 Change others_changed(const kube::ObjectId& id, Change::Action action, const std::string& what,
@@ -189,23 +188,23 @@ asio::awaitable<Change> Applier::apply_object(const Task& task) {
     } else {
         live = co_await client_.get(task.object.gvk(), id.ns, id.name);
     }
-    // What depends on the very version that was read is read again when somebody was faster.
-    for (unsigned left = task.ignored.empty() ? 0U : conflict_retries; live; --left) {
+    // Somebody else may write in between, a controller its status for one: what is there by then
+    // is asked everything anew, above all whether it is to be left alone.
+    for (unsigned left = conflict_retries; live; --left) {
         if (says_hands_off(*live)) co_return kept(id, as_it_says);
         if (only_once) co_return kept(id, "it is there already (IfNotPresent)");
         if (live->deleting()) co_return failed(id, "it is being deleted; waiting for it to go");
-        if (!task.compares()) break;
-        if (left == 0) co_return co_await apply_on(task, std::move(*live));
         try {
-            co_return co_await apply_on(task, *live);
+            if (task.compares()) co_return co_await apply_on(task, std::move(*live));
+            // Before anything else: whatever happens then, it is known not to be pruned.
+            if (is_unmarked(*live)) co_await mark_adopted(*live);
+            break;
         } catch (const kube::StatusError& error) {
-            if (error.code() != 409) throw;
+            if (error.code() != 409 || left == 0) throw;
         }
         live = co_await client_.get(task.object.gvk(), id.ns, id.name);
     }
     if (task.compares()) co_return co_await make(task);
-    // Before anything else: whatever happens then, it is known not to be pruned.
-    if (live && is_unmarked(*live)) co_await mark_adopted(*live);
     co_await write(task, task.object);
     co_return changed(id, Change::Action::configured);
 }
@@ -303,37 +302,26 @@ asio::awaitable<void> Applier::write(const Task& task, const kube::Object& wante
         task.id(), Remembered::of(result, task.planned.digest, options_.field_manager));
 }
 
+/// StatusError 409: somebody wrote since `live` was read.
 asio::awaitable<kube::Object> Applier::taken_over(kube::Object live) {
-    const auto gvk = live.gvk();
+    auto operations = take_over(live, options_.field_manager);
+    if (operations.empty()) co_return live;
     const auto id = live.id();
-    for (unsigned attempt = 1;; ++attempt) {
-        auto operations = take_over(live, options_.field_manager);
-        if (operations.empty()) co_return live;
-        const json::value patch(std::move(operations));
-        const std::string whole;
-        std::optional<kube::Object> taken;
-        try {
-            taken =
-                co_await client_.patch(gvk, id.ns, id.name, kube::PatchType::json, patch, whole);
-        } catch (const kube::StatusError& error) {
-            if (error.code() != 409 || attempt == take_over_attempts) throw;
-        }
-        if (taken) co_return std::move(*taken);
-        // Somebody else wrote in between, a controller its status for one.
-        auto again = co_await client_.get(gvk, id.ns, id.name);
-        if (!again) throw Error{ErrorKind::conflict, "it was deleted meanwhile"};
-        live = std::move(*again);
-    }
+    const json::value patch(std::move(operations));
+    const std::string whole;
+    co_return co_await client_.patch(live.gvk(), id.ns, id.name, kube::PatchType::json, patch,
+                                     whole);
 }
 
 /// Not with the fields of the manager that applies: whoever applies in its name next (Flux) leaves
-/// the mark where it is.
+/// the mark where it is. StatusError 409 as of taken_over.
 asio::awaitable<kube::Object> Applier::mark_adopted(const kube::Object& live) {
     const auto id = live.id();
     json::object annotations;
     annotations[adopted_annotation] = "true";
     json::object metadata;
     metadata["annotations"] = std::move(annotations);
+    metadata["resourceVersion"] = live.resource_version();
     json::object fields;
     fields["metadata"] = std::move(metadata);
     const json::value patch(std::move(fields));

@@ -116,6 +116,58 @@ TEST_F(ApplierTest, LeavesAloneWhatSaysSoInTheCluster) {
     }
 }
 
+/// What kubectl applied after kled, or alone, while somebody says that it is not to be touched.
+class TakingOverTest : public testing::ApplyWorld {
+protected:
+    void apply_by_kubectl() {
+        const auto object = kube::Object::from(kube::parse_yaml(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata: {k: "
+            "theirs, more: x}\n"));
+        const kube::ApplyOptions kubectl{.field_manager = "kubectl"};
+        world.sync(world.client().apply(object, kubectl));
+    }
+    std::vector<Change> apply_while(const std::string& yaml) {
+        kube::Client raced{std::make_shared<testing::Faster>(
+            world.client(),
+            testing::Faster::Patch{.gvk = {.group = "", .version = "v1", .kind = "ConfigMap"},
+                                   .name = "a",
+                                   .yaml = yaml})};
+        return apply_by(raced, config("a", "1"));
+    }
+    void expect_untouched() {
+        const auto now = *world.get("v1", "ConfigMap", "default", "a");
+        EXPECT_EQ(kube::find_string(now.fields(), {"data", "k"}), "theirs");
+        EXPECT_EQ(kube::find_string(now.fields(), {"data", "more"}), "x");
+        EXPECT_TRUE(now.annotation(adopted_annotation).empty());
+    }
+    const std::string disabled =
+        "metadata: {annotations: {kustomize.toolkit.fluxcd.io/reconcile: disabled}}";
+};
+
+TEST_F(TakingOverTest, LeavesAloneWhatSaysSoOnlyWhenItsFieldsAreTakenOver) {
+    apply(config("a", "1"));
+    apply_by_kubectl();
+    EXPECT_THAT(actions(apply_while(disabled)), ElementsAre("kept"));
+    expect_untouched();
+}
+
+TEST_F(TakingOverTest, LeavesAloneWhatSaysSoOnlyWhenItIsAdopted) {
+    apply_by_kubectl();
+    EXPECT_THAT(actions(apply_while(disabled)), ElementsAre("kept"));
+    expect_untouched();
+}
+
+TEST_F(TakingOverTest, GoesOnWhereSomebodyOnlyWroteBesideIt) {
+    apply(config("a", "1"));
+    apply_by_kubectl();
+    EXPECT_THAT(actions(apply_while("metadata: {annotations: {theirs: y}}")),
+                ElementsAre("configured"));
+    const auto now = *world.get("v1", "ConfigMap", "default", "a");
+    EXPECT_EQ(kube::find_string(now.fields(), {"data", "k"}), "1");
+    EXPECT_EQ(kube::find(now.fields(), {"data", "more"}), nullptr) << "kubectl's went with it";
+    EXPECT_EQ(now.annotation("theirs"), "y");
+}
+
 TEST_F(ApplierTest, WritesNothingOverWhatOnlyHasToBeThere) {
     const auto once = [](const std::string& value) {
         return "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations: "

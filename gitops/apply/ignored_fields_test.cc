@@ -19,6 +19,9 @@ using ::testing::ElementsAre;
 /// A Deployment of which others say how many replicas it has.
 class IgnoringTest : public testing::ApplyWorld {
 protected:
+    const kube::GroupVersionKind deployment_kind{
+        .group = "apps", .version = "v1", .kind = "Deployment"};
+
     IgnoringTest() {
         const auto spec = kube::parse_yaml(
             "ignore: [{paths: [/spec/replicas], target: {kind: Deployment, name: web}}]");
@@ -35,18 +38,17 @@ protected:
     /// As an autoscaler does it: through the scale subresource.
     void scale(int replicas) {
         const auto patch = kube::parse_yaml("spec: {replicas: " + std::to_string(replicas) + "}");
-        const kube::GroupVersionKind gvk{.group = "apps", .version = "v1", .kind = "Deployment"};
-        world.sync(
-            world.client().patch(gvk, "default", "web", kube::PatchType::merge, patch, "scale"));
+        world.sync(world.client().patch(deployment_kind, "default", "web", kube::PatchType::merge,
+                                        patch, "scale"));
     }
-    std::vector<Change> apply_by(kube::Client& other, const std::string& yaml) {
-        Applier late{other, {}};
-        const auto manifests = manifests_of(kube::load_manifest(yaml));
-        const auto next = world.sync(make_plan(other, manifests, plan));
-        Applier::Order order;
-        order.owner = owner;
-        order.ignore = &ignore;
-        return world.sync(late.apply(order, next, memory));
+    /// Applied while somebody patches it with `yaml`.
+    std::vector<Change> apply_while(const std::string& yaml, const std::string& subresource,
+                                    const std::string& wanted) {
+        kube::Client raced{std::make_shared<testing::Faster>(
+            world.client(),
+            testing::Faster::Patch{
+                .gvk = deployment_kind, .name = "web", .yaml = yaml, .subresource = subresource})};
+        return apply_by(raced, wanted);
     }
     kube::Object live(const std::string& name = "web") {
         return *world.get("apps/v1", "Deployment", "default", name);
@@ -112,51 +114,19 @@ TEST_F(IgnoringTest, IsOnlyForItsTarget) {
     EXPECT_EQ(replicas(live("other")), 4);
 }
 
-/// Somebody who comes for the first time between what is read and what is written: an autoscaler,
-/// or whoever patches the object with `patch`.
-class Faster : public testing::Passing {
-public:
-    explicit Faster(kube::Client& client, std::string patch = "spec: {replicas: 9}",
-                    std::string subresource = "scale")
-        : Passing{client.transport()},
-          client_{client},
-          patch_{std::move(patch)},
-          subresource_{std::move(subresource)} {}
-    boost::asio::awaitable<net::Response> send(net::Request request) override {
-        const bool writes = request.method == "PATCH" &&
-                            request.target.find("/deployments/web") != std::string::npos &&
-                            request.target.find("dryRun") == std::string::npos;
-        if (writes && !std::exchange(came_, true)) {
-            const auto patch = kube::parse_yaml(patch_);
-            const kube::GroupVersionKind gvk{
-                .group = "apps", .version = "v1", .kind = "Deployment"};
-            co_await client_.patch(gvk, "default", "web", kube::PatchType::merge, patch,
-                                   subresource_);
-        }
-        co_return co_await Passing::send(std::move(request));
-    }
-
-private:
-    kube::Client& client_;
-    std::string patch_;
-    std::string subresource_;
-    bool came_ = false;
-};
-
 TEST_F(IgnoringTest, ReadsAgainWhenSomebodyWasFaster) {
     apply(deployment(2, "x:1"));
-    kube::Client raced{std::make_shared<Faster>(world.client())};
-    EXPECT_THAT(actions(apply_by(raced, deployment(2, "x:2"))), ElementsAre("configured"));
+    EXPECT_THAT(actions(apply_while("spec: {replicas: 9}", "scale", deployment(2, "x:2"))),
+                ElementsAre("configured"));
     EXPECT_EQ(replicas(live()), 9);
     EXPECT_FALSE(holds_replicas(live()));
 }
 
 TEST_F(IgnoringTest, LeavesAloneWhatSaysSoOnlyWhenItIsReadAgain) {
     apply(deployment(2, "x:1"));
-    kube::Client raced{std::make_shared<Faster>(
-        world.client(),
-        "metadata: {annotations: {kustomize.toolkit.fluxcd.io/reconcile: disabled}}", "")};
-    EXPECT_THAT(actions(apply_by(raced, deployment(2, "x:2"))), ElementsAre("kept"));
+    const std::string hands_off =
+        "metadata: {annotations: {kustomize.toolkit.fluxcd.io/reconcile: disabled}}";
+    EXPECT_THAT(actions(apply_while(hands_off, "", deployment(2, "x:2"))), ElementsAre("kept"));
     EXPECT_EQ(
         kube::find(live().fields(), {"spec", "template", "spec", "containers"})->at(0).at("image"),
         "x:1");
