@@ -3,13 +3,13 @@
 #include "base/error.h"
 #include "gitops/git/libgit2.h"
 #include "gitops/git/mirror_impl.h"
+#include "gitops/git/numbered.h"
 #include "gitops/git/tree_object.h"
 
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <set>
 #include <span>
@@ -24,7 +24,6 @@ namespace {
 
 constexpr std::string_view references = "refs/kled/imported/";
 constexpr std::string_view archive_header = "kled-archive ";
-constexpr std::size_t number_digits = 12;
 constexpr std::size_t spare_objects = 1'000;  // that nothing names, before they are removed
 
 OdbPtr odb_of(git_repository* repository) {
@@ -85,36 +84,6 @@ std::string commit_object(const Oid& tree, const std::string& name, std::string_
     return text.append(memo);
 }
 
-struct Numbered {
-    std::string reference;
-    std::uint64_t number = 0;
-    Oid commit;
-};
-
-/// Of the revisions that are kept, the oldest first.
-std::vector<Numbered> kept_in(git_repository* repository) {
-    std::vector<Numbered> result;
-    const auto each = [](const char* name, void* payload) {
-        auto& list = *static_cast<std::vector<Numbered>*>(payload);
-        list.push_back({.reference = name, .number = 0, .commit = {}});
-        return 0;
-    };
-    const auto glob = std::string{references} + "*";
-    check(git_reference_foreach_glob(repository, glob.c_str(), each, &result), "git cache");
-    std::erase_if(result, [&](Numbered& one) {
-        const auto digits = std::string_view{one.reference}.substr(references.size());
-        const auto* end = digits.data() + digits.size();
-        const auto [stop, failed] = std::from_chars(digits.data(), end, one.number);
-        git_oid oid{};
-        const bool good = failed == std::errc{} && stop == end &&
-                          git_reference_name_to_id(&oid, repository, one.reference.c_str()) == 0;
-        one.commit = from_git(oid);
-        return !good;
-    });
-    std::ranges::sort(result, {}, &Numbered::number);
-    return result;
-}
-
 /// Its name and memo, told to `wanted`; false where it cannot be read.
 bool fits(git_repository* repository, const Oid& commit, const Imported::Wanted& wanted) {
     git_commit* raw = nullptr;
@@ -124,29 +93,6 @@ bool fits(git_repository* repository, const Oid& commit, const Imported::Wanted&
     const std::string_view message{git_commit_message_raw(raw)};
     const auto end = message.find("\n\n");
     return end != std::string_view::npos && wanted(message.substr(0, end), message.substr(end + 2));
-}
-
-void remember(git_repository* repository, const Oid& commit, const Imported::Wanted& in_use) {
-    auto kept = kept_in(repository);
-    const auto next = std::to_string(kept.empty() ? 1 : kept.back().number + 1);
-    const auto name = std::string{references} +
-                      std::string(number_digits - std::min(number_digits, next.size()), '0') + next;
-    git_reference* raw = nullptr;
-    const auto oid = to_git(commit);
-    check(git_reference_create(&raw, repository, name.c_str(), &oid, 1, nullptr), "git cache");
-    const ReferencePtr made{raw};
-    // The same again is the newest once more, not twice.
-    std::vector<std::string> old;
-    std::erase_if(kept, [&](const Numbered& one) {
-        if (one.commit != commit) return false;
-        old.push_back(one.reference);
-        return true;
-    });
-    for (std::size_t i = 0; i + Imported::kept_revisions <= kept.size(); ++i)
-        if (i + Imported::most_revisions <= kept.size() ||
-            !fits(repository, kept[i].commit, in_use))
-            old.push_back(kept[i].reference);
-    for (const auto& one : old) check(git_reference_remove(repository, one.c_str()), "git cache");
 }
 
 void add_tree(git_repository* repository, const Oid& tree, std::set<Oid>& found) {
@@ -232,11 +178,12 @@ Revision Imported::commit(const std::string& name, const Files& files, std::stri
     result.archive = archive;
     result.commit =
         write_object(odb.get(), commit_object(result.tree, name, memo, archive), GIT_OBJECT_COMMIT);
-    remember(repository.get(), result.commit, in_use_);
+    keep_as_last(repository.get(), references, result.commit,
+                 [&](const Oid& one) { return fits(repository.get(), one, in_use_); });
 
     const auto loose = loose_objects(mirror.directory);
     std::set<Oid> needed;
-    for (const auto& kept : kept_in(repository.get()))
+    for (const auto& kept : numbered_below(repository.get(), references))
         add_commit(repository.get(), kept.commit, needed);
     if (loose.size() <= needed.size() + spare_objects) return result;
     const std::unique_lock alone{mirror.packs, std::try_to_lock};
@@ -269,7 +216,7 @@ std::optional<Imported::Kept> Imported::find_if(const Wanted& wanted) const {
     if (mirror_->impl_->damaged) return std::nullopt;
     const auto repository = mirror_->impl_->open();
     if (!repository) return std::nullopt;
-    auto kept = kept_in(repository.get());
+    auto kept = numbered_below(repository.get(), references);
     for (auto one = kept.rbegin(); one != kept.rend(); ++one) {
         git_commit* raw = nullptr;
         const auto oid = to_git(one->commit);

@@ -5,7 +5,6 @@
 #include "gitops/git/mirror.h"
 #include "gitops/git/revision.h"
 
-#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -22,9 +21,6 @@ namespace kled::gitops::git {
 /// revisions are kept, and those of the last hundred that are in use.
 class Imported {
 public:
-    static constexpr std::size_t kept_revisions = 10;
-    static constexpr std::size_t most_revisions = 100;
-
     struct File {
         Oid oid;
         bool executable = false;

@@ -6,6 +6,7 @@
 #include "crypto/hash.h"
 #include "gitops/git/libgit2.h"
 #include "gitops/git/mirror_impl.h"
+#include "gitops/git/numbered.h"
 #include "gitops/git/semver.h"
 #include "gitops/git/transport.h"
 
@@ -188,7 +189,7 @@ public:
     }
 
     /// A commit that no reference need lead to.
-    git_oid by_id(git_repository* repository, const git_oid& oid, const std::string& hex) {
+    void by_id(git_repository* repository, const git_oid& oid, const std::string& hex) {
         repository_ = repository;
         protocol_of(url_, access_);
         connect();
@@ -204,12 +205,6 @@ public:
         git_remote_disconnect(remote_.get());
         if (!exists(repository, oid))
             throw Error{ErrorKind::not_found, "the server did not send commit " + hex};
-        git_reference* raw = nullptr;
-        check(git_reference_create(&raw, repository, (std::string{by_ids} + hex).c_str(), &oid, 1,
-                                   nullptr),
-              "git cache");
-        const ReferencePtr kept{raw};
-        return oid;
     }
 
     /// What was asked for, with the tag in place of the range it was found by.
@@ -516,13 +511,14 @@ Revision Mirror::fetch(const Reference& reference, const Access& access, std::st
 }
 
 Revision Mirror::fetch_commit(const Oid& commit, const std::string& name, const Access& access,
-                              std::stop_token stop) {
+                              std::stop_token stop, const InUse& in_use) {
     try {
         const auto repository = impl_->open_or_make();
         const Reference reference{.commit = commit.hex()};
         Fetch fetch{url_, reference, access, std::move(stop)};
-        const auto oid = fetch.by_id(repository.get(), to_git(commit), reference.commit);
-        return revision_of(repository.get(), oid, name);
+        fetch.by_id(repository.get(), to_git(commit), reference.commit);
+        keep_as_last(repository.get(), by_ids, commit, in_use);
+        return revision_of(repository.get(), to_git(commit), name);
     } catch (const Error& error) {
         throw error.within(printable_url(url_));
     } catch (const std::filesystem::filesystem_error& error) {

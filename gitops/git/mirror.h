@@ -5,6 +5,7 @@
 #include "gitops/git/revision.h"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -34,10 +35,13 @@ public:
     /// URL); system_error(operation_aborted) once `stop` is requested.
     Revision fetch(const Reference& reference, const Access& access, std::stop_token stop);
 
+    /// Asked, in the thread of the call, of what is here already.
+    using InUse = std::function<bool(const Oid& commit)>;
     /// A commit by nothing but its id, also one that no branch leads to any more, where the server
-    /// gives such. Error(not_found) where it does not; else as `fetch`.
+    /// gives such. It stays here while it is one of the last ten that were had so, or of the last
+    /// hundred and in use. Error(not_found) where the server does not; else as `fetch`.
     Revision fetch_commit(const Oid& commit, const std::string& name, const Access& access,
-                          std::stop_token stop);
+                          std::stop_token stop, const InUse& in_use = nullptr);
 
     /// `commit`, which is here, stays here, whatever becomes of the branch it came from, until
     /// another is used.

@@ -22,9 +22,13 @@
 #include <boost/system/system_error.hpp>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <functional>
 #include <optional>
+#include <set>
+#include <string>
 #include <thread>
+#include <vector>
 
 namespace kled::gitops::git {
 namespace {
@@ -225,6 +229,27 @@ TEST_F(HttpTransport, FetchesACommitThatNoBranchLeadsToAnyMore) {
     }
     EXPECT_NE(unknown.find(std::string(40, '1')), std::string::npos) << unknown;
     EXPECT_EQ(by_id(), "lost");
+}
+
+TEST_F(HttpTransport, KeepsOfCommitsHadByTheirIdTheLastAndThoseInUse) {
+    const auto config = remote.path() / "config";
+    write_file_atomic(config, read_file(config) + "[uploadpack]\n\tallowAnySHA1InWant = true\n");
+    const Server server{git()};
+    std::vector<Oid> lost;
+    for (int i = 0; i < 13; ++i)
+        lost.push_back(*Oid::parse(remote.replace({{"a", std::to_string(i)}})));
+    remote.replace({{"a", "new"}});
+    fetch("http://127.0.0.1:" + server.port() + "/repository.git");
+    const auto in_use = [&](const Oid& one) { return one == lost.front(); };
+    for (const auto& one : lost)
+        static_cast<void>(mirror->fetch_commit(one, "main", access, stop.get_token(), in_use));
+    std::set<std::string> kept;
+    for (const auto& entry : std::filesystem::directory_iterator{directory.path() / "mirror" /
+                                                                 "refs" / "kled" / "commits"})
+        kept.insert(read_file(entry.path()).substr(0, 40));
+    std::set<std::string> wanted{lost.front().hex()};
+    for (std::size_t i = 3; i < lost.size(); ++i) wanted.insert(lost[i].hex());
+    EXPECT_EQ(kept, wanted);
 }
 
 TEST_F(HttpTransport, ShowsItsCredentialsAndNeverInAMessage) {

@@ -4,7 +4,6 @@
 #include "gitops/objects/annotations.h"
 #include "gitops/reconcile/reconciler_impl.h"
 
-#include <algorithm>
 #include <exception>
 
 namespace kled::gitops {
@@ -18,34 +17,12 @@ void Reconciler::Impl::make_imported(const Key& key, Source& source) const {
 }
 
 git::Imported Reconciler::Impl::imported_of(const Key& key, const Source& source) const {
-    std::set<std::string> all_digits;  // of a digest, or of whatever else another's revisions name
-    for (const auto& [name, work] : works) {
-        if (source_named_in(work->object) != key) continue;
-        const auto& object = work->object;
-        for (const std::string_view one :
-             {std::string_view{work->status.last_applied_revision},
-              object.annotation(pin_annotation), object.annotation(promoted_annotation)}) {
-            if (const auto digits = commit_in(one); !digits.empty()) all_digits.insert(digits);
-        }
-    }
-    const bool all = knows_all_works();
     return git::Imported{
-        source.mirror,
-        [all_digits = std::move(all_digits), all](std::string_view name, std::string_view memo) {
-            return !all || std::ranges::any_of(all_digits, [&](const std::string& digits) {
-                return commit_in(name) == digits || memo == "sha256:" + digits;
-            });
+        source.mirror, [in_use = in_use_of(key)](std::string_view name, std::string_view memo) {
+            constexpr std::string_view digest = "sha256:";
+            return in_use(commit_in(name)) ||
+                   (memo.starts_with(digest) && in_use(memo.substr(digest.size())));
         }};
-}
-
-bool Reconciler::Impl::knows_all_works() const {
-    if (options.only_sources) return true;
-    const auto known = [this](std::string_view kind) {
-        return known_kinds.contains(kind) || absent_kinds.contains(kind);
-    };
-    return known("Kustomization") && std::ranges::all_of(options.targets, [&](const auto& target) {
-               return known(target.first);
-           });
 }
 
 asio::awaitable<void> Reconciler::Impl::recall_imported(Key key, std::shared_ptr<Source> source,

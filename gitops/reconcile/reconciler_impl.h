@@ -334,13 +334,19 @@ struct Reconciler::Impl {
     /// Now and then: archives of sources that went while nobody looked, of kinds that are known.
     boost::asio::awaitable<void> sweep();
 
+    // in_use.cc
+    /// Whether a deployment object has, or is to have, what is named by these digits (commit_in).
+    using InUse = std::function<bool(std::string_view digits)>;
+    /// Of a source, as it is now; to be asked on any thread.
+    [[nodiscard]] InUse in_use_of(const Key& source) const;
+    /// Whether all deployment objects were told since the start.
+    [[nodiscard]] bool knows_all_works() const;
+
     // imported.cc: what does not come by Git
     /// The mirror; what is in it does not depend on where it came from.
     void make_imported(const Key& key, Source& source) const;
     /// What is in it, where nothing is dropped that a deployment object has or is to have.
     [[nodiscard]] git::Imported imported_of(const Key& key, const Source& source) const;
-    /// Whether all deployment objects were told since the start.
-    [[nodiscard]] bool knows_all_works() const;
     /// Of a revision that was kept, with all its files: what is to be taken up; nullopt: nothing.
     using Remember = std::function<std::optional<git::Revision>(const git::Imported::Kept& kept,
                                                                 const git::Imported::Files& files)>;

@@ -454,7 +454,7 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::revision
         const auto at = branch ? newest.rfind("@sha1:") : std::string::npos;
         had = had && source->mirror->url() == repository.url;
         auto find = [assembly = std::move(assembly), assembling = source->assembling,
-                     oid = *git::Oid::parse(commit), had,
+                     oid = *git::Oid::parse(commit), had, in_use = in_use_of(key),
                      name = at == std::string::npos ? "" : newest.substr(0, at)](
                         const std::stop_token& stop) {
             std::unique_lock<std::mutex> alone{*assembling, std::defer_lock};
@@ -463,7 +463,9 @@ asio::awaitable<std::variant<git::Revision, Outcome>> Reconciler::Impl::revision
             if (result.assembled || !had) return result;
             if (!alone.owns_lock()) alone.lock();
             try {
-                static_cast<void>(assembly.mirror->fetch_commit(oid, name, assembly.access, stop));
+                static_cast<void>(assembly.mirror->fetch_commit(
+                    oid, name, assembly.access, stop,
+                    [&](const git::Oid& one) { return in_use(one.hex()); }));
             } catch (const Error& error) {
                 result.trouble = error.what();
                 return result;
