@@ -1,10 +1,16 @@
 // From commits to objects in an embedded API, with what to deploy in files of the repository.
+#include "base/timeout.h"
 #include "gitops/objects/objects.h"
 #include "gitops/store/file_store.h"
 #include "gitops/testing/world.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
 
 namespace kled::gitops {
 namespace {
@@ -356,6 +362,59 @@ TEST_F(FileMode, WhatTheFleetSaysOfADeploymentTakesItThroughAPipeline) {
     world.sync(report("True"));
     EXPECT_TRUE(world.eventually([&] { return stage().find("Passed") != std::string::npos; }))
         << stage();
+}
+
+TEST_F(FileMode, CachesOfWhatWentWhileItWasDownGo) {
+    commit = world.repository.commit(files);
+    start();
+    ASSERT_TRUE(applied("ks/apps"));
+    world.stop_reconciler();
+    const auto cache = world.directory.path() / "cache";
+    const std::vector<std::string> gone{"flux-system_gone", "flux-system_gone+Bucket",
+                                        "flux-system_gone+Kustomization"};
+    for (const auto& name : gone) std::filesystem::create_directories(cache / name / "objects");
+    start();
+    for (const auto& name : gone) {
+        EXPECT_TRUE(world.eventually([&] { return !std::filesystem::exists(cache / name); }))
+            << name;
+    }
+    EXPECT_TRUE(std::filesystem::exists(cache / "flux-system_flux-system"));
+}
+
+/// Counts what it is told.
+class Counting : public ObjectStore::Listener {
+public:
+    void changed(kube::Object) override { ++told; }
+    void removed(const Key&) override { ++told; }
+    void known(std::string_view) override { ++told; }
+    void listed(std::string_view, const std::set<Key>&) override { ++told; }
+
+    int told = 0;
+};
+
+TEST_F(FileMode, WhatItKeptAndCannotReadIsNamedAndNothingIsBegun) {
+    world.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: kled-system}\n");
+    for (const std::string broken : {"{\"kind\": ", "[]", ""}) {
+        SCOPED_TRACE(broken);
+        world.apply(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: "
+            "kled-gitops.kustomization.flux-system.apps, namespace: kled-system, labels: "
+            "{gitops.kled.io/state: 'true'}}\ndata: {object: '" +
+            broken + "'}\n");
+        FileStore store{world.client(), {}};
+        Counting listener;
+        std::string why;
+        try {
+            world.sync(with_timeout(std::chrono::seconds{10}, "running", store.run(listener)));
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::invalid);
+            why = error.what();
+        }
+        EXPECT_THAT(why, HasSubstr("ConfigMap kled-system/"
+                                   "kled-gitops.kustomization.flux-system.apps, where kled keeps "
+                                   "what it knows, cannot be read: data.object: "));
+        EXPECT_EQ(listener.told, 0);
+    }
 }
 
 }  // namespace

@@ -112,7 +112,10 @@ std::optional<kube::Object> kept_object(const kube::Object& state) {
 }
 
 FileStore::FileStore(kube::Client& client, Options options)
-    : client_{client}, options_{std::move(options)} {}
+    : client_{client}, options_{std::move(options)} {
+    states_.ns = options_.state_namespace;
+    states_.label_selector = std::string{state_label} + "=true";
+}
 
 bool FileStore::keeps(const kube::ObjectId& id) const {
     return (is_own_source_kind(id.kind) && id.group == source_group) ||
@@ -140,45 +143,45 @@ asio::awaitable<void> FileStore::run(Listener& listener) {
     const Backoff::Options often{.first = Duration{500}, .limit = Duration{10'000}};
     Backoff backoff{often, std::random_device{}()};
     bool first = true;
-    for (bool loaded = false; !loaded;) {
+    std::optional<kube::Client::List> states;
+    while (!states) {
         try {
-            co_await load();
-            loaded = true;
+            states = co_await client_.list(config_map, states_);
         } catch (const Error& error) {
             // The API of this very process is a moment later than we are.
             log::write(std::exchange(first, false) ? log::Level::debug : log::Level::warn, "gitops",
                        std::string{"reading the state: "} + error.what());
         }
-        if (loaded) break;
+        if (states) break;
         timer.expires_after(backoff.next());
         co_await timer.async_wait(asio::use_awaitable);
     }
+    for (const auto& state : states->items) load(state);
+    begin();
     co_await watch();
 }
 
-asio::awaitable<void> FileStore::load() {
-    kube::ListOptions list;
-    list.ns = options_.state_namespace;
-    list.label_selector = std::string{state_label} + "=true";
-    const auto states = co_await client_.list(config_map, list);
-    bool all = true;
-    for (const auto& state : states.items) {
-        const std::string text{kube::find_string(state.fields(), {"data", "object"})};
-        try {
-            auto object = kube::Object::from(kube::parse_json(text));
-            const auto key = key_of(object);
-            kept_.insert_or_assign(
-                key,
-                Kept{.object = std::move(object),
-                     .wishes = wishes_of(state),
-                     .owner = std::string{kube::find_string(state.fields(), {"data", "owner"})},
-                     .stored = text});
-        } catch (const Error& error) {
-            all = false;
-            log::warn("gitops", "a state that is not readable is left alone",
-                      {{"configmap", state.name()}, {"error", error.what()}});
-        }
+void FileStore::load(const kube::Object& state) {
+    const std::string text{kube::find_string(state.fields(), {"data", "object"})};
+    try {
+        auto object = kube::Object::from(kube::parse_json(text));
+        const auto key = key_of(object);
+        kept_.insert_or_assign(
+            key, Kept{.object = std::move(object),
+                      .wishes = wishes_of(state),
+                      .owner = std::string{kube::find_string(state.fields(), {"data", "owner"})},
+                      .stored = text});
+    } catch (const Error& error) {
+        // To begin anew would be to forget what was brought, and never to prune it.
+        throw Error{
+            ErrorKind::invalid,
+            "ConfigMap " + options_.state_namespace + "/" + std::string{state.name()} +
+                ", where kled keeps what it knows, cannot be read: data.object: " + error.what() +
+                "; put it right, or delete it: what Git has dropped since then stays"};
     }
+}
+
+void FileStore::begin() {
     json::object repository;
     repository["url"] = options_.url;
     repository["interval"] = format_duration(options_.interval);
@@ -204,7 +207,6 @@ asio::awaitable<void> FileStore::load() {
     }
     // Those from before go on while the repository is looked at again.
     for (const auto& [key, kept] : kept_) tell(key);
-    if (!all) co_return;
     const auto told = [this](std::string_view kind) {
         listener_->known(kind);
         listener_->listed(kind, {});
@@ -232,8 +234,7 @@ private:
 asio::awaitable<void> FileStore::watch() {
     Wishes wishes{*this};
     kube::WatchOptions options;
-    options.list.ns = options_.state_namespace;
-    options.list.label_selector = std::string{state_label} + "=true";
+    options.list = states_;
     co_await kube::watch(client_, config_map, options, wishes);
 }
 

@@ -34,6 +34,7 @@ public:
 
     FileStore(kube::Client& client, Options options);
 
+    /// Error(invalid): what a ConfigMap has of an earlier run cannot be read.
     boost::asio::awaitable<void> run(Listener& listener) override;
     boost::asio::awaitable<void> write_status(kube::Object object) override;
     boost::asio::awaitable<void> annotate(
@@ -59,7 +60,10 @@ private:
     [[nodiscard]] std::string state_name(const Key& key) const;
     /// A ConfigMap as those in which the objects are kept.
     [[nodiscard]] bool is_state(const Manifest& manifest) const;
-    boost::asio::awaitable<void> load();
+    /// What an earlier run kept there. Error(invalid) names the ConfigMap.
+    void load(const kube::Object& state);
+    /// From there on, and from the two roots.
+    void begin();
     boost::asio::awaitable<void> watch();
     /// Writes the ConfigMap if its text differs.
     boost::asio::awaitable<void> store(const Key& key);
@@ -72,6 +76,7 @@ private:
 
     kube::Client& client_;
     Options options_;
+    kube::ListOptions states_;  ///< the ConfigMaps
     Listener* listener_ = nullptr;
     std::map<Key, Kept> kept_;
     std::map<Key, kube::json::object> reported_;  ///< by targets
