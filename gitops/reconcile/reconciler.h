@@ -37,6 +37,9 @@ public:
         std::string default_service_account;
         /// Where archives of the sources are kept for others; null: none are made.
         std::shared_ptr<const Artifacts> artifacts;
+        /// Archives of sources that went while nobody looked go after so long, and again and again:
+        /// not before all sources can have been told.
+        Duration artifacts_swept_every{600'000};
         bool remote_bases = true;     ///< a kustomization may name other repositories and URLs
         Drift drift = Drift::repair;  ///< of those that say nothing about it
         bool only_sources = false;    ///< what they say is another's to apply

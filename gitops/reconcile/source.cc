@@ -548,10 +548,9 @@ asio::awaitable<void> Reconciler::Impl::sweep_caches(std::string kind, std::set<
 }
 
 asio::awaitable<void> Reconciler::Impl::sweep() {
-    constexpr std::chrono::minutes until_all_are_told{10};
     asio::steady_timer timer{loop};
     for (;;) {
-        timer.expires_after(until_all_are_told);
+        timer.expires_after(options.artifacts_swept_every);
         co_await timer.async_wait(asio::use_awaitable);
         if (sources.empty()) continue;  // more likely the API is away
         std::set<Artifacts::Name> names;

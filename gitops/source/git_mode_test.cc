@@ -205,6 +205,43 @@ TEST_F(GitMode, CachesOfWhatWentWhileItWasDownGo) {
     for (const auto& name : left) EXPECT_TRUE(std::filesystem::exists(cache / name)) << name;
 }
 
+TEST_F(GitMode, ArchivesOfWhatWentWhileItWasDownGo) {
+    auto artifacts = std::make_shared<Artifacts>(world.directory.path() / "artifacts");
+    Reconciler::Options options;
+    options.artifacts = artifacts;
+    options.artifacts_swept_every = Duration{20};
+    world.start_cluster(options);
+    world.apply_repository();
+    const auto artifact = [this] { return SourceStatus::from_object(git_repository()).artifact; };
+    ASSERT_TRUE(world.eventually([&] { return artifacts->has(artifact()); }));
+    const auto gone = world.directory.path() / "artifacts" / "gitrepository" / "default" / "gone";
+    std::filesystem::create_directories(gone);
+    EXPECT_TRUE(world.eventually([&] { return !std::filesystem::exists(gone); }));
+    EXPECT_TRUE(artifacts->has(artifact()));
+}
+
+TEST_F(GitMode, FollowsARepositoryThatWentAndCameAgain) {
+    world.start_cluster();
+    world.apply_repository();
+    apply_apps();
+    ASSERT_TRUE(is_ready());
+    world.remove(source_api, "GitRepository", "default", "fleet");
+    ASSERT_TRUE(says("GitRepository default/fleet does not exist"));
+    files.insert_or_assign("apps/a.yaml", world.config("a", "2"));
+    auto commit = world.repository.commit(files);
+    world.apply_repository();
+    EXPECT_TRUE(world.applied("apps", commit));
+    EXPECT_EQ(world.value("a"), "2");
+    // Also where it comes before what the first one had on disk is gone.
+    world.remove(source_api, "GitRepository", "default", "fleet");
+    world.apply_repository();
+    files.insert_or_assign("apps/a.yaml", world.config("a", "3"));
+    commit = world.repository.commit(files);
+    ASSERT_TRUE(world.fetched(commit));
+    EXPECT_TRUE(world.applied("apps", commit));
+    EXPECT_EQ(world.value("a"), "3");
+}
+
 TEST_F(GitMode, KeepsWhatItBroughtWhenTheRepositoryGoes) {
     world.start_cluster();
     world.apply_repository();
