@@ -48,10 +48,12 @@
     X(git_packbuilder_new)            \
     X(git_packbuilder_write)          \
     X(git_reference_create)           \
+    X(git_reference_foreach_glob)     \
     X(git_reference_foreach_name)     \
     X(git_reference_free)             \
     X(git_reference_name_is_valid)    \
     X(git_reference_name_to_id)       \
+    X(git_reference_remove)           \
     X(git_remote_connect)             \
     X(git_remote_create_options_init) \
     X(git_remote_create_with_opts)    \
