@@ -1,11 +1,16 @@
 #include "kube/yaml_restyle.h"
 
 #include "base/error.h"
+#include "kube/yaml.h"
+#include "kube/yaml_comment_writer.h"
+#include "kube/yaml_comments.h"
 #include "kube/yaml_scalar.h"
 
 #include <yaml.h>
 
 #include <set>
+#include <utility>
+#include <vector>
 
 namespace kled::kube {
 
@@ -41,7 +46,9 @@ std::string_view text_of(const yaml_node_t& node) {
 /// A new document node by node, each in the style of the old one where there is one.
 class Restyler {
 public:
-    explicit Restyler(yaml_document_t& old) : old_{old} {
+    Restyler(yaml_document_t& old, YamlCommentMap comments,
+             const std::set<const json::value*>& fresh)
+        : old_{old}, comments_{std::move(comments)}, fresh_{fresh} {
         made_.filled = yaml_document_initialize(&made_.value, nullptr, nullptr, nullptr, 1, 1) != 0;
         check(made_.filled ? 1 : 0);
     }
@@ -61,10 +68,27 @@ public:
                             yaml_emitter_close(&emitter) != 0;
         yaml_emitter_delete(&emitter);
         if (!dumped) throw Error{ErrorKind::invalid, "a document that cannot be written as YAML"};
-        return text;
+        // A carriage return in a text moves what libyaml says of places.
+        if (text.find('\r') != text.npos) return text;
+        std::vector<YamlComments> none(in_order_.size());
+        auto commented =
+            write_with_comments(text, std::move(comments_.document), std::move(in_order_));
+        if (!commented.within_brackets || can_be_read(commented.text))
+            return std::move(commented.text);
+        return write_with_comments(text, {}, std::move(none)).text;
     }
 
 private:
+    /// Within brackets yaml.v3 sets commas by what comments it knows of, and not always right.
+    static bool can_be_read(std::string_view text) {
+        try {
+            (void)parse_yaml(text);
+            return true;
+        } catch (const Error&) {
+            return false;
+        }
+    }
+
     static int append(void* text, unsigned char* bytes, std::size_t size) {
         static_cast<std::string*>(text)->append(reinterpret_cast<const char*>(bytes), size);
         return 1;
@@ -75,7 +99,22 @@ private:
         return id;
     }
 
+    /// What is added next has the comments of `old`. Those of an alias's text are written once, so
+    /// that aliases cannot multiply them.
+    void note(const yaml_node_t* old, YamlNodeKind kind) {
+        in_order_.emplace_back();
+        if (old == nullptr) return;
+        const auto found = comments_.nodes.find({old->start_mark.index, kind});
+        if (found != comments_.nodes.end()) in_order_.back() = std::exchange(found->second, {});
+    }
+    static YamlNodeKind kind_of(const yaml_node_t* node) {
+        if (node == nullptr || node->type == YAML_SCALAR_NODE) return YamlNodeKind::scalar;
+        return node->type == YAML_MAPPING_NODE ? YamlNodeKind::mapping : YamlNodeKind::sequence;
+    }
+
     int add(const json::value& value, const yaml_node_t* old) {
+        if (fresh_.contains(&value)) old = nullptr;
+        note(old, kind_of(old));
         if (const auto* object = value.if_object()) return add_mapping(*object, old);
         if (const auto* array = value.if_array()) return add_sequence(*array, old);
         return add_scalar(value, old);
@@ -93,12 +132,14 @@ private:
                 if (key->type != YAML_SCALAR_NODE) continue;
                 const auto* field = object.if_contains(text_of(*key));
                 if (field == nullptr || !done.insert(text_of(*key)).second) continue;
+                note(key, YamlNodeKind::scalar);
                 const int name = add_text(text_of(*key), key->data.scalar.style);
                 append_pair(mapping, name, add(*field, yaml_document_get_node(&old_, pair->value)));
             }
         }
         for (const auto& field : object) {
             if (done.contains(field.key())) continue;
+            note(nullptr, YamlNodeKind::scalar);
             const int name = add_scalar(json::value(field.key()), nullptr);
             append_pair(mapping, name, add(field.value(), nullptr));
         }
@@ -155,15 +196,19 @@ private:
     }
 
     yaml_document_t& old_;
+    YamlCommentMap comments_;
+    const std::set<const json::value*>& fresh_;
+    std::vector<YamlComments> in_order_;  ///< of the nodes added so far
     Document made_;
 };
 
 }  // namespace
 
-std::string restyle_yaml(const json::value& value, std::string_view original) {
+std::string restyle_yaml(const json::value& value, std::string_view original,
+                         const std::set<const json::value*>& fresh) {
     Document old;
     read(old, original);
-    return Restyler{old.value}.run(value);
+    return Restyler{old.value, read_yaml_comments(original), fresh}.run(value);
 }
 
 }  // namespace kled::kube
