@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 namespace kled::kustomize {
 
@@ -272,11 +273,13 @@ bool is_json(const std::string& text) {
     return first != std::string::npos && (text[first] == '{' || text[first] == '[');
 }
 
-/// The document in the notation `original` had.
-std::string write_document(const json::value& document, const std::string& original) {
+/// The document in the notation `original` had, but for what is at `fresh`.
+std::string write_document(const json::value& document, const std::string& original,
+                           const std::set<const json::value*>& fresh) {
     if (!is_json(original)) {
-        auto text = kube::restyle_yaml(document, original);
-        while (!text.empty() && text.back() == '\n') text.pop_back();
+        auto text = kube::restyle_yaml(document, original, fresh);
+        const auto last = text.find_last_not_of(" \t\n\v\f\r");  // a blank may end a comment
+        text.resize(last == text.npos ? 0 : last + 1);
         return text;
     }
     if (original.find('\n') == std::string::npos || original.find("  ") == std::string::npos) {
@@ -311,15 +314,17 @@ bool set_inside_text(json::value& object, const FieldPath& path, const Value& va
         }
         if (places.empty()) return false;
         Notation none;
+        std::set<const json::value*> fresh;
         for (const auto& place : places) {
             if (place.value == nullptr) continue;
             budget.bytes(value.size.bytes);
+            if (place.value->is_structured()) fresh.insert(place.value);
             const auto why = set(place, value, options, none);
             if (!why) continue;
             if (is_json(original)) return false;
             throw Error{ErrorKind::invalid, why->substr(value.at.size())};
         }
-        notation.set_text(outer.back(), *text, write_document(document, original));
+        notation.set_text(outer.back(), *text, write_document(document, original, fresh));
         return true;
     }
     return false;
