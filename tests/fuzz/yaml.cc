@@ -1,7 +1,9 @@
-/// Whatever is read can be printed, and reading that again gives the same value.
+/// Whatever is read can be printed, and reading that again gives the same value. What keeps its
+/// notation and its comments can be read again.
 #include "kube/yaml.h"
 
 #include "base/error.h"
+#include "kube/yaml_restyle.h"
 #include "tests/fuzz/target.h"
 
 #include <string>
@@ -40,10 +42,26 @@ void read(std::string_view text, YamlDialect dialect) {
     if (taken) fuzz::accepted();
 }
 
+void restyle(std::string_view text) {
+    std::string restyled;
+    try {
+        const auto value = kube::parse_yaml(text, {.max_nodes = 100'000});
+        restyled = kube::restyle_yaml(value, text);
+    } catch (const Error&) {
+        return;
+    }
+    try {
+        (void)kube::parse_yaml(restyled);
+    } catch (const Error& error) {
+        fuzz::broken(error.what(), restyled);
+    }
+}
+
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     read(fuzz::text_of(data, size), YamlDialect::manifest);
     read(fuzz::text_of(data, size), YamlDialect::configuration);
+    restyle(fuzz::text_of(data, size));
     return 0;
 }
