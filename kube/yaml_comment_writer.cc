@@ -5,6 +5,7 @@
 #include <yaml.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace kled::kube {
@@ -18,8 +19,10 @@ struct Event {
     yaml_event_type_t type = YAML_NO_EVENT;
     std::string_view text = {};  ///< a scalar as it stands there
     std::size_t length = 0;      ///< of a scalar's value
+    bool has_breaks = false;     ///< the value
     bool is_block = false;       ///< a text block
-    std::string folded = {};     ///< what a folded block says
+    std::string value = {};      ///< of what is folded or in double quotes
+    char wanted_block = '\0';
     bool is_flow = false;
     YamlComments comments = {};
     std::string tail = {};  ///< the foot of the pair before, which is written when this one begins
@@ -27,6 +30,13 @@ struct Event {
 
 bool is_start(const Event& event) {
     return event.type == YAML_MAPPING_START_EVENT || event.type == YAML_SEQUENCE_START_EVENT;
+}
+
+/// YAML's line breaks, of which Unicode has more.
+bool has_break(std::string_view text) {
+    constexpr std::array<std::string_view, 5> breaks = {"\n", "\r", "\xC2\x85", "\xE2\x80\xA8",
+                                                        "\xE2\x80\xA9"};
+    return std::ranges::any_of(breaks, [&](auto one) { return text.find(one) != text.npos; });
 }
 
 /// What stands in `text`, from start to end of the root.
@@ -69,10 +79,12 @@ private:
             const auto style = raw.data.scalar.style;
             event.is_block =
                 style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE;
-            event.length = raw.data.scalar.length;
-            if (style == YAML_FOLDED_SCALAR_STYLE)
-                event.folded.assign(reinterpret_cast<const char*>(raw.data.scalar.value),
-                                    event.length);
+            const std::string_view value{reinterpret_cast<const char*>(raw.data.scalar.value),
+                                         raw.data.scalar.length};
+            event.length = value.size();
+            event.has_breaks = has_break(value);
+            if (style == YAML_FOLDED_SCALAR_STYLE || style == YAML_DOUBLE_QUOTED_SCALAR_STYLE)
+                event.value = value;
             const auto from = byte_of(raw.start_mark.index);
             event.text = text_.substr(from, byte_of(raw.end_mark.index) - from);
         }
@@ -98,7 +110,7 @@ private:
 /// Puts the comments on the events, as yaml.v3 does when it encodes nodes.
 class Attacher {
 public:
-    Attacher(std::vector<Event>& events, std::vector<YamlComments> nodes)
+    Attacher(std::vector<Event>& events, std::vector<YamlNodeNotation> nodes)
         : events_{events}, nodes_{std::move(nodes)} {}
 
     void run() {
@@ -119,11 +131,13 @@ private:
     /// The node's foot where it is a key: it goes behind the value.
     std::string node(std::string tail, bool is_key = false) {
         if (next_node_ == nodes_.size()) mismatch();
-        auto comments = std::move(nodes_[next_node_++]);
+        auto comments = std::move(nodes_[next_node_].comments);
+        const auto wanted_block = nodes_[next_node_++].block;
         std::string foot;
         if (is_key) foot = std::exchange(comments.foot, {});
         auto& start = next();
         start.tail = std::move(tail);
+        if (!is_key) start.wanted_block = wanted_block;
         if (!is_start(start)) {
             start.comments = std::move(comments);
             return foot;
@@ -144,7 +158,7 @@ private:
     }
 
     std::vector<Event>& events_;
-    std::vector<YamlComments> nodes_;
+    std::vector<YamlNodeNotation> nodes_;
     std::size_t at_ = 0;
     std::size_t next_node_ = 0;
 };
@@ -277,9 +291,7 @@ private:
     }
 
     [[nodiscard]] bool is_simple_key() const {
-        if (event().type == YAML_SCALAR_EVENT)
-            return event().length <= 128 && !event().is_block &&
-                   event().text.find('\n') == std::string_view::npos;
+        if (event().type == YAML_SCALAR_EVENT) return event().length <= 128 && !event().has_breaks;
         return is_start(event()) && is_end(events_[at_ + 1]);
     }
     static bool is_end(const Event& event) {
@@ -333,6 +345,11 @@ private:
 
     void scalar(In in) {
         const auto text = event().text;
+        if (!event().is_block && flow_level_ == 0 && event().wanted_block != '\0' &&
+            may_be_block(event().value)) {
+            block_of(event().value, event().wanted_block == '>', in);
+            return;
+        }
         if (!event().is_block) {
             if (!text.empty()) {
                 if (!blank_before_) put(' ');
@@ -345,16 +362,10 @@ private:
         const auto end = text.find('\n');
         const auto head = text.substr(0, end);
         auto body = end == text.npos ? std::string_view{} : text.substr(end + 1);
-        indicator(head, true, false, false);
-        if (waiting_.line.empty()) {
-            line_break();
-        } else {
-            line_comment();
-        }
-        blank_before_ = true;
-        if (!event().folded.empty()) {
+        block_head(head);
+        if (!event().value.empty()) {
             Indented indented{*this, in, true};
-            folded(event().folded);
+            folded(event().value);
             indented.end();
             return;
         }
@@ -362,6 +373,49 @@ private:
         if (body.empty()) return;
         put(body);
         fresh_line_ = body.ends_with('\n');
+    }
+
+    void block_head(std::string_view head) {
+        indicator(head, true, false, false);
+        if (waiting_.line.empty()) {
+            line_break();
+        } else {
+            line_comment();
+        }
+        blank_before_ = true;
+    }
+
+    /// What yaml.v3 puts in no quotes where a text block is asked for.
+    static bool may_be_block(std::string_view text) {
+        return !text.empty() && !text.ends_with(' ') && text.find(" \n") == text.npos &&
+               std::ranges::all_of(text, [](unsigned char c) {
+                   return c == '\n' || c == '\t' || (c >= ' ' && c < 0x7F) ||
+                          (c >= 0x80 && c < 0xF0);
+               });
+    }
+
+    void block_of(std::string_view text, bool is_folded, In in) {
+        std::string head{is_folded ? '>' : '|'};
+        if (text.starts_with(' ') || text.starts_with('\n')) head += '2';
+        if (!text.ends_with('\n')) head += '-';
+        if (text == "\n" || text.ends_with("\n\n")) head += '+';
+        block_head(head);
+        Indented indented{*this, in, true};
+        is_folded ? folded(text) : literal(text);
+        indented.end();
+    }
+
+    void literal(std::string_view text) {
+        for (bool breaks = true; const auto c : text) {
+            if (c == '\n') {
+                line_break();
+                breaks = true;
+                continue;
+            }
+            if (std::exchange(breaks, false)) indent();
+            put(c);
+            fresh_line_ = false;
+        }
     }
 
     /// Each break behind a line that is not further in becomes two, also the last. None does where
@@ -499,7 +553,7 @@ private:
 }  // namespace
 
 CommentedYaml write_with_comments(std::string_view text, YamlComments document,
-                                  std::vector<YamlComments> nodes) {
+                                  std::vector<YamlNodeNotation> nodes) {
     auto events = EventReader{text}.run();
     Attacher{events, std::move(nodes)}.run();
     return Writer{std::move(events), std::move(document)}.run();

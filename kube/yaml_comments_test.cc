@@ -49,6 +49,11 @@ TEST(RestyleYamlWithComments, WritesAFoldedTextAsYamlV3Does) {
     EXPECT_EQ(again("a: >\n  one\n    two\nb: >-\n  x\n"), "a: >\n  one\n\n    two\nb: >-\n  x\n");
 }
 
+TEST(RestyleYamlWithComments, TabsStayInTextBlocks) {
+    const std::string text = "a: |- # why\n  x:\n  \ty\n\n  z\nb: >\n  x\ty\n\nc: \"\\t\"\n";
+    EXPECT_EQ(again(text), text);
+}
+
 TEST(RestyleYamlWithComments, AliasesDoNotMultiplyThem) {
     EXPECT_EQ(again("a: &x\n  # k\n  k: 1\nb: *x\n"), "a:\n  # k\n  k: 1\nb:\n  k: 1\n");
 }

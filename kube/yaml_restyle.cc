@@ -55,6 +55,19 @@ public:
 
     std::string run(const json::value& value) {
         add(value, yaml_document_get_root_node(&old_));
+        auto text = dump();
+        // A carriage return in a text moves what libyaml says of places.
+        if (text.find('\r') != text.npos) return text;
+        try {
+            return with_comments(text);
+        } catch (const Error& error) {
+            if (error.kind() != ErrorKind::invalid) throw;
+            return text;  // libyaml cannot read all that it writes
+        }
+    }
+
+private:
+    std::string dump() {
         std::string text;
         yaml_emitter_t emitter;
         check(yaml_emitter_initialize(&emitter));
@@ -68,17 +81,19 @@ public:
                             yaml_emitter_close(&emitter) != 0;
         yaml_emitter_delete(&emitter);
         if (!dumped) throw Error{ErrorKind::invalid, "a document that cannot be written as YAML"};
-        // A carriage return in a text moves what libyaml says of places.
-        if (text.find('\r') != text.npos) return text;
-        std::vector<YamlComments> none(in_order_.size());
+        return text;
+    }
+
+    std::string with_comments(std::string_view text) {
+        std::vector<YamlNodeNotation> bare;
+        for (const auto& node : in_order_) bare.push_back({.block = node.block});
         auto commented =
             write_with_comments(text, std::move(comments_.document), std::move(in_order_));
         if (!commented.within_brackets || can_be_read(commented.text))
             return std::move(commented.text);
-        return write_with_comments(text, {}, std::move(none)).text;
+        return write_with_comments(text, {}, std::move(bare)).text;
     }
 
-private:
     /// Within brackets yaml.v3 sets commas by what comments it knows of, and not always right.
     static bool can_be_read(std::string_view text) {
         try {
@@ -105,7 +120,8 @@ private:
         in_order_.emplace_back();
         if (old == nullptr) return;
         const auto found = comments_.nodes.find({old->start_mark.index, kind});
-        if (found != comments_.nodes.end()) in_order_.back() = std::exchange(found->second, {});
+        if (found != comments_.nodes.end())
+            in_order_.back().comments = std::exchange(found->second, {});
     }
     static YamlNodeKind kind_of(const yaml_node_t* node) {
         if (node == nullptr || node->type == YAML_SCALAR_NODE) return YamlNodeKind::scalar;
@@ -190,6 +206,9 @@ private:
     }
 
     int add_text(std::string_view text, yaml_scalar_style_t style) {
+        const bool folded = style == YAML_FOLDED_SCALAR_STYLE;
+        if ((folded || style == YAML_LITERAL_SCALAR_STYLE) && text.find('\t') != text.npos)
+            in_order_.back().block = folded ? '>' : '|';
         return check(yaml_document_add_scalar(&made_.value, nullptr,
                                               reinterpret_cast<const unsigned char*>(text.data()),
                                               static_cast<int>(text.size()), style));
@@ -198,7 +217,7 @@ private:
     yaml_document_t& old_;
     YamlCommentMap comments_;
     const std::set<const json::value*>& fresh_;
-    std::vector<YamlComments> in_order_;  ///< of the nodes added so far
+    std::vector<YamlNodeNotation> in_order_;  ///< of the nodes added so far
     Document made_;
 };
 
