@@ -50,6 +50,8 @@ void restyle(std::string_view text) {
     } catch (const Error&) {
         return;
     }
+    // Without its tag a key may be a number, which is refused.
+    if (text.find('!') != std::string_view::npos) return;
     try {
         (void)kube::parse_yaml(restyled);
     } catch (const Error& error) {
