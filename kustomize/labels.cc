@@ -37,12 +37,18 @@ void add_pairs(ResourceMap& resources, const Pairs& pairs, const FieldSpecs& fie
                 }
                 std::size_t i = 0;
                 for (const auto& [key, value] : pairs) {
-                    const auto [entry, added] = map->insert_or_assign(key, value);
-                    if (added) {
+                    auto* there = map->if_contains(key);
+                    if (there == nullptr) {
+                        map->emplace(key, value);
                         made[i].push_back(place);
                         if (quoted[i]) item->notation.put_in_quotes(key, value);
                     } else {
-                        item->shared.written(item->object.fields(), entry->value());
+                        // What takes another value's place takes its quotes.
+                        const auto* old = there->if_string();
+                        if (old != nullptr && item->notation.is_quoted(key, *old))
+                            item->notation.put_in_quotes(key, value);
+                        *there = value;
+                        item->shared.written(item->object.fields(), *there);
                     }
                     ++i;
                 }
