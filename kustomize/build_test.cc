@@ -176,6 +176,20 @@ TEST(Build, HasALimitForEachThingATreeMultiplies) {
                          {"a.yaml", config_map + "data: {a: '0123456789'}\n"}},
                         {.bytes = 1U << 20U}),
                 testing::HasSubstr("the build is too large: more than 1048576 bytes"));
+    // What says little takes more than that.
+    std::string many = config_map + "data: {k0: ''";
+    for (int i = 1; i < 1000; ++i) many += ", k" + std::to_string(i) + ": ''";
+    std::string copies;
+    for (int i = 0; i < 30; ++i) copies += " annotations.x" + std::to_string(i) + ",";
+    EXPECT_THAT(
+        stopped({{"kustomization.yaml",
+                  "resources: [a.yaml]\nreplacements:\n- source: {kind: ConfigMap, "
+                  "fieldPath: data}\n  targets:\n  - select: {kind: Pod}\n    options: "
+                  "{create: true}\n    fieldPaths: [" +
+                      copies + "]\n"},
+                 {"a.yaml", many + "}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"}},
+                {.bytes = 1U << 20U}),
+        testing::HasSubstr("the build is too large: more than 1048576 bytes"));
     // Each of many patches goes to each of many objects.
     EXPECT_THAT(
         stopped({{"kustomization.yaml",

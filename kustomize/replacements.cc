@@ -94,8 +94,9 @@ Resource& find_source(const ResourceMap& resources, const Id& wanted) {
     return *found;
 }
 
+/// Bytes in memory, roughly: small values take more than what they say.
 Size size_of(const json::value& value) {
-    Size size{.bytes = 8, .height = 1};
+    Size size{.bytes = value.is_structured() ? 96U : 24U, .height = 1};
     const auto add = [&](const json::value& element) {
         const auto below = size_of(element);
         size.bytes += below.bytes;
@@ -103,7 +104,7 @@ Size size_of(const json::value& value) {
     };
     if (const auto* map = value.if_object()) {
         for (const auto& field : *map) {
-            size.bytes += field.key().size();
+            size.bytes += 32 + field.key().size();
             add(field.value());
         }
     } else if (const auto* list = value.if_array()) {
@@ -112,6 +113,33 @@ Size size_of(const json::value& value) {
         size.bytes += text->size();
     }
     return size;
+}
+
+/// The values on the way to a field, from the object down.
+using Way = std::vector<const json::value*>;
+
+/// The same way as indices and names, which hold when something is added beside it.
+std::vector<json::value> steps_of(const Way& way) {
+    std::vector<json::value> steps;
+    for (std::size_t i = 1; i < way.size(); ++i) {
+        if (const auto* list = way[i - 1]->if_array()) {
+            steps.emplace_back(way[i] - list->data());
+        } else if (const auto* map = way[i - 1]->if_object()) {
+            const auto is_it = [&](const auto& field) { return &field.value() == way[i]; };
+            steps.emplace_back(std::find_if(map->begin(), map->end(), is_it)->key());
+        }
+    }
+    return steps;
+}
+
+Way along(const json::value& object, const std::vector<json::value>& steps) {
+    Way way{&object};
+    for (const auto& step : steps) {
+        const auto* name = step.if_string();
+        way.push_back(name != nullptr ? &way.back()->get_object().at(*name)
+                                      : &way.back()->get_array()[step.to_number<std::size_t>()]);
+    }
+    return way;
 }
 
 /// What is copied, with the text that stands there.
@@ -123,28 +151,30 @@ struct Value {
     /// It is the field itself, not a part of its text: what changes there is copied from then on.
     const Resource* from = nullptr;
     FieldPath path = {};
-    std::vector<const json::value*> way = {};  ///< to the field, while its object is worked on
+    Way way = {};  ///< to the field, while its object is worked on
     Size size = {};
     std::string at = {};  ///< the replacement, for messages
 
-    /// Looks for the field, wherever it is by now.
-    void follow(const json::value& object) {
+    /// Looks for the field by its path. Where it is no more, what it was last is copied from then
+    /// on, whatever is made there again.
+    void find(const json::value& object) {
         try {
             way = way_to(object, path);
         } catch (const Error&) {
             way.clear();  // something else has taken the place of what it was in
         }
-        refresh();
+        if (way.empty()) from = nullptr;
     }
     /// As it stands there by now.
-    void refresh() {
+    void refresh(Budget& budget) {
         if (way.empty()) return;
         const auto* field = way.back();
+        size = size_of(*field);
+        budget.bytes(size.bytes);
         value = *field;
         const auto name = field_name(path);
         text = is_scalar(*field) ? notation->spelling(name, *field) : std::string{};
         untyped = notation->untyped_text(name, *field) != nullptr;
-        size = size_of(value);
     }
 };
 
@@ -343,8 +373,15 @@ void set_target(Resource& resource, const Replacement::Target& target, Value& va
     for (const auto& path : target.field_paths) {
         const auto steps = parse_field_path(path);
         check_depth(steps, value);
-        if (set_inside_text(object.value, steps, value, target.options, resource.notation, budget))
+        const bool inside_text =
+            set_inside_text(object.value, steps, value, target.options, resource.notation, budget);
+        if (value.from == &resource) value.find(object.value);
+        const bool is_source = value.from == &resource;
+        if (inside_text) {
+            if (is_source) value.refresh(budget);  // the text may be the source
             continue;
+        }
+        const auto source = is_source ? steps_of(value.way) : std::vector<json::value>{};
         std::vector<Place> fields;
         try {
             fields = match(object.value, steps, create, resource.notation);
@@ -353,8 +390,10 @@ void set_target(Resource& resource, const Replacement::Target& target, Value& va
         }
         if (fields.empty()) throw Error{ErrorKind::not_found, "there is no " + path};
         auto& root = object.value.get_object();
-        const bool is_source = value.from == &resource;
-        if (is_source) value.follow(object.value);
+        if (is_source) {
+            value.way = along(object.value, source);
+            value.refresh(budget);
+        }
         for (const auto& place : fields) {
             auto* field = place.value;
             if (field == nullptr) continue;
@@ -366,11 +405,8 @@ void set_target(Resource& resource, const Replacement::Target& target, Value& va
             if (field->is_structured()) resource.shared.replaced(root, *field);
             set(place, value, target.options, resource.notation);
             if (!field->is_structured()) resource.shared.written(root, *field);
-            if (is_above) {
-                value.follow(object.value);
-            } else if (is_source) {
-                value.refresh();
-            }
+            if (is_above) value.find(object.value);
+            if (is_source) value.refresh(budget);
         }
     }
 }
