@@ -143,20 +143,24 @@ asio::awaitable<void> FileStore::run(Listener& listener) {
     const Backoff::Options often{.first = Duration{500}, .limit = Duration{10'000}};
     Backoff backoff{often, std::random_device{}()};
     bool first = true;
-    std::optional<kube::Client::List> states;
-    while (!states) {
+    for (bool read = false; !read;) {
         try {
-            states = co_await client_.list(config_map, states_);
+            const auto states = co_await client_.list(config_map, states_);
+            kept_.clear();
+            for (const auto& state : states.items) load(state);
+            read = true;
         } catch (const Error& error) {
-            // The API of this very process is a moment later than we are.
-            log::write(std::exchange(first, false) ? log::Level::debug : log::Level::warn, "gitops",
+            // The API of this very process is a moment later than we are. What is there and cannot
+            // be read somebody has to mend, through that API: so this waits for it.
+            const bool bad = error.kind() == ErrorKind::invalid;
+            const auto other = std::exchange(first, false) ? log::Level::debug : log::Level::warn;
+            log::write(bad ? log::Level::error : other, "gitops",
                        std::string{"reading the state: "} + error.what());
         }
-        if (states) break;
+        if (read) break;
         timer.expires_after(backoff.next());
         co_await timer.async_wait(asio::use_awaitable);
     }
-    for (const auto& state : states->items) load(state);
     begin();
     co_await watch();
 }
