@@ -50,6 +50,7 @@ asio::awaitable<Ended> ImageObjects::automate(NodePtr node, const ImageUpdateAut
     }
     const auto found = find(source);
     // When it comes, this is touched.
+    if (!found && !knows(source.kind)) co_return Ended{};
     if (!found) co_return failed("SourceManagerFailed", "there is no GitRepository " + shown);
     std::optional<GitRepository> repository;
     try {

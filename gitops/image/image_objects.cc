@@ -86,6 +86,14 @@ void ImageObjects::removed(const Key& key) {
     }
 }
 
+/// Those that named one that was not there waited for this.
+void ImageObjects::known(std::string_view kind) {
+    FollowedObjects::known(kind);
+    const auto any = [](const kube::Object&) { return true; };
+    if (kind == "GitRepository") touch_all("ImageUpdateAutomation", any);
+    if (kind == "ImageRepository") touch_all("ImagePolicy", any);
+}
+
 void ImageObjects::listed(std::string_view kind, const std::set<Key>& others) {
     if (kind == "GitRepository") tasks_.spawn(sweep(others));
 }

@@ -65,6 +65,7 @@ private:
     void start() override;
     void changed(kube::Object object) override;
     void removed(const Key& key) override;
+    void known(std::string_view kind) override;
     void listed(std::string_view kind, const std::set<Key>& others) override;
     template <typename Wanted>
     void touch_all(std::string_view kind, Wanted wanted);

@@ -139,6 +139,7 @@ asio::awaitable<Ended> ImageObjects::elect(NodePtr /*node*/, const ImagePolicy& 
                                            ImagePolicyStatus& status) {
     const auto source = find(policy.repository);
     const auto shown = policy.repository.to_string();
+    if (!source && !knows(policy.repository.kind)) co_return Ended{};
     if (!source) co_return failed("DependencyNotReady", "there is no " + shown);
     std::optional<ImageRepository> repository;
     try {

@@ -18,9 +18,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -110,6 +112,12 @@ protected:
         const auto key = key_of(object);
         if (take(std::move(object))) turns_.touch(key);
     }
+    void known(std::string_view kind) override { known_kinds_.emplace(kind); }
+    void served(std::string_view kind, bool is) override {
+        if (!is) known(kind);
+    }
+    /// Whether what is not found of this kind is not there: else it may be told of yet.
+    [[nodiscard]] bool knows(std::string_view kind) const { return known_kinds_.contains(kind); }
     void removed(const Key& key) override {
         nodes_.erase(key);
         turns_.forget(key);
@@ -168,6 +176,7 @@ protected:
     ClusterStore api_;
     Events& events_;
     std::map<Key, NodePtr> nodes_;
+    std::set<std::string, std::less<>> known_kinds_;
     Turns turns_;
     TaskGroup tasks_;
 
