@@ -224,7 +224,9 @@ int main_or_throw(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     try {
-        return main_or_throw(argc, argv);
+        const int status = main_or_throw(argc, argv);
+        kled::cli::flush_output();
+        return status;
     } catch (const kled::Error& error) {
         kled::log::error("kledd", error.what());
         return kled::cli::exit_status(error.kind());

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <new>
 
 namespace kled::cli {
 
@@ -31,13 +32,16 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv) {
     return std::nullopt;
 }
 
+void flush_output() {
+    std::cout.flush();
+    if (!std::cout)
+        throw Error{ErrorKind::exhausted, "standard output cannot be written: is the disk full?"};
+}
+
 int run_program(const char* name, const std::function<int()>& main) noexcept {
     try {
         const int status = main();
-        std::cout.flush();
-        if (!std::cout)
-            throw Error{ErrorKind::exhausted,
-                        "standard output cannot be written: is the disk full?"};
+        flush_output();
         return status;
     } catch (const Exit& exit) {
         return exit.status;
@@ -45,6 +49,9 @@ int run_program(const char* name, const std::function<int()>& main) noexcept {
         std::cerr << (coloured(STDERR_FILENO) ? "\033[31merror:\033[0m " : "error: ")
                   << error.what() << '\n';
         return exit_status(error.kind());
+    } catch (const std::bad_alloc&) {
+        std::cerr << "error: there is not enough memory\n";
+        return exit_status(ErrorKind::exhausted);
     } catch (const std::exception& error) {
         std::cerr << "error: " << error.what() << " (a bug in " << name << ")\n";
         return exit_status(ErrorKind::internal);

@@ -44,8 +44,10 @@ std::string_view parent_of(std::string_view path) noexcept {
 }
 
 std::string DiskFiles::path_of(const std::string& user_path) {
-    const auto absolute = fs::absolute(user_path.empty() ? "." : user_path).generic_string();
-    return resolve("", absolute).value_or("");
+    std::error_code error;
+    const auto absolute = fs::absolute(user_path.empty() ? "." : user_path, error);
+    if (error) throw Error{ErrorKind::not_found, "the current directory is gone"};
+    return resolve("", absolute.generic_string()).value_or("");
 }
 
 std::optional<Files::Entry> DiskFiles::find(const std::string& path) const {
