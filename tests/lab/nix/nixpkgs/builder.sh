@@ -1,6 +1,6 @@
 # The stand-in's stdenv: the phases of a CMake package in nixpkgs' order.
 set -eu
-export PATH=/usr/local/bin:/usr/bin:/bin HOME=$TMPDIR LC_ALL=C.UTF-8
+export PATH=/usr/local/bin:/usr/bin:/bin HOME=$TMPDIR LANG=C.UTF-8
 if [ -z "$src" ]; then mkdir -p "$out"; exit 0; fi # a shell has nothing to build
 cp -r "$src" source
 chmod -R u+w source
