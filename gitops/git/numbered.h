@@ -22,7 +22,8 @@ struct Numbered {
                                                    std::string_view prefix);
 
 /// `commit`, which is here, is the last from now on. The last ten stay, and of the last hundred
-/// those of which `in_use` says so (null: none); the references of all others go.
+/// those of which `in_use` says so (null: none); the references of all others go. One call at a
+/// time for a repository.
 void keep_as_last(git_repository* repository, std::string_view prefix, const Oid& commit,
                   const std::function<bool(const Oid& commit)>& in_use);
 
