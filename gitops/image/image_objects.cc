@@ -70,8 +70,7 @@ void ImageObjects::touch_users(const Key& key) {
 void ImageObjects::changed(kube::Object object) {
     const auto key = key_of(object);
     const auto before = find(key);
-    const bool known = before && before->object.uid() == object.uid();
-    const auto product = known ? product_of(before->object) : std::string{};
+    const auto product = before ? product_of(before->object) : std::string{};
     const bool asked = take(std::move(object));
     if (product_of(nodes_[key]->object) != product) touch_users(key);
     if (asked && key.kind != "GitRepository") turns_.touch(key);

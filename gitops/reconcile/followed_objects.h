@@ -134,8 +134,9 @@ protected:
                                            Ended ended, bool quiet) {
         const auto generation = object.generation();
         const bool good = ended.how == Ended::How::ready;
-        // Of another spec there is another look right away.
-        if (ended.how == Ended::How::later || node->object.generation() != generation)
+        // Of another spec, or another object of this name, there is another look right away.
+        if (ended.how == Ended::How::later || node->object.generation() != generation ||
+            find(key_of(object)) != node)
             co_return std::nullopt;
         auto& conditions = status.conditions;
         std::optional<Duration> pause = ended.again;
